@@ -1,0 +1,98 @@
+"""Impossible combinations: the ones that are possible pass, and what a message suggests is possible."""
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from triptych.config import IMAGE_SHAPES, RunConfig
+from triptych.config.combinations import combination_mistakes
+
+
+def texts(**values):
+    return [mistake.text for mistake in combination_mistakes({k.replace("__", "."): v for k, v in values.items()})]
+
+
+@settings(deadline=None, max_examples=200)
+@given(embed_dim=st.integers(1, 300), num_heads=st.integers(1, 40))
+def test_a_width_is_possible_exactly_when_heads_and_four_divide_it(embed_dim, num_heads):
+    mistakes = texts(model__embed_dim=embed_dim, model__num_heads=num_heads)
+    assert len(mistakes) == (embed_dim % num_heads != 0) + (embed_dim % 4 != 0)
+    if embed_dim % num_heads:
+        widths, heads = re.fullmatch(r".*; expected embed_dim (.*), or num_heads (.*)", mistakes[0]).groups()
+        for width in map(int, re.findall(r"\d+", widths)):
+            assert texts(model__embed_dim=width, model__num_heads=num_heads) == []
+        for suggested in map(int, re.findall(r"\d+", heads)):
+            assert embed_dim % suggested == 0
+
+
+@settings(deadline=None, max_examples=200)
+@given(dataset=st.sampled_from(sorted(IMAGE_SHAPES)), pad=st.integers(0, 20), patch_size=st.integers(1, 80))
+def test_patches_are_possible_exactly_when_they_fill_the_padded_image(dataset, pad, patch_size):
+    def judge(pad, patch_size):
+        return texts(dataset__name=dataset, dataset__pad=pad, model__patch_size=patch_size)
+
+    _, height, width = IMAGE_SHAPES[dataset]
+    fits = (height + 2 * pad) % patch_size == 0 and (width + 2 * pad) % patch_size == 0
+    mistakes = judge(pad, patch_size)
+    assert len(mistakes) == (not fits)
+    if not fits:
+        suggestion = mistakes[0].partition("; expected ")[2]
+        sizes, _, better_pad = suggestion.partition(", or dataset.pad ")
+        for size in map(int, re.findall(r"\d+", sizes)):
+            assert judge(pad, size) == []
+        if better_pad:
+            assert judge(int(better_pad), patch_size) == []
+
+
+def test_vast_numbers_are_judged_at_once():
+    assert len(texts(model__embed_dim=4 * 10**15, model__num_heads=7)) == 1
+    assert len(texts(dataset__name="mnist", dataset__pad=10**15, model__patch_size=9)) == 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"dataset": {"name": "cifar10", "augmentation": {"hue": 0.1, "brightness": 0.2, "crop_padding": 31}}},
+        {"dataset": {"name": "digits", "pad": 4, "augmentation": {"crop_padding": 15}}},
+        {"dataset": {"name": "mnist"}, "training": {"epochs": 1, "scheduler": {"T_max": 50, "step_size": 50}}},
+        {"dataset": {"name": "mnist"}, "training": {"epochs": 1, "scheduler": {"warmup_epochs": 0.5}}},
+        {"dataset": {"name": "mnist"}, "training": {"epochs": 1, "kl_warmup_epochs": 1}},
+        {"dataset": {"name": "mnist"}, "training": {"use_multitask_loss": False, "kl_warmup_epochs": 99}},
+        {"dataset": {"name": "mnist"}, "training": {"use_multitask_loss": False, "classifier_weight": 0}},
+        {"dataset": {"name": "mnist"}, "training": {"use_multitask_loss": False, "triplet_mining": "hard"}},
+        {"dataset": {"name": "mnist"}, "training": {"margin": None, "triplet_mining": "hard"}},
+        {"dataset": {"name": "mnist"}, "training": {"triplet_weight": 0, "classification_weight": 0, "kl_weight": 0}},
+        {"dataset": {"name": "mnist"}, "training": {"num_nodes": 4, "strategy": "ddp", "devices": 2}},
+        {"dataset": {"name": "mnist"}, "training": {"accelerator": "cpu", "precision": "bf16-mixed"}},
+        {"dataset": {"name": "mnist"}, "model": {"patch_size": 28, "patch_embedding": "linear"}},
+    ],
+    ids=str,
+)
+def test_what_is_unusual_but_possible_passes(values):
+    assert RunConfig.model_validate(values)
+
+
+def test_simple_mode_does_not_look_at_the_weights_of_the_multitask_mode():
+    weights = dict.fromkeys(["triplet_weight", "classification_weight", "reconstruction_weight", "kl_weight"], 0.0)
+    assert RunConfig.model_validate(
+        {"dataset": {"name": "mnist"}, "training": {"use_multitask_loss": False, **weights}}
+    )
+    with pytest.raises(ValidationError, match="nothing to learn"):
+        RunConfig.model_validate({"dataset": {"name": "mnist"}, "training": weights})
+
+
+def test_a_config_made_in_python_is_checked_for_all_combinations_too():
+    values = {"dataset": {"name": "mnist"}, "model": {"patch_size": 5, "embed_dim": 66}, "training": {"margin": None}}
+    with pytest.raises(ValidationError) as caught:
+        RunConfig.model_validate(values)
+    for key in ["model.patch_size: ", "model.embed_dim: ", "training.margin: "]:
+        assert key in str(caught.value)
+
+
+def test_a_check_is_left_out_while_one_of_its_values_is_unknown():
+    assert texts(model__embed_dim=96) == []
+    assert texts(training__margin=None) == []
+    assert len(texts(training__margin=None, training__triplet_mining="semihard")) == 1

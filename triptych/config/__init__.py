@@ -1,0 +1,28 @@
+"""Configuration of a run: the schema of the YAML file, and the loader that reports every mistake at once."""
+
+from triptych.config.image_shapes import IMAGE_SHAPES
+from triptych.config.loader import dump_config, load_config
+from triptych.config.schema import (
+    AugmentationConfig,
+    DatasetConfig,
+    EarlyStoppingConfig,
+    LoggingConfig,
+    ModelConfig,
+    RunConfig,
+    SchedulerConfig,
+    TrainingConfig,
+)
+
+__all__ = [
+    "IMAGE_SHAPES",
+    "AugmentationConfig",
+    "DatasetConfig",
+    "EarlyStoppingConfig",
+    "LoggingConfig",
+    "ModelConfig",
+    "RunConfig",
+    "SchedulerConfig",
+    "TrainingConfig",
+    "dump_config",
+    "load_config",
+]

@@ -1,0 +1,246 @@
+"""What a run may say: the sections of the YAML file, their keys, defaults and bounds.
+
+Strict: unknown keys and wrong types are mistakes. `loader.py` reads a file into these and reports every mistake at
+once. The text below a key, or at the head of a section, is its documentation, in editors too.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from triptych.config.combinations import combination_mistakes, flat_values
+from triptych.config.image_shapes import IMAGE_SHAPES
+from triptych.config.mistakes import key_name
+
+PositiveInt = Annotated[int, Field(ge=1)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
+NonNegativeFloat = Annotated[float, Field(ge=0.0)]
+PositiveFloat = Annotated[float, Field(gt=0.0)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+ProperFraction = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+DatasetName = Literal["digits", "mnist", "fashionmnist", "cifar10"]
+
+
+class Section(BaseModel):
+    """A section of the YAML file: no unknown keys, no silent conversions, finite numbers, no change after loading."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class AugmentationConfig(Section):
+    """How far training images are moved and changed; zero switches a part off."""
+
+    rotation: Annotated[float, Field(ge=0.0, le=180.0)] = 0.0
+    """Largest rotation, in degrees either way."""
+    translate: ProperFraction = 0.0
+    """Largest shift, as a fraction of the image's side."""
+    scale: ProperFraction = 0.0
+    """Largest change of size: 0.1 is a factor from 0.9 to 1.1."""
+    shear: Annotated[float, Field(ge=0.0, lt=90.0)] = 0.0
+    """Largest shear, in degrees either way."""
+    perspective: ProperFraction = 0.0
+    """Distortion: each corner moves inwards by at most half this fraction of the side."""
+    horizontal_flip: Fraction = 0.0
+    """Probability of a mirror image."""
+    crop_padding: NonNegativeInt = 0
+    """Random crop from an image padded by this many black pixels on each side."""
+    erasing: Fraction = 0.0
+    """Probability that a rectangle is erased."""
+    erasing_area: ProperFraction = 0.2
+    """Largest share of the image that an erased rectangle covers."""
+    brightness: ProperFraction = 0.0
+    """Largest relative change of brightness (RGB only, as are the next three)."""
+    contrast: ProperFraction = 0.0
+    """Largest relative change of contrast."""
+    saturation: ProperFraction = 0.0
+    """Largest relative change of saturation."""
+    hue: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
+    """Largest turn of the colour circle, as a fraction of it."""
+
+
+class DatasetConfig(Section):
+    """Which images, and how they are fed."""
+
+    name: DatasetName
+    """The data set."""
+    root: Annotated[str, Field(min_length=1)] | None = None
+    """A folder to look in first; then TRIPTYCH_DATA, the system's copies, the cache, a download."""
+    batch_size: Annotated[int, Field(ge=2)] = 256
+    """Images in a training step, per process."""
+    num_workers: NonNegativeInt = 2
+    """Threads that decode image files; 0 decodes in the main thread. Batches need none: they are gathered."""
+    validation_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    """Share of the training set held out, stratified, for validation."""
+    pad: NonNegativeInt = 0
+    """Black pixels added on every side: 2 turns 28x28 into 32x32, which three halvings divide evenly."""
+    augmentation: AugmentationConfig = AugmentationConfig()
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image as the model sees it, padding included."""
+        channels, height, width = IMAGE_SHAPES[self.name]
+        return channels, height + 2 * self.pad, width + 2 * self.pad
+
+
+class ModelConfig(Section):
+    """The shape of the image transformer."""
+
+    patch_size: PositiveInt = 4
+    """Side of the square of pixels that becomes one token; the total stride of the patch embedding."""
+    patch_embedding: Literal["convolutional", "linear"] = "convolutional"
+    """A small stack of strided convolutions, or the plain linear map of ViT."""
+    embed_dim: PositiveInt = 96
+    """Width of the tokens."""
+    num_heads: PositiveInt = 3
+    """Attention heads; they divide embed_dim."""
+    num_layers: PositiveInt = 4
+    """Transformer blocks."""
+    mlp_ratio: PositiveFloat = 2.0
+    """Hidden width of a block's MLP, in units of embed_dim."""
+    depthwise_convolution: bool = True
+    """A 3x3 depthwise convolution over the token grid in every block."""
+    dropout: ProperFraction = 0.0
+    """Probability of dropping an activation in the blocks."""
+    latent_dim: PositiveInt = 32
+    """Dimensions of the VAE's latent."""
+    embedding_dim: PositiveInt = 64
+    """Dimensions of the L2-normalised embedding."""
+    decoder_dim: PositiveInt = 32
+    """Channels of the decoder's widest layer at the image's finest scale."""
+
+
+class SchedulerConfig(Section):
+    """How the learning rate moves: PyTorch's names and arguments, in epochs, applied smoothly at every step."""
+
+    name: Literal["StepLR", "CosineAnnealingLR", "ExponentialLR", "none"] = "CosineAnnealingLR"
+    """PyTorch's scheduler, or none: a constant rate."""
+    step_size: PositiveInt = 10
+    """StepLR: epochs between two drops."""
+    gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
+    """StepLR, ExponentialLR: factor of a drop, or of an epoch."""
+    T_max: PositiveInt | None = None
+    """CosineAnnealingLR: epochs to the minimum; null: the run's epochs after the warm-up."""
+    eta_min: NonNegativeFloat = 0.0
+    """CosineAnnealingLR: the lowest learning rate, an absolute rate."""
+    warmup_epochs: NonNegativeFloat = 0.0
+    """Epochs, fewer than the run's, over which the rate climbs from near zero, before any scheduler."""
+
+
+class EarlyStoppingConfig(Section):
+    """When to give up on a better validation accuracy."""
+
+    enabled: bool = True
+    """Stop when patience runs out (true), or train every epoch (false)."""
+    patience: PositiveInt = 10
+    """Validation epochs without improvement that are waited for."""
+    min_delta: NonNegativeFloat = 0.0
+    """Smallest gain in accuracy that counts as improvement."""
+
+
+class TrainingConfig(Section):
+    """How the model learns."""
+
+    epochs: PositiveInt = 10
+    """Passes over the training images."""
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Seed of the weights, the validation split, the order of the images, their augmentation and triplets."""
+    deterministic: bool = False
+    """The same weights for the same seed on the same machine, bit for bit."""
+
+    optimizer: Literal["muon", "adamw"] = "muon"
+    """Muon on the hidden matrices and AdamW on the rest, or AdamW on everything."""
+    learning_rate: PositiveFloat = 2e-3
+    """AdamW's rate."""
+    muon_learning_rate: PositiveFloat = 0.02
+    """Muon's rate, for the hidden matrices."""
+    weight_decay: NonNegativeFloat = 0.01
+    """Decoupled decay of matrices and filters, as a multiple of the learning rate; vectors are not decayed."""
+    scheduler: SchedulerConfig = SchedulerConfig()
+    gradient_clip_norm: NonNegativeFloat = 1.0
+    """Largest norm of the gradient; 0 does not clip."""
+    accumulate_gradients: PositiveInt = 1
+    """Batches whose gradients are summed into one step."""
+
+    use_multitask_loss: bool = True
+    """Three panels (true), or triplet and classification alone (false)."""
+    triplet_weight: NonNegativeFloat = 1.0
+    """Multi-task mode: weight of the triplet loss."""
+    classification_weight: NonNegativeFloat = 1.0
+    """Multi-task mode: weight of the classification loss."""
+    reconstruction_weight: NonNegativeFloat = 1.0
+    """Multi-task mode: weight of the reconstruction loss, a mean per pixel."""
+    kl_weight: NonNegativeFloat = 1e-3
+    """Multi-task mode: weight of the KL divergence, a sum over latent dimensions."""
+    classifier_weight: NonNegativeFloat = 1.0
+    """Simple mode: weight of the classification loss beside the triplet loss."""
+    margin: PositiveFloat | None = 0.2
+    """Triplet margin, in Euclidean distance between unit embeddings; null is the soft margin (not for semihard)."""
+    triplet_mining: Literal["random", "all", "semihard", "hard"] = "semihard"
+    """Triplets drawn by TripletDataset (random), or mined in the batch."""
+    label_smoothing: ProperFraction = 0.0
+    """Share of the target's probability that is spread evenly over all classes."""
+    reconstruction_loss: Literal["mse", "bce"] = "mse"
+    """Squared error, or binary cross-entropy, of a pixel in [0, 1]."""
+    kl_free_bits: NonNegativeFloat = 0.0
+    """Nats per latent dimension that cost nothing."""
+    kl_warmup_epochs: NonNegativeFloat = 0.0
+    """Epochs, no more than the run's, over which the KL weight climbs from zero."""
+
+    early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
+
+    accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
+    """What the run computes on; auto is the best that the machine has."""
+    devices: PositiveInt | Literal["auto"] = "auto"
+    """Processes per machine; auto is every GPU, or one CPU process."""
+    num_nodes: PositiveInt = 1
+    """Machines that train together, each with the same number of processes."""
+    strategy: Literal["auto", "ddp"] = "auto"
+    """How processes share the work; auto is ddp as soon as there are several."""
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
+    """Width of the floating-point numbers; auto is bf16 where a GPU has it, 32 bits elsewhere; 16-mixed needs a GPU."""
+
+
+class LoggingConfig(Section):
+    """What a run shows and keeps."""
+
+    tensorboard: bool = True
+    """Curves, hyper-parameters and reconstructions for TensorBoard."""
+    log_every_n_steps: PositiveInt = 20
+    """Steps between two points of a training curve."""
+    triplet_samples: bool = True
+    """Draw triplet_samples_<dataset>.png."""
+    embeddings: bool = True
+    """Draw embeddings_tsne.png."""
+    tsne_samples: Annotated[int, Field(ge=100)] = 2000
+    """Test images on the map of embeddings."""
+    reconstruction_every: NonNegativeInt = 1
+    """Validation epochs between two pictures of reconstructions in TensorBoard; 0 draws none."""
+
+
+class RunConfig(Section):
+    """One run, whole."""
+
+    dataset: DatasetConfig
+    model: ModelConfig = ModelConfig()
+    training: TrainingConfig = TrainingConfig()
+    logging: LoggingConfig = LoggingConfig()
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        mistakes = combination_mistakes(flat_values(self.model_dump()))
+        if mistakes:
+            raise ValueError("\n".join(f"{key_name(mistake.keys[0])}: {mistake.text}" for mistake in mistakes))
+        return self
+
+
+def nested_schema(section: type[Section] = RunConfig) -> dict[str, Any]:
+    """Return the JSON schema of a section, the sections within it written in their places instead of referred to."""
+    schema = section.model_json_schema()
+    schema.pop("$defs", None)
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            schema["properties"][name] = nested_schema(field.annotation)
+    return schema
