@@ -1,0 +1,40 @@
+"""The one message about a broken data file: which file, what was expected, what came, what to do. For all readers."""
+
+import pickle
+import tarfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from triptych.errors import DataError
+
+REMEDY = "Put a whole copy in its place, or take this copy away so that another one is used."
+
+
+def broken(path: Path, expected: str, received: str) -> DataError:
+    """Make the error that names a file, what it should hold and what it holds."""
+    return DataError(f"{path}: expected {expected}, but received {received}. {REMEDY}")
+
+
+@contextmanager
+def reading_from(path: Path, expected: str) -> Iterator[None]:
+    """Turn what a missing, unreadable or damaged file makes the standard library raise into one `DataError`.
+
+    Args:
+        path: The file that is read in the block.
+        expected: What it should be: "a gzip file", say.
+
+    Raises:
+        DataError: Reading failed.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise broken(path, expected, "nothing: there is no such file") from error
+    except IsADirectoryError as error:
+        raise broken(path, expected, "a folder of that name") from error
+    except EOFError as error:
+        raise broken(path, expected, "a file that is cut off before its end") from error
+    except (OSError, zlib.error, tarfile.TarError, pickle.UnpicklingError) as error:
+        raise broken(path, expected, f"one that cannot be read ({error})") from error
