@@ -1,0 +1,84 @@
+"""Which images form which batch: every image once an epoch, shared evenly by the processes, for the loaders."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from triptych.data.draws import mix
+
+
+class BalancedBatchSampler(Sampler[Tensor]):
+    """One process's batches of indices, for `DataLoader(batch_sampler=...)` over data sets with `__getitems__`.
+
+    The epoch's order is cut into ceil(size / (batch_size * world_size)) global batches whose sizes differ by at most
+    one, and each of these into one contiguous share per process, again within one. All processes together see every
+    image exactly once, no last batch is small, and at the same batch_size * world_size the global batches are the same
+    whatever the number of processes.
+
+    Args:
+        size: Number of images.
+        batch_size: Most images in one process's batch.
+        shuffle: A new order every epoch, or 0, 1, 2, ...
+        seed: Chooses the orders.
+        rank: Which process this is, from 0.
+        world_size: Number of processes.
+
+    Raises:
+        ValueError: A number is out of range, or there are too few images for every process to have one in each batch.
+
+    Example:
+        >>> sampler = BalancedBatchSampler(10, batch_size=4, shuffle=False)
+        >>> [batch.tolist() for batch in sampler]
+        [[0, 1, 2], [3, 4, 5], [6, 7, 8, 9]]
+    """
+
+    def __init__(
+        self, size: int, *, batch_size: int, shuffle: bool, seed: int = 0, rank: int = 0, world_size: int = 1
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, but got {batch_size}; give the images of one batch")
+        if not 0 <= rank < world_size:
+            raise ValueError(
+                f"rank must be from 0 to world_size - 1, but got rank {rank} of {world_size}; number processes from 0"
+            )
+        self.size = size
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.steps = -(-size // (batch_size * world_size))
+        self.epoch = 0
+        if size < max(1, self.steps * world_size):
+            raise ValueError(
+                f"every process needs an image in each batch, but {size} images in {self.steps} batches are too few "
+                f"for {world_size} processes; use fewer processes or a larger batch_size"
+            )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch's order, before its first batch. Lightning calls this too."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """The number of batches in an epoch, the same for every process."""
+        return self.steps
+
+    def __iter__(self) -> Iterator[Tensor]:
+        order = self._order()
+        for step in range(self.steps):
+            start, end = _share(self.size, part=step, parts=self.steps)
+            share_start, share_end = _share(end - start, part=self.rank, parts=self.world_size)
+            yield order[start + share_start : start + share_end]
+
+    def _order(self) -> Tensor:
+        if not self.shuffle:
+            return torch.arange(self.size)
+        generator = torch.Generator().manual_seed(mix("order", self.seed, self.epoch))
+        return torch.randperm(self.size, generator=generator)
+
+
+def _share(size: int, *, part: int, parts: int) -> tuple[int, int]:
+    """Start and end of one of `parts` contiguous parts of `size` things, as equal as can be."""
+    return size * part // parts, size * (part + 1) // parts
