@@ -1,0 +1,189 @@
+"""The triplet loss over triplets mined in the batch: for training on plain labelled batches.
+
+Letters: B batch, E embedding dimension. In every B x B matrix, a row is an anchor.
+"""
+
+from typing import Literal, NamedTuple, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from triptych.losses.distances import pairwise_distances
+from triptych.losses.triplet import checked_margin
+
+Mining = Literal["all", "semihard", "hard"]
+
+SOFT_CHUNK_ELEMENTS = 2**22
+"""Triplets that the soft margin with mining "all" looks at in one go, unless one anchor has more (B > 2,048)."""
+
+
+class TripletStatistics(NamedTuple):
+    """What mining found; all three are scalars on the embeddings' device, so that reading them later costs no wait."""
+
+    loss: Tensor
+    """The mean over the active triplets; 0 where there are none."""
+    active: Tensor
+    """Triplets whose loss is positive (and, semi-hard, whose negative lies in the band), int64."""
+    valid: Tensor
+    """Triplets that the labels allow, int64; with mining "hard", one for each anchor that has any."""
+
+    @property
+    def active_fraction(self) -> Tensor:
+        """The share of the valid triplets that is active, in [0, 1]; 0 where none is valid."""
+        return self.active / self.valid.clamp(min=1)
+
+
+class BatchTripletLoss(nn.Module):
+    """The triplet loss over triplets (a, p, n) of the batch: p ≠ a of a's class, n of another class.
+
+    Euclidean distances d, as given by `pairwise_distances`, with max(0, d_ap - d_an + margin), or, without a margin,
+    the soft margin log(1 + exp(d_ap - d_an)) of Hermans et al. 2017. Reduction: the mean over the triplets whose loss
+    is positive (all of them under the soft margin); 0, with a gradient of zeros, where there are none. An embedding
+    that is not finite makes the loss NaN.
+
+    Mining:
+        all: every triplet ("batch all" of Hermans et al. 2017).
+        semihard: every triplet with d_ap < d_an < d_ap + margin (Schroff et al. 2015).
+        hard: for each anchor its farthest positive and its nearest negative ("batch hard" of Hermans et al. 2017).
+
+    Costs: with a margin, time is O(B² log B) and memory O(B²): the B³ triplets are counted by sorting, not listed.
+    The soft margin with mining "all" has to visit them: time O(B³), memory O(B²).
+
+    Args:
+        margin: how much nearer the positive must be, above 0, in units of distance; None is the soft margin.
+        mining: which of the batch's triplets count.
+
+    Raises:
+        ValueError: the margin is neither None nor a finite number above 0; an unknown mining; or semi-hard mining
+            without a margin, which leaves its band without an upper end.
+
+    Example:
+        >>> embeddings, labels = torch.tensor([[0.0], [1.0], [1.5]]), torch.tensor([0, 0, 1])
+        >>> BatchTripletLoss(margin=1.0, mining="all")(embeddings, labels)  # (0.5 + 1.5) / 2
+        tensor(1.)
+    """
+
+    def __init__(self, *, margin: float | None, mining: Mining) -> None:
+        super().__init__()
+        if mining not in get_args(Mining):
+            raise ValueError(f"mining must be one of {', '.join(get_args(Mining))}, but it is {mining!r}")
+        if mining == "semihard" and margin is None:
+            raise ValueError(
+                "semihard mining expects a margin, which ends its band of negatives, but margin is None; "
+                'give a margin, or choose mining "all" or "hard"'
+            )
+        self.margin = checked_margin(margin)
+        self.mining: Mining = mining
+
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Compare the (B, E) embeddings by their (B,) labels; returns a scalar, float32 at least.
+
+        Raises:
+            ValueError: as `mine`.
+        """
+        return self.mine(embeddings, labels).loss
+
+    def mine(self, embeddings: Tensor, labels: Tensor) -> TripletStatistics:
+        """The same loss, with the number of triplets behind it.
+
+        Raises:
+            ValueError: the shapes are not (B, E) and (B,) with B of at least 1.
+        """
+        if embeddings.ndim != 2 or labels.shape != embeddings.shape[:1] or len(labels) == 0:
+            raise ValueError(
+                "embeddings and labels must have the shapes (B, E) and (B,) with B of at least 1, but they have "
+                f"{tuple(embeddings.shape)} and {tuple(labels.shape)}; give one embedding and one label for each image"
+            )
+        distances = pairwise_distances(embeddings)
+        negative = labels[:, None] != labels
+        positive = (~negative).fill_diagonal_(False)
+        if self.mining == "hard":
+            return _hardest(distances, positive, negative, self.margin)
+        if self.margin is None:
+            return _all_soft(distances, positive, negative)
+        return _within_margin(distances, positive, negative, self.margin, semihard=self.mining == "semihard")
+
+    def extra_repr(self) -> str:
+        """The margin and the mining, for `print(loss)`."""
+        return f"margin={self.margin}, mining={self.mining!r}"
+
+
+def _within_margin(
+    distances: Tensor, positive: Tensor, negative: Tensor, margin: float, *, semihard: bool
+) -> TripletStatistics:
+    """All or semi-hard triplets, by counting.
+
+    The loss is linear in the distances: the sum over the active triplets of d_ap - d_an + margin is the sum over all
+    pairs of ± d times the number of active triplets that the pair is in. Those numbers are ranks in sorted rows, and
+    constants to the gradient, which is therefore exact, dense and deterministic.
+    """
+    with torch.no_grad():
+        reach = distances + margin  # active: d_an < reach_ap, one and the same comparison from both sides
+        negatives = distances.masked_fill(~negative, torch.inf).sort(dim=1).values
+        positives = distances.masked_fill(~positive, torch.inf).sort(dim=1).values
+
+        of_positive = _count_below(negatives, reach)
+        out_of_reach = _count_up_to(positives + margin, distances)
+        if semihard:
+            of_positive -= _count_up_to(negatives, distances)
+            of_negative = _count_below(positives, distances) - out_of_reach
+        else:
+            of_negative = positive.sum(dim=1, keepdim=True, dtype=torch.int32) - out_of_reach
+
+        of_positive = of_positive * positive
+        active = of_positive.sum()
+        weights = (of_positive - of_negative * negative).to(distances.dtype) / active.clamp(min=1)
+    loss = (weights * distances).sum() + margin * (active > 0).to(distances.dtype)
+    return TripletStatistics(loss, active, _count_valid(positive, negative))
+
+
+def _hardest(distances: Tensor, positive: Tensor, negative: Tensor, margin: float | None) -> TripletStatistics:
+    """The farthest positive and the nearest negative of each anchor; the gradient is shared among ties."""
+    farthest = distances.masked_fill(~positive, -torch.inf).amax(dim=1)
+    nearest = distances.masked_fill(~negative, torch.inf).amin(dim=1)
+    gap = farthest - nearest  # -inf where the anchor lacks either: such a loss is 0, and so is its gradient
+    losses = F.softplus(gap) if margin is None else F.relu(gap + margin)
+    valid = (positive.any(dim=1) & negative.any(dim=1)).sum()
+    active = valid if margin is None else (losses > 0).sum()
+    return TripletStatistics(losses.sum() / active.clamp(min=1), active, valid)
+
+
+def _all_soft(distances: Tensor, positive: Tensor, negative: Tensor) -> TripletStatistics:
+    """All triplets under the soft margin, a few anchors at a time.
+
+    The loss and its derivative by each distance are summed up in the same pass, so that nothing of size B³ waits for
+    the backward pass.
+    """
+    valid = _count_valid(positive, negative)
+    with torch.no_grad():
+        to_positive = distances.masked_fill(~positive, -torch.inf)
+        to_negative = distances.masked_fill(~negative, torch.inf)
+        chunk = max(1, SOFT_CHUNK_ELEMENTS // positive.numel())
+        # Filled in place: small results kept between the chunks' large ones would fragment the heap.
+        losses, weights = torch.empty_like(distances[0]), torch.empty_like(distances)
+        parts = (torch.split(whole, chunk) for whole in (to_positive, to_negative, losses, weights))
+        for positives, negatives, loss, weight in zip(*parts, strict=True):
+            gap = positives[:, :, None] - negatives[:, None, :]  # -inf, of loss and slope 0, where there is no triplet
+            loss.copy_(F.softplus(gap).sum(dim=(1, 2)))
+            slope = gap.sigmoid_()
+            weight.copy_(slope.sum(dim=2) - slope.sum(dim=1))
+        count = valid.clamp(min=1)
+        value = losses.sum() / count
+        weights /= count
+    return TripletStatistics(value + (weights * (distances - distances.detach())).sum(), valid, valid)
+
+
+def _count_valid(positive: Tensor, negative: Tensor) -> Tensor:
+    """The number of triplets that the labels allow."""
+    return (positive.sum(dim=1) * negative.sum(dim=1)).sum()
+
+
+def _count_below(sorted_rows: Tensor, values: Tensor) -> Tensor:
+    """How many entries of the same sorted row are smaller than each value."""
+    return torch.searchsorted(sorted_rows, values, out_int32=True)
+
+
+def _count_up_to(sorted_rows: Tensor, values: Tensor) -> Tensor:
+    """How many entries of the same sorted row are smaller than or equal to each value."""
+    return torch.searchsorted(sorted_rows, values, right=True, out_int32=True)

@@ -1,0 +1,40 @@
+"""Euclidean distances between all pairs of a batch, accurate and safe enough to be differentiated: for mining."""
+
+import torch
+from torch import Tensor
+
+
+def pairwise_distances(embeddings: Tensor) -> Tensor:
+    """Euclidean (not squared) distances between the rows of a batch.
+
+    Computed as |a|² + |b|² - 2ab from one matrix product, in float32 at least, also under autocast: memory is B x B,
+    where exact differences would need B x B x E. The rows are centred first, which changes no distance and lets the
+    rounding follow the spread of the batch, so that a batch that collapses to a point keeps its geometry.
+
+    With eps the float's resolution and |a|, |b| the distances from the batch's centre, a squared distance is off by
+    at most about 5 eps (|a|² + |b|²): for unit vectors, relatively 1e-6 where they are far apart and absolutely 1e-3
+    where they touch. Where it is below 4 eps (|a|² + |b|²), the two count as one point, with distance 0 and gradient
+    0: no gradient is ever NaN, or blown up by rounding. On CUDA this holds at PyTorch's default
+    `float32_matmul_precision`, "highest"; TF32 would leave three digits.
+
+    Args:
+        embeddings: (B, E), any floating type.
+
+    Returns:
+        (B, B), symmetric with a zero diagonal, float32 or float64.
+
+    Example:
+        >>> pairwise_distances(torch.tensor([[0.0, 0.0], [3.0, 4.0]]))
+        tensor([[0., 5.],
+                [5., 0.]])
+    """
+    points = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
+    points = points - points.mean(dim=0)
+    with torch.autocast(points.device.type, enabled=False):
+        products = points @ points.T
+    squared_norms = products.diagonal()
+    scale = squared_norms[:, None] + squared_norms
+    squared = scale - 2 * products
+    touching = squared <= 4 * torch.finfo(points.dtype).eps * scale
+    # The inner fill keeps the derivative of the root finite; the outer one cuts it off.
+    return squared.masked_fill(touching, 1.0).sqrt().masked_fill(touching, 0.0)

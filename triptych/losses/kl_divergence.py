@@ -1,0 +1,92 @@
+"""The KL divergence of the VAE's latent from the standard normal, and its warm-up: for the panel that repaints.
+
+Letters: B batch, L latent dimension.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class KLDivergenceLoss(nn.Module):
+    """KL(N(mean, exp(log_variance)) || N(0, I)) in closed form, in nats (Kingma & Welling 2014, appendix B).
+
+    Reduction: the sum over latent dimensions of the mean over the batch. Free bits (Kingma et al. 2016, appendix C.8)
+    charge each dimension max(its mean over the batch, free_bits): a dimension that says less is not pushed further
+    towards saying nothing, and has no gradient. The value is unweighted: weight and warm-up belong to `MultiTaskLoss`.
+
+    Args:
+        free_bits: nats per latent dimension that cost nothing more; 0 charges every nat.
+
+    Raises:
+        ValueError: free_bits is not a finite number of at least 0.
+
+    Example:
+        >>> KLDivergenceLoss()(torch.tensor([[1.0, 0.0]]), torch.zeros(1, 2))
+        tensor(0.5000)
+    """
+
+    def __init__(self, *, free_bits: float = 0.0) -> None:
+        super().__init__()
+        if not (free_bits >= 0 and math.isfinite(free_bits)):
+            raise ValueError(
+                f"free_bits must be a finite number of at least 0, but it is {free_bits}; it counts nats per dimension"
+            )
+        self.free_bits = free_bits
+
+    def forward(self, mean: Tensor, log_variance: Tensor) -> Tensor:
+        """Charge the (B, L) means and log-variances; returns a scalar, float32 at least.
+
+        Raises:
+            ValueError: as `kl_per_dimension`.
+        """
+        return kl_per_dimension(mean, log_variance).clamp(min=self.free_bits).sum()
+
+    def extra_repr(self) -> str:
+        """The free bits, for `print(loss)`."""
+        return f"free_bits={self.free_bits}"
+
+
+def kl_per_dimension(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """The divergence of each latent dimension in nats, the mean over the batch, before free bits.
+
+    Args:
+        mean: (B, L).
+        log_variance: (B, L), natural logarithms.
+
+    Returns:
+        (L,), each at least 0 but for rounding, float32 at least.
+
+    Raises:
+        ValueError: the shapes are not one and the same (B, L).
+    """
+    if mean.ndim != 2 or mean.shape != log_variance.shape:
+        raise ValueError(
+            "mean and log_variance must have one shape (B, L), but they have "
+            f"{tuple(mean.shape)} and {tuple(log_variance.shape)}; give both heads of the same latent"
+        )
+    dtype = torch.promote_types(mean.dtype, torch.float32)
+    mean, log_variance = mean.to(dtype), log_variance.to(dtype)
+    # expm1 keeps the digits that exp(x) - 1 loses near the prior, where most dimensions live.
+    return 0.5 * (mean.square() + log_variance.expm1() - log_variance).mean(dim=0)
+
+
+def warmup_factor(step: float, *, warmup_steps: float) -> float:
+    """The share of the KL weight that counts after `step` steps: from 0 in a straight line to 1, and 1 from then on.
+
+    Both may be counted in any one unit, such as steps or epochs; 0 warm-up steps is no warm-up.
+
+    Raises:
+        ValueError: one of them is negative or not a number.
+
+    Example:
+        >>> [warmup_factor(step, warmup_steps=4) for step in (0, 1, 4, 9)]
+        [0.0, 0.25, 1.0, 1.0]
+    """
+    if not (step >= 0 and warmup_steps >= 0):
+        raise ValueError(
+            f"step and warmup_steps must be at least 0, but they are {step} and {warmup_steps}; "
+            "count the steps from the start of training"
+        )
+    return min(1.0, step / warmup_steps) if warmup_steps else 1.0

@@ -1,0 +1,75 @@
+"""How far a repainted image is from the original: for the VAE's decoder."""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+ReconstructionKind = Literal["mse", "bce"]
+
+BCE_EPSILON = 1e-6
+"""Cross-entropy keeps this far from 0 and 1: no pixel costs more than 13.8 nats."""
+
+
+class ReconstructionLoss(nn.Module):
+    """The error of reconstructions. Reduction: the mean over images, channels and pixels.
+
+    Kinds:
+        mse: the squared difference.
+        bce: the binary cross-entropy in nats of the original, read as a probability, under the reconstruction, as in
+            Kingma & Welling 2014. Reconstructions are held in [1e-6, 1 - 1e-6]; beyond, the gradient is 0.
+
+    Args:
+        kind: which error.
+
+    Raises:
+        ValueError: an unknown kind.
+
+    Example:
+        >>> ReconstructionLoss(kind="mse")(torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 0.5))
+        tensor(0.2500)
+    """
+
+    def __init__(self, *, kind: ReconstructionKind = "mse") -> None:
+        super().__init__()
+        if kind not in get_args(ReconstructionKind):
+            raise ValueError(f"kind must be one of {', '.join(get_args(ReconstructionKind))}, but it is {kind!r}")
+        self.kind: ReconstructionKind = kind
+
+    def forward(self, reconstruction: Tensor, images: Tensor) -> Tensor:
+        """Compare (B, C, H, W) reconstructions with originals in [0, 1]; returns a scalar, float32 at least.
+
+        Raises:
+            ValueError: as `per_image`.
+        """
+        return self.per_image(reconstruction, images).mean()
+
+    def per_image(self, reconstruction: Tensor, images: Tensor) -> Tensor:
+        """The (B,) errors of the single images, each a mean over channels and pixels; `forward` is their mean.
+
+        Raises:
+            ValueError: the shapes are not one and the same (B, C, H, W).
+        """
+        if images.ndim != 4 or reconstruction.shape != images.shape:
+            raise ValueError(
+                "reconstruction and images must have one shape (B, C, H, W), but they have "
+                f"{tuple(reconstruction.shape)} and {tuple(images.shape)}; compare each image with its own repainting"
+            )
+        dtype = torch.promote_types(reconstruction.dtype, torch.float32)
+        reconstruction, images = reconstruction.to(dtype), images.to(dtype)
+        errors = _squared_error if self.kind == "mse" else _cross_entropy
+        return errors(reconstruction, images).flatten(start_dim=1).mean(dim=1)
+
+    def extra_repr(self) -> str:
+        """The kind, for `print(loss)`."""
+        return f"kind={self.kind!r}"
+
+
+def _squared_error(reconstruction: Tensor, images: Tensor) -> Tensor:
+    return (reconstruction - images).square()
+
+
+def _cross_entropy(reconstruction: Tensor, images: Tensor) -> Tensor:
+    """Not PyTorch's, which CUDA's autocast refuses and which dies on a NaN, where the run should name the loss."""
+    probability = reconstruction.clamp(BCE_EPSILON, 1 - BCE_EPSILON)
+    return -(images * probability.log() + (1 - images) * (-probability).log1p())

@@ -1,0 +1,60 @@
+"""The triplet loss over triplets that are given: for training on the triplets of a data set."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class TripletLoss(nn.Module):
+    """Asks of each anchor to lie nearer to its positive than to its negative.
+
+    With a margin, max(0, d_ap - d_an + margin), as in FaceNet (Schroff et al. 2015) but with Euclidean distances, not
+    squared: value and gradient are those of `torch.nn.TripletMarginLoss`. Without, the soft margin
+    log(1 + exp(d_ap - d_an)) of Hermans et al. 2017. Reduction: the mean over the batch.
+
+    Args:
+        margin: how much nearer the positive must be, above 0, in units of distance; None is the soft margin.
+
+    Raises:
+        ValueError: the margin is neither None nor a finite number above 0.
+
+    Example:
+        >>> anchor, positive, negative = torch.tensor([[[0.0, 0.0]], [[3.0, 4.0]], [[0.0, 5.5]]])
+        >>> TripletLoss(margin=1.0)(anchor, positive, negative)
+        tensor(0.5000)
+    """
+
+    def __init__(self, *, margin: float | None) -> None:
+        super().__init__()
+        self.margin = checked_margin(margin)
+
+    def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
+        """Compare (B, E) anchors with their (B, E) positives and negatives; returns a scalar, float32 at least.
+
+        Raises:
+            ValueError: the three are not of one shape (B, E).
+        """
+        if anchor.ndim != 2 or not anchor.shape == positive.shape == negative.shape:
+            raise ValueError(
+                "anchor, positive and negative must have one shape (B, E), but they have "
+                f"{tuple(anchor.shape)}, {tuple(positive.shape)} and {tuple(negative.shape)}; "
+                "embed the three in the same way, one row for each triplet"
+            )
+        dtype = torch.promote_types(anchor.dtype, torch.float32)
+        anchor, positive, negative = anchor.to(dtype), positive.to(dtype), negative.to(dtype)
+        if self.margin is not None:
+            return F.triplet_margin_loss(anchor, positive, negative, margin=self.margin)
+        return F.softplus(F.pairwise_distance(anchor, positive) - F.pairwise_distance(anchor, negative)).mean()
+
+    def extra_repr(self) -> str:
+        """The margin, for `print(loss)`."""
+        return f"margin={self.margin}"
+
+
+def checked_margin(margin: float | None) -> float | None:
+    """Return the margin, or raise ValueError where it is neither None nor a finite number above 0."""
+    if margin is not None and not (margin > 0 and math.isfinite(margin)):
+        raise ValueError(f"margin must be a finite number above 0, but it is {margin}; None is the soft margin")
+    return margin
