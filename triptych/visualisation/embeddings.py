@@ -1,0 +1,137 @@
+"""The map of embeddings, points coloured by class, to see which classes a model tells apart."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from triptych.visualisation.checks import require_labels
+from triptych.visualisation.names import heart, shortened, write_names
+from triptych.visualisation.style import (
+    DOTS_PER_INCH,
+    INK,
+    QUIET_INK,
+    class_colours,
+    fit_text,
+    house_style,
+    new_figure,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# In pixels of the saved picture.
+_MAP = 1560
+_MARGIN = 72
+_HEAD = 196
+_LEGEND_GAP = 48
+
+_LEGEND_ROWS = 25
+_NAMED_CLASSES = 100
+"""More classes are not named on the map, and the legend ends with how many it leaves out."""
+_POINTS_PER_NAME = 5
+"""With fewer points to a class the names would hide them."""
+
+
+def embedding_figure(
+    points: NDArray[np.floating] | Tensor,
+    labels: NDArray[np.integer] | Tensor,
+    *,
+    classes: Sequence[str],
+    title: str,
+    subtitle: str = "",
+) -> "Figure":
+    """Draw a map of points coloured by class, with the classes' names on the map and in a legend beside it.
+
+    Args:
+        points: Finite places (N, 2), N at least 1; only their relative distances are drawn.
+        labels: Class numbers (N,).
+        classes: Names of the classes, by number; a class without a point is left out, and the others keep their colour.
+        title: One line above the map.
+        subtitle: A smaller line below the title: how many points, which projection, which accuracy.
+
+    Returns:
+        A figure as wide as its legend needs.
+
+    Raises:
+        ValueError: If the points are no finite pairs, or if the labels do not fit points and classes.
+    """
+    places = torch.as_tensor(points).detach().cpu().double().numpy()
+    if places.ndim != 2 or places.shape[1] != 2 or not len(places) or not np.isfinite(places).all():
+        raise ValueError(
+            f"points must be finite places (N, 2) with N at least 1, but the shape is {places.shape}, and "
+            f"{np.count_nonzero(~np.isfinite(places))} numbers are not finite; give the result of project_tsne"
+        )
+    numbers = torch.as_tensor(labels)
+    require_labels("labels", numbers, count=len(places), num_classes=len(classes))
+    numbers = numbers.detach().cpu()
+    present = sorted(set(numbers.tolist()))
+    colours = class_colours(len(classes))
+
+    map_height = _map_height(places)
+    height = _HEAD + map_height + _MARGIN
+    with house_style():
+        figure = new_figure(_MAP, height)
+        width = _add_legend(figure, [(classes[label], colours[label]) for label in present], top=_MARGIN + map_height)
+        figure.set_size_inches(width / DOTS_PER_INCH, height / DOTS_PER_INCH)
+        axes = figure.add_axes((_MARGIN / width, _MARGIN / height, _MAP / width, map_height / height))
+        _scatter(axes, places, [colours[label] for label in numbers.tolist()])
+        if len(present) <= min(_NAMED_CLASSES, len(places) // _POINTS_PER_NAME):
+            write_names(axes, [(classes[label], heart(places[(numbers == label).numpy()])) for label in present])
+        for text, size, weight, ink, top in ((title, 10, "bold", INK, 66), (subtitle, 7, "normal", QUIET_INK, 130)):
+            line = figure.text(_MARGIN / width, 1 - top / height, text, va="top", parse_math=False)
+            line.set(size=size, weight=weight, color=ink)
+            fit_text(line, width - 2 * _MARGIN)
+    return figure
+
+
+def _map_height(places: NDArray[np.float64]) -> int:
+    """Choose the map's height for its width, as the points need it, from three quarters to a square."""
+    wide, high = np.ptp(places, axis=0)
+    return round(_MAP * float(np.clip(high / wide if wide else 1.0, 0.75, 1.0)))
+
+
+def _scatter(axes: "Axes", places: NDArray[np.float64], colours: list[str]) -> None:
+    """Draw the points in one shuffled layer, so that no class lies on top of the others."""
+    order = np.random.default_rng(0).permutation(len(places))
+    area = float(np.clip(9000 / len(places), 4, 30))
+    x, y = places[order].T
+    axes.scatter(x, y, s=area, c=[colours[index] for index in order], alpha=0.8, linewidths=0)
+    axes.set(xticks=[], yticks=[])
+    axes.set_aspect("equal", adjustable="datalim")
+    for spine in axes.spines.values():
+        spine.set(color="#d0d5da", linewidth=0.6)
+
+
+def _add_legend(figure: "Figure", entries: list[tuple[str, str]], *, top: int) -> int:
+    """List names and colours right of the map, from its top; return the width in pixels that the figure then needs."""
+    from matplotlib.lines import Line2D
+
+    left_out = len(entries) - _NAMED_CLASSES
+    if left_out > 0:
+        entries = [*entries[:_NAMED_CLASSES], (f"and {left_out} more", "none")]
+    marks = [Line2D([], [], color=colour, marker="o", linestyle="none", markersize=4.5) for _, colour in entries]
+    legend = figure.legend(
+        marks,
+        [" "] * len(marks),
+        loc="upper left",
+        bbox_to_anchor=((_MARGIN + _MAP + _LEGEND_GAP) / DOTS_PER_INCH, top / DOTS_PER_INCH),
+        bbox_transform=figure.dpi_scale_trans,
+        ncols=-(-len(entries) // _LEGEND_ROWS),
+        fontsize=7 if len(entries) <= _LEGEND_ROWS else 6,
+        frameon=False,
+        borderpad=0,
+        borderaxespad=0,
+        handletextpad=0.2,
+        labelspacing=0.65,
+        columnspacing=1.2,
+    )
+    # Written afterwards, because a legend takes no name that begins with an underscore and reads "$" as mathematics.
+    for text, (name, _) in zip(legend.get_texts(), entries, strict=True):
+        text.set_parse_math(False)
+        text.set_text(shortened(name, to=26))
+    return round(_MARGIN + _MAP + _LEGEND_GAP + legend.get_window_extent().width + _MARGIN)
