@@ -1,0 +1,44 @@
+"""Small models for the tests, so that each test says only what it changes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from triptych.models import ImageTransformer, MultiTaskImageTransformer
+
+ENCODER: dict[str, Any] = {
+    "image_size": (8, 8),
+    "in_channels": 1,
+    "patch_size": 2,
+    "patch_embedding": "convolutional",
+    "embed_dim": 16,
+    "num_heads": 2,
+    "num_layers": 2,
+    "mlp_ratio": 2.0,
+    "depthwise_convolution": True,
+    "dropout": 0.0,
+}
+SIMPLE: dict[str, Any] = {**ENCODER, "num_classes": 5, "embedding_dim": 6, "pixel_mean": 0.3, "pixel_std": 0.4}
+MULTITASK: dict[str, Any] = {**SIMPLE, "latent_dim": 4, "decoder_dim": 8}
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def encoder_sizes() -> dict[str, Any]:
+    return dict(ENCODER)
+
+
+@pytest.fixture
+def make_multitask() -> Callable[..., MultiTaskImageTransformer]:
+    return lambda **changes: MultiTaskImageTransformer(**{**MULTITASK, **changes})
+
+
+@pytest.fixture
+def make_simple() -> Callable[..., ImageTransformer]:
+    return lambda **changes: ImageTransformer(**{**SIMPLE, **changes})

@@ -1,0 +1,46 @@
+import math
+
+import pytest
+import torch
+
+from triptych.models.attention import MultiHeadSelfAttention
+
+
+def naive_attention(module: MultiHeadSelfAttention, tokens: torch.Tensor) -> torch.Tensor:
+    """Attention as the paper writes it: for each image and head, softmax(Q Kᵀ / √d) V."""
+    count, width = tokens.shape[1:]
+    size = width // module.num_heads
+    weight, bias = module.query_key_value.weight, module.query_key_value.bias
+    results = []
+    for image in tokens:
+        heads = []
+        for head in range(module.num_heads):
+            query, key, value = (
+                image @ weight[start : start + size].T + bias[start : start + size]
+                for start in (head * size, width + head * size, 2 * width + head * size)
+            )
+            scores = torch.empty(count, count, dtype=tokens.dtype)
+            for i in range(count):
+                for j in range(count):
+                    scores[i, j] = (query[i] * key[j]).sum() / math.sqrt(size)
+            heads.append((scores.exp() / scores.exp().sum(dim=1, keepdim=True)) @ value)
+        results.append(torch.cat(heads, dim=1) @ module.output.weight.T + module.output.bias)
+    return torch.stack(results)
+
+
+@pytest.mark.parametrize("num_heads", [1, 2, 4])
+def test_attention_equals_the_formula_written_out(num_heads):
+    module = MultiHeadSelfAttention(8, num_heads=num_heads).double()
+    tokens = 3 * torch.randn(2, 5, 8, dtype=torch.float64)
+    torch.testing.assert_close(module(tokens), naive_attention(module, tokens))
+
+
+def test_the_order_of_the_tokens_does_not_matter_to_attention():
+    module = MultiHeadSelfAttention(8, num_heads=2)
+    tokens, order = torch.randn(2, 6, 8), torch.randperm(6)
+    torch.testing.assert_close(module(tokens[:, order]), module(tokens)[:, order])
+
+
+def test_heads_that_do_not_divide_the_width_are_refused_with_a_width_that_does():
+    with pytest.raises(ValueError, match=r"7 does not divide 96; choose embed_dim 91 or another number of heads"):
+        MultiHeadSelfAttention(96, num_heads=7)

@@ -1,0 +1,86 @@
+import pytest
+import torch
+from torch import nn
+
+from triptych.models.encoder import ImageEncoder
+from triptych.models.positions import sine_cosine_positions
+
+
+@pytest.mark.parametrize("patch_embedding", ["convolutional", "linear"])
+@pytest.mark.parametrize("depthwise_convolution", [True, False])
+@pytest.mark.parametrize(
+    ("image_size", "channels", "patch_size"),
+    [((8, 8), 1, 1), ((8, 8), 1, 8), ((28, 28), 1, 7), ((32, 32), 3, 8), ((12, 20), 2, 4), ((30, 18), 16, 6)],
+)
+def test_any_size_that_patches_divide_and_any_channels_give_one_vector_an_image(
+    encoder_sizes, patch_embedding, depthwise_convolution, image_size, channels, patch_size
+):
+    encoder = ImageEncoder(
+        **encoder_sizes
+        | {
+            "image_size": image_size,
+            "in_channels": channels,
+            "patch_size": patch_size,
+            "patch_embedding": patch_embedding,
+            "depthwise_convolution": depthwise_convolution,
+        }
+    )
+    images = torch.randn(3, channels, *image_size)
+    count = image_size[0] * image_size[1] // patch_size**2
+    assert encoder.tokens(images).shape == (3, count, 16)
+    assert encoder(images).shape == (3, encoder.output_dim)
+
+
+def test_the_features_are_the_normalised_tokens_side_by_side(encoder_sizes):
+    encoder = ImageEncoder(**encoder_sizes)
+    images = torch.randn(2, 1, 8, 8)
+    tokens = encoder.patch_embedding(images) + sine_cosine_positions(4, 4, embed_dim=16)
+    for block in encoder.blocks:
+        tokens = block(tokens)
+    normalised = (tokens - tokens.mean(-1, keepdim=True)) / (tokens.var(-1, keepdim=True, unbiased=False) + 1e-5).sqrt()
+    torch.testing.assert_close(encoder(images), torch.cat([normalised[:, n] for n in range(16)], dim=1))
+
+
+def test_the_encoder_knows_where_a_patch_lies(encoder_sizes):
+    encoder = ImageEncoder(**encoder_sizes | {"patch_embedding": "linear", "depthwise_convolution": False})
+    images = torch.randn(1, 1, 8, 8)
+    moved = images.roll((2, 4), dims=(2, 3))  # the same patches at other places
+    assert not torch.allclose(encoder.tokens(images).mean(1), encoder.tokens(moved).mean(1), atol=1e-5)
+
+
+def test_positions_are_not_saved_with_the_weights(encoder_sizes):
+    assert "positions" not in ImageEncoder(**encoder_sizes).state_dict()
+
+
+@pytest.mark.parametrize("num_layers", [1, 16])
+def test_the_scale_of_the_stream_does_not_grow_with_depth(encoder_sizes, num_layers):
+    encoder = ImageEncoder(**encoder_sizes | {"num_layers": num_layers, "embed_dim": 64})
+    streams = []
+    encoder.norm.register_forward_pre_hook(lambda module, inputs: streams.append(inputs[0]))
+    images = torch.randn(4, 1, 8, 8)
+    encoder(images)
+    first = encoder.patch_embedding(images) + encoder.positions
+    assert 0.8 < (streams[0].std() / first.std()) < 1.25
+
+
+def test_weights_are_drawn_from_a_truncated_normal_and_smaller_where_they_enter_the_stream(encoder_sizes):
+    encoder = ImageEncoder(**encoder_sizes | {"num_layers": 8, "embed_dim": 64})
+    for block in encoder.blocks:
+        for module in block.modules():
+            if isinstance(module, nn.Linear):
+                assert module.weight.abs().max() <= 0.04
+                assert (module.bias == 0).all()
+        # Truncation at two deviations shrinks a deviation to 0.88 of itself.
+        assert block.mlp.hidden.weight.std().item() == pytest.approx(0.88 * 0.02, rel=0.05)
+        assert block.mlp.output.weight.std().item() == pytest.approx(0.88 * 0.02 / 4, rel=0.05)
+        assert block.attention.output.weight.std().item() == pytest.approx(0.88 * 0.02 / 4, rel=0.05)
+
+
+def test_an_unknown_patch_embedding_is_refused_with_the_known_ones(encoder_sizes):
+    with pytest.raises(ValueError, match=r"one of \['convolutional', 'linear'\], but it is 'conv'; choose"):
+        ImageEncoder(**encoder_sizes | {"patch_embedding": "conv"})
+
+
+def test_a_size_that_patches_do_not_divide_is_refused_when_the_encoder_is_made(encoder_sizes):
+    with pytest.raises(ValueError, match="3 does not divide 8x8"):
+        ImageEncoder(**encoder_sizes | {"patch_size": 3})

@@ -1,0 +1,200 @@
+import copy
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from triptych.models.latent import reparameterise
+
+
+@pytest.mark.parametrize("patch_embedding", ["convolutional", "linear"])
+@pytest.mark.parametrize(
+    ("image_size", "channels", "patch_size"),
+    [((8, 8), 1, 2), ((28, 28), 1, 4), ((28, 28), 1, 7), ((32, 32), 3, 8), ((12, 20), 5, 4), ((96, 96), 3, 16)],
+)
+@pytest.mark.parametrize("batch", [1, 3])
+def test_every_output_has_its_documented_shape(
+    make_multitask, patch_embedding, image_size, channels, patch_size, batch
+):
+    model = make_multitask(
+        patch_embedding=patch_embedding, image_size=image_size, in_channels=channels, patch_size=patch_size
+    )
+    output = model(torch.rand(batch, channels, *image_size))
+    assert output.embedding.shape == (batch, 6)
+    assert output.logits.shape == (batch, 5)
+    assert output.reconstruction.shape == (batch, channels, *image_size)
+    assert output.mean.shape == output.log_variance.shape == output.latent.shape == (batch, 4)
+    torch.testing.assert_close(output.embedding.norm(dim=1), torch.ones(batch))
+
+
+def test_evaluation_uses_the_mean_and_is_deterministic(make_multitask):
+    model = make_multitask(dropout=0.5).eval()
+    images = torch.rand(4, 1, 8, 8)
+    first, second = model(images), model(images, noise=torch.randn(4, 4))
+    assert torch.equal(first.latent, first.mean)
+    for one, other in zip(first, second, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_training_samples_the_latent_that_all_three_panels_see(make_multitask):
+    model = make_multitask().train()
+    images, noise = torch.rand(4, 1, 8, 8), torch.randn(4, 4)
+    output = model(images, noise)
+    latent = output.mean + torch.exp(0.5 * output.log_variance) * noise
+    torch.testing.assert_close(output.latent, latent)
+    embedding = model.embedding_head(latent)
+    torch.testing.assert_close(output.embedding, embedding)
+    torch.testing.assert_close(output.logits, model.classification_head(embedding))
+    torch.testing.assert_close(output.reconstruction, model.decode(latent))
+
+
+def test_noise_that_is_not_given_comes_from_the_default_generator(make_multitask):
+    model = make_multitask().train()
+    images = torch.rand(4, 1, 8, 8)
+    torch.manual_seed(1)
+    drawn = model(images).latent
+    torch.manual_seed(1)
+    mean, log_variance = model.encode(images)
+    torch.testing.assert_close(drawn, reparameterise(mean, log_variance, torch.randn(4, 4)))
+    assert not torch.equal(drawn, model(images).latent)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_methods_use_the_mean_and_equal_forward_in_evaluation(make_multitask, training):
+    model = make_multitask()
+    images = torch.rand(4, 1, 8, 8)
+    expected = model.eval()(images)
+    model.train(training)
+    mean, log_variance = model.encode(images)
+    assert torch.equal(mean, expected.mean)
+    assert torch.equal(log_variance, expected.log_variance)
+    assert torch.equal(model.embed(images), expected.embedding)
+    assert torch.equal(model.classify(images), expected.logits)
+    assert torch.equal(model.reconstruct(images), expected.reconstruction)
+    assert torch.equal(model.decode(mean), expected.reconstruction)
+
+
+def test_gradients_reach_every_parameter(make_multitask):
+    model = make_multitask().train()
+    output = model(torch.rand(16, 1, 8, 8))
+    loss = F.cross_entropy(output.logits, torch.arange(16) % 5) + output.reconstruction.square().mean()
+    loss.backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert (parameter.grad != 0).any(), name
+
+
+@pytest.mark.parametrize("panel", ["embedding", "logits", "reconstruction"])
+def test_each_panel_reaches_the_encoder_and_no_other_panel(make_multitask, panel):
+    model = make_multitask().train()
+    output = model(torch.rand(4, 1, 8, 8))
+    (getattr(output, panel) * torch.randn_like(getattr(output, panel))).sum().backward()
+    with_gradient = {name.split(".")[0] for name, parameter in model.named_parameters() if parameter.grad is not None}
+    expected = {
+        "embedding": {"encoder", "latent_head", "embedding_head"},
+        "logits": {"encoder", "latent_head", "embedding_head", "classification_head"},
+        "reconstruction": {"encoder", "latent_head", "decoder"},
+    }
+    assert with_gradient == expected[panel]
+
+
+def test_an_image_is_seen_by_itself_whatever_the_batch(make_multitask):
+    model = make_multitask().train()
+    images, noise = torch.rand(6, 1, 8, 8), torch.randn(6, 4)
+    together = model(images, noise)
+    for i in range(6):
+        alone = model(images[i : i + 1], noise[i : i + 1])
+        for one, other in zip(together, alone, strict=True):
+            torch.testing.assert_close(one[i : i + 1], other)
+
+
+def test_samples_are_prior_latents_painted_by_the_decoder(make_multitask):
+    model = make_multitask().eval()
+    samples = model.sample(3, torch.Generator().manual_seed(7))
+    latent = torch.randn(3, 4, generator=torch.Generator().manual_seed(7))
+    assert samples.shape == (3, 1, 8, 8)
+    assert torch.equal(samples, model.decode(latent))
+    assert torch.equal(samples, model.sample(3, generator=torch.Generator().manual_seed(7)))
+    assert not torch.equal(samples, model.sample(3))
+
+
+def test_pixels_are_standardised_inside(make_multitask):
+    model = make_multitask(pixel_mean=0.5, pixel_std=0.25).eval()
+    plain = make_multitask(pixel_mean=0.0, pixel_std=1.0).eval()
+    plain.load_state_dict({**model.state_dict(), "pixels.mean": plain.pixels.mean, "pixels.std": plain.pixels.std})
+    images = torch.rand(2, 1, 8, 8)
+    torch.testing.assert_close(model.embed(images), plain.embed((images - 0.5) / 0.25))
+
+
+def test_a_saved_model_answers_as_before(make_multitask, tmp_path):
+    model, other = make_multitask(pixel_mean=0.1).eval(), make_multitask(pixel_mean=0.2).eval()
+    torch.save(model.state_dict(), tmp_path / "weights.pt")
+    other.load_state_dict(torch.load(tmp_path / "weights.pt", weights_only=True))
+    images = torch.rand(2, 1, 8, 8)
+    for one, two in zip(model(images), other(images), strict=True):
+        assert torch.equal(one, two)
+    assert torch.equal(copy.deepcopy(model)(images).logits, model(images).logits)
+
+
+def test_double_precision_is_kept_from_image_to_reconstruction(make_multitask):
+    output = make_multitask().double()(torch.rand(2, 1, 8, 8, dtype=torch.float64))
+    assert {part.dtype for part in output} == {torch.float64}
+
+
+def test_bfloat16_autocast_gives_float32_outputs_near_the_exact_ones(make_multitask):
+    model = make_multitask().eval()
+    images = torch.rand(4, 1, 8, 8)
+    exact = model(images)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded = model(images)
+    for one, other in zip(rounded, exact, strict=True):
+        assert one.dtype == torch.float32
+        torch.testing.assert_close(one, other, atol=0.1, rtol=0.1)
+
+
+def test_a_step_is_the_same_twice_under_deterministic_algorithms(make_multitask):
+    model = make_multitask().train()
+    images, noise = torch.rand(8, 1, 8, 8), torch.randn(8, 4)
+    gradients = []
+    torch.use_deterministic_algorithms(True)
+    try:
+        for _ in range(2):
+            model.zero_grad()
+            output = model(images, noise)
+            (output.logits.square().mean() + output.reconstruction.mean()).backward()
+            gradients.append([parameter.grad.clone() for parameter in model.parameters()])
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_forward_pass_is_one_graph_for_the_compiler(make_multitask, training):
+    model = make_multitask().train(training)
+    images, noise = torch.rand(2, 1, 8, 8), torch.randn(2, 4)
+    # The back end "eager" traces the whole graph without needing a C++ compiler.
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    for one, other in zip(compiled(images, noise), model(images, noise), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_an_exported_model_takes_any_batch(make_multitask):
+    model = make_multitask().eval()
+    exported = torch.export.export(model, (torch.rand(2, 1, 8, 8),), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    images = torch.rand(5, 1, 8, 8)
+    for one, other in zip(exported.module()(images), model(images), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_bytes_and_other_sizes_are_refused(make_multitask):
+    model = make_multitask()
+    with pytest.raises(ValueError, match="divide by 255"):
+        model(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
+    for method in (model, model.encode, model.embed, model.classify, model.reconstruct):
+        with pytest.raises(ValueError, match=r"must have the shape \(B, 1, 8, 8\), but it is \(2, 3, 8, 8\)"):
+            method(torch.rand(2, 3, 8, 8))
+
+
+def test_noise_of_another_shape_is_refused(make_multitask):
+    with pytest.raises(ValueError, match=r"noise must have the shape \(2, 4\)"):
+        make_multitask().train()(torch.rand(2, 1, 8, 8), torch.randn(2, 5))

@@ -1,0 +1,84 @@
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from triptych.models.patches import PATCH_EMBEDDINGS, ConvolutionalPatchEmbedding, PatchEmbedding, token_grid
+
+
+@pytest.mark.parametrize("name", PATCH_EMBEDDINGS)
+@pytest.mark.parametrize("patch_size", [1, 2, 3, 4, 6, 7, 8])
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_an_image_becomes_one_token_for_each_patch(name, patch_size, channels):
+    embedding = PATCH_EMBEDDINGS[name](channels, embed_dim=12, patch_size=patch_size)
+    tokens = embedding(torch.rand(2, channels, 2 * patch_size, 3 * patch_size))
+    assert tokens.shape == (2, 6, 12)
+
+
+def test_the_linear_embedding_is_a_matrix_product_on_each_flattened_patch():
+    embedding = PatchEmbedding(3, embed_dim=8, patch_size=4)
+    images = torch.rand(2, 3, 8, 12)
+    expected = torch.empty(2, 6, 8)
+    weight = embedding.projection.weight.reshape(8, -1)
+    for image in range(2):
+        for row in range(2):
+            for column in range(3):
+                patch = images[image, :, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4].reshape(-1)
+                expected[image, 3 * row + column] = weight @ patch + embedding.projection.bias
+    torch.testing.assert_close(embedding(images), expected)
+
+
+@pytest.mark.parametrize(
+    ("patch_size", "strides"), [(1, [1]), (2, [2]), (4, [2, 2]), (7, [7]), (8, [2, 2, 2]), (12, [3, 2, 2])]
+)
+def test_the_strides_are_the_prime_factors_of_the_patch_size(patch_size, strides):
+    embedding = ConvolutionalPatchEmbedding(3, embed_dim=64, patch_size=patch_size)
+    convolutions = [layer for layer in embedding.convolutions if isinstance(layer, torch.nn.Conv2d)]
+    assert [layer.stride[0] for layer in convolutions] == strides
+    assert math.prod(strides) == patch_size
+    assert [layer.out_channels for layer in convolutions] == [64 >> n for n in reversed(range(len(strides)))]
+
+
+@pytest.mark.parametrize("name", PATCH_EMBEDDINGS)
+@pytest.mark.parametrize("patch_size", [1, 2, 3, 5, 7, 8])
+def test_every_pixel_reaches_a_token(name, patch_size):
+    embedding = PATCH_EMBEDDINGS[name](1, embed_dim=8, patch_size=patch_size)
+    images = torch.rand(1, 1, 2 * patch_size, 2 * patch_size, requires_grad=True)
+    embedding(images).square().sum().backward()
+    assert (images.grad != 0).all()
+
+
+def test_convolutional_tokens_lie_where_their_patches_lie():
+    embedding = ConvolutionalPatchEmbedding(1, embed_dim=8, patch_size=4)
+    blank = torch.zeros(1, 1, 16, 16)
+    spot = blank.clone()
+    spot[0, 0, 5:7, 9:11] = 1.0  # inside the patch at row 1, column 2
+    change = (embedding(spot) - embedding(blank)).norm(dim=-1).reshape(4, 4)
+    assert change.argmax() == 1 * 4 + 2
+
+
+@pytest.mark.parametrize("name", PATCH_EMBEDDINGS)
+def test_tokens_keep_the_scale_of_standardised_pixels(name):
+    tokens = PATCH_EMBEDDINGS[name](3, embed_dim=96, patch_size=8)(torch.randn(16, 3, 32, 32))
+    assert 0.5 < tokens.std() < 2.0
+
+
+@pytest.mark.parametrize("name", PATCH_EMBEDDINGS)
+def test_an_image_that_the_patches_do_not_divide_is_refused_with_a_way_out(name):
+    embedding = PATCH_EMBEDDINGS[name](1, embed_dim=8, patch_size=8)
+    with pytest.raises(ValueError, match=r"8 does not divide 28x32.*another patch_size.*pad the images to 32x32"):
+        embedding(torch.rand(1, 1, 28, 32))
+
+
+def test_the_grid_counts_rows_before_columns():
+    assert token_grid(8, 24, patch_size=4) == (2, 6)
+
+
+def test_the_convolutional_embedding_is_its_convolutions_with_gelu_between():
+    embedding = ConvolutionalPatchEmbedding(1, embed_dim=16, patch_size=4)
+    first, second = (layer for layer in embedding.convolutions if isinstance(layer, torch.nn.Conv2d))
+    images = torch.rand(2, 1, 8, 8)
+    hidden = F.gelu(F.conv2d(images, first.weight, first.bias, stride=2, padding=1))
+    features = F.conv2d(hidden, second.weight, second.bias, stride=2, padding=1)
+    torch.testing.assert_close(embedding(images), features.flatten(2).transpose(1, 2))

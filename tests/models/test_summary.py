@@ -1,0 +1,69 @@
+import torch
+
+from triptych.models import model_summary
+
+
+def test_the_encoder_is_counted_as_by_hand(make_simple):
+    summary = model_summary(make_simple())
+    parts = {part.name: part for part in summary.parts}
+
+    # Stem: one 3x3 convolution of stride 2, 1 -> 16 channels, 8x8 -> 4x4 pixels; a multiply-add is two.
+    assert parts["patch embedding"].parameters == 9 * 16 + 16
+    assert parts["patch embedding"].flops == 2 * 9 * 16 * 16
+
+    # Two blocks of width 16 on 16 tokens, two heads of 8, hidden 32.
+    attention = 16 * 48 + 48 + 16 * 16 + 16
+    mlp = 16 * 32 + 32 + 32 * 16 + 16
+    norms, depthwise = 2 * 2 * 16, 9 * 16 + 16
+    assert parts["encoder"].parameters == 2 * (attention + mlp + norms + depthwise) + 2 * 16
+    projections = 2 * 16 * (16 * 48 + 16 * 16 + 16 * 32 + 32 * 16)
+    scores_and_sums = 2 * (2 * 2 * 16 * 16 * 8)
+    assert parts["encoder"].flops == 2 * (projections + scores_and_sums + 2 * 9 * 16 * 16)
+
+    # Embedding head 16 tokens of 16 -> 12 -> 6 and classifier 6 -> 5 with its scale.
+    assert parts["embedding head"].parameters == 256 * 12 + 12 + 12 * 6 + 6
+    assert parts["embedding head"].flops == 2 * (256 * 12 + 12 * 6)
+    assert parts["classifier"].parameters == 6 * 5 + 5 + 1
+    assert parts["classifier"].flops == 2 * 6 * 5
+
+
+def test_the_latent_is_counted_as_by_hand(make_multitask):
+    parts = {part.name: part for part in model_summary(make_multitask()).parts}
+    assert parts["latent"].parameters == 2 * (256 * 4 + 4)
+    assert parts["latent"].flops == 2 * 2 * 256 * 4
+
+
+def test_the_parts_add_up_to_the_total(make_multitask, make_simple):
+    for model in (make_multitask(), make_simple(), make_multitask(depthwise_convolution=False)):
+        summary = model_summary(model)
+        assert sum(part.parameters for part in summary.parts) == summary.total.parameters
+        assert sum(part.flops for part in summary.parts) == summary.total.flops
+        assert summary.total.parameters == sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_the_decoder_costs_little_beside_the_encoder(make_multitask):
+    model = make_multitask(
+        image_size=(32, 32), patch_size=8, embed_dim=96, num_heads=3, num_layers=4, latent_dim=32, decoder_dim=32
+    )
+    flops = {part.name: part.flops for part in model_summary(model).parts}
+    assert flops["decoder"] <= 0.15 * (flops["encoder"] + flops["patch embedding"])
+
+
+def test_counting_leaves_modes_and_randomness_as_they_were(make_multitask):
+    model = make_multitask(dropout=0.5).train()
+    model.decoder.eval()
+    state = torch.get_rng_state()
+    model_summary(model)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert model.training
+    assert model.encoder.training
+    assert not model.decoder.training
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_the_table_has_a_row_for_each_part_and_a_total(make_multitask):
+    lines = model_summary(make_multitask().double()).format().splitlines()
+    assert [line[:20].strip() for line in lines] == [
+        "part", "patch embedding", "encoder", "latent", "embedding head", "classifier", "decoder", "total",
+    ]  # fmt: skip
+    assert len({len(line) for line in lines}) == 1

@@ -1,0 +1,105 @@
+"""The image encoder: standardised images in, one vector of features per image out. Both models stand on it."""
+
+import math
+
+from torch import Tensor, nn
+
+from triptych.models.block import TransformerBlock
+from triptych.models.patches import PATCH_EMBEDDINGS, token_grid
+from triptych.models.pooling import RegionPooling
+from triptych.models.positions import sine_cosine_positions
+
+# B batch, C channels, H/W image, N tokens, D width.
+
+
+class ImageEncoder(nn.Module):
+    """A Vision Transformer (Dosovitskiy et al., 2021) whose tokens are pooled by region.
+
+    A model asks two things of its encoder: a map from standardised images (B, C, H, W) to features (B, output_dim), and
+    the attribute `output_dim`. Any module that offers them can stand in its place.
+
+    Args:
+        image_size: H and W, which `patch_size` divides.
+        in_channels: C.
+        patch_size: the total stride of the patch embedding.
+        patch_embedding: "convolutional" or "linear".
+        embed_dim: D, divisible by 4 and by `num_heads`.
+        num_heads: attention heads of a block.
+        num_layers: blocks.
+        mlp_ratio: hidden width of a block's MLP, in units of `embed_dim`.
+        depthwise_convolution: whether the blocks hold a 3x3 depthwise convolution over the token grid.
+        dropout: probability of dropping an activation in the blocks.
+
+    Raises:
+        ValueError: sizes that do not divide each other, or an unknown patch embedding.
+    """
+
+    positions: Tensor
+
+    def __init__(
+        self,
+        *,
+        image_size: tuple[int, int],
+        in_channels: int,
+        patch_size: int,
+        patch_embedding: str,
+        embed_dim: int,
+        num_heads: int,
+        num_layers: int,
+        mlp_ratio: float,
+        depthwise_convolution: bool,
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        if patch_embedding not in PATCH_EMBEDDINGS:
+            raise ValueError(
+                f"patch_embedding must be one of {sorted(PATCH_EMBEDDINGS)}, but it is {patch_embedding!r}; "
+                "choose one of these"
+            )
+        grid = token_grid(*image_size, patch_size=patch_size)
+        self.patch_embedding = PATCH_EMBEDDINGS[patch_embedding](
+            in_channels, embed_dim=embed_dim, patch_size=patch_size
+        )
+        # Not persistent: it is a function of the sizes, not something learned.
+        self.register_buffer("positions", sine_cosine_positions(*grid, embed_dim=embed_dim), persistent=False)
+        self.blocks = nn.ModuleList(
+            TransformerBlock(
+                embed_dim,
+                grid=grid,
+                num_heads=num_heads,
+                mlp_ratio=mlp_ratio,
+                depthwise_convolution=depthwise_convolution,
+                dropout=dropout,
+            )
+            for _ in range(num_layers)
+        )
+        self.norm = nn.LayerNorm(embed_dim)
+        self.pooling = RegionPooling(embed_dim, grid=grid)
+        self.output_dim = self.pooling.output_dim
+        self._initialise_blocks()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map standardised images (B, C, H, W) to features (B, output_dim): the means of up to 4x4 regions' tokens."""
+        features: Tensor = self.pooling(self.tokens(images))
+        return features
+
+    def tokens(self, images: Tensor) -> Tensor:
+        """Map standardised images (B, C, H, W) to the tokens (B, N, D) after the last block, normalised."""
+        tokens = self.patch_embedding(images) + self.positions
+        for block in self.blocks:
+            tokens = block(tokens)
+        normalised: Tensor = self.norm(tokens)
+        return normalised
+
+    def _initialise_blocks(self) -> None:
+        """Draw the blocks' weights from a normal of deviation 0.02, truncated at two deviations, biases zero.
+
+        What a block adds to its residual stream is smaller by √(2 · blocks), so that the stream's scale does not grow
+        with depth (Radford et al., 2019).
+        """
+        for block in self.blocks:
+            for name, module in block.named_modules():
+                if isinstance(module, nn.Linear | nn.Conv2d):
+                    deviation = 0.02 / math.sqrt(2 * len(self.blocks)) if name.endswith("output") else 0.02
+                    nn.init.trunc_normal_(module.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
+                    nn.init.zeros_(module.get_parameter("bias"))

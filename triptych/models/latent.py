@@ -1,0 +1,61 @@
+"""The VAE's latent: from features to a Gaussian, and a sample of it that gradients pass through."""
+
+import torch
+from torch import Tensor, nn
+
+# B batch, D features, L latent.
+
+LOG_VARIANCE_LIMIT = 10.0
+"""Log-variances stay within ± this: deviations from 0.007 to 148, so that exp never overflows, in bfloat16 neither."""
+
+INITIAL_LOG_VARIANCE = -4.0
+"""A deviation of about 0.14."""
+
+
+class LatentHead(nn.Module):
+    """The approximate posterior q(z | x) = N(mean, exp(log_variance)) of a VAE (Kingma & Welling, 2014).
+
+    Log-variances are limited softly, by 10 · tanh(raw / 10): almost the raw value in the range that is used, and with a
+    gradient everywhere. They are in float32 at least, whatever autocast does, since they are about to be exponentiated.
+    At the start they are INITIAL_LOG_VARIANCE for every image: with more noise the panels would first have to wait for
+    the mean to outgrow it.
+
+    Args:
+        input_dim: D.
+        latent_dim: L.
+    """
+
+    def __init__(self, input_dim: int, *, latent_dim: int) -> None:
+        super().__init__()
+        self.mean = nn.Linear(input_dim, latent_dim)
+        self.log_variance = nn.Linear(input_dim, latent_dim)
+        nn.init.zeros_(self.log_variance.weight)
+        nn.init.constant_(self.log_variance.bias, INITIAL_LOG_VARIANCE)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Map features (B, D) to mean (B, L) and log-variance (B, L), the latter within ± LOG_VARIANCE_LIMIT."""
+        raw = at_least_float32(self.log_variance(features))
+        return at_least_float32(self.mean(features)), LOG_VARIANCE_LIMIT * torch.tanh(raw / LOG_VARIANCE_LIMIT)
+
+
+def reparameterise(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
+    """Move standard normal noise (B, L) to N(mean, exp(log_variance)): mean + exp(½ log_variance) · noise.
+
+    Raises:
+        ValueError: noise of another shape than the mean.
+
+    Example:
+        >>> reparameterise(torch.tensor([1.0]), torch.tensor([0.0]), torch.tensor([-2.0]))
+        tensor([-1.])
+    """
+    if noise.shape != mean.shape:
+        raise ValueError(
+            f"noise must have the shape {tuple(mean.shape)} of the mean, but it has {tuple(noise.shape)}; "
+            "draw it with torch.randn(batch, latent_dim)"
+        )
+    return mean + torch.exp(0.5 * log_variance) * noise
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """Lift half precisions to float32 and leave float64: for numbers that go into an exponential or a norm."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))

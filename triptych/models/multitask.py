@@ -1,0 +1,178 @@
+"""The multi-task image transformer: compare, name and repaint, from one latent."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from triptych.models.decoder import ImageDecoder
+from triptych.models.encoder import ImageEncoder
+from triptych.models.heads import ClassificationHead, EmbeddingHead
+from triptych.models.latent import LatentHead, reparameterise
+from triptych.models.pixels import PixelStandardisation
+
+# B batch, C channels, H/W image, L latent_dim, E embedding_dim, K classes.
+
+
+class MultiTaskOutput(NamedTuple):
+    """What the multi-task model says of a batch of images."""
+
+    embedding: Tensor
+    """(B, E), L2 norm 1."""
+    logits: Tensor
+    """(B, K), before the softmax."""
+    reconstruction: Tensor
+    """(B, C, H, W), pixels in [0, 1]."""
+    mean: Tensor
+    """(B, L), of the approximate posterior."""
+    log_variance: Tensor
+    """(B, L), of the approximate posterior, within ± 10."""
+    latent: Tensor
+    """(B, L), the sample that the three panels saw: the mean when evaluating."""
+
+
+class MultiTaskImageTransformer(nn.Module):
+    """A Vision Transformer with a VAE's latent, and on a sample of it an embedding, a classifier and a decoder.
+
+        images -> encoder -> mean, log_variance -> latent -> embedding -> logits
+                                                          -> reconstruction
+
+    No loss inside. `encode`, `embed`, `classify` and `reconstruct` use the mean of the posterior, never noise, in
+    training mode too; in evaluation mode they equal `forward`. None of the methods switches gradients off: wrap the
+    call in `torch.no_grad()` where none are wanted.
+
+    Args:
+        image_size: H and W, which `patch_size` divides.
+        in_channels: C.
+        num_classes: K.
+        patch_size: side of the square of pixels that becomes one token.
+        patch_embedding: "convolutional" or "linear".
+        embed_dim: width of the tokens, divisible by 4 and by `num_heads`.
+        num_heads: attention heads of a block.
+        num_layers: transformer blocks.
+        mlp_ratio: hidden width of a block's MLP, in units of `embed_dim`.
+        depthwise_convolution: whether the blocks hold a 3x3 depthwise convolution over the token grid.
+        dropout: probability of dropping an activation in the blocks.
+        latent_dim: L.
+        embedding_dim: E.
+        decoder_dim: channels of the decoder at its finest scale.
+        pixel_mean: of the training images in [0, 1], one number or one per channel.
+        pixel_std: likewise, the standard deviation.
+
+    Raises:
+        ValueError: sizes that do not fit each other.
+
+    Example:
+        >>> model = MultiTaskImageTransformer(
+        ...     image_size=(8, 8), in_channels=1, num_classes=10, patch_size=2, patch_embedding="convolutional",
+        ...     embed_dim=16, num_heads=2, num_layers=1, mlp_ratio=2.0, depthwise_convolution=True, dropout=0.0,
+        ...     latent_dim=4, embedding_dim=6, decoder_dim=8, pixel_mean=0.3, pixel_std=0.4,
+        ... ).eval()
+        >>> output = model(torch.rand(3, 1, 8, 8))
+        >>> [tuple(part.shape) for part in output]
+        [(3, 6), (3, 10), (3, 1, 8, 8), (3, 4), (3, 4), (3, 4)]
+    """
+
+    def __init__(
+        self,
+        *,
+        image_size: tuple[int, int],
+        in_channels: int,
+        num_classes: int,
+        patch_size: int,
+        patch_embedding: str,
+        embed_dim: int,
+        num_heads: int,
+        num_layers: int,
+        mlp_ratio: float,
+        depthwise_convolution: bool,
+        dropout: float,
+        latent_dim: int,
+        embedding_dim: int,
+        decoder_dim: int,
+        pixel_mean: float | Sequence[float],
+        pixel_std: float | Sequence[float],
+    ) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.pixels = PixelStandardisation(image_size, in_channels=in_channels, mean=pixel_mean, std=pixel_std)
+        self.encoder = ImageEncoder(
+            image_size=image_size,
+            in_channels=in_channels,
+            patch_size=patch_size,
+            patch_embedding=patch_embedding,
+            embed_dim=embed_dim,
+            num_heads=num_heads,
+            num_layers=num_layers,
+            mlp_ratio=mlp_ratio,
+            depthwise_convolution=depthwise_convolution,
+            dropout=dropout,
+        )
+        self.latent_head = LatentHead(self.encoder.output_dim, latent_dim=latent_dim)
+        self.embedding_head = EmbeddingHead(latent_dim, embedding_dim=embedding_dim)
+        self.classification_head = ClassificationHead(embedding_dim, num_classes=num_classes)
+        self.decoder = ImageDecoder(
+            latent_dim, image_size=image_size, out_channels=in_channels, decoder_dim=decoder_dim
+        )
+
+    def forward(self, images: Tensor, noise: Tensor | None = None) -> MultiTaskOutput:
+        """Look at images (B, C, H, W), floating point with pixels in [0, 1].
+
+        Args:
+            images: the batch.
+            noise: (B, L) standard normal, for the sample of the latent in training mode; where none is given it is
+                drawn from PyTorch's default generator. In evaluation mode the latent is the mean and noise is not used.
+
+        Raises:
+            ValueError: images of another type or shape than the model was built for, or noise of another shape.
+        """
+        mean, log_variance = self.encode(images)
+        latent = mean
+        if self.training:
+            latent = reparameterise(mean, log_variance, torch.randn_like(mean) if noise is None else noise)
+        embedding = self.embedding_head(latent)
+        return MultiTaskOutput(
+            embedding=embedding,
+            logits=self.classification_head(embedding),
+            reconstruction=self.decoder(latent),
+            mean=mean,
+            log_variance=log_variance,
+            latent=latent,
+        )
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Map images (B, C, H, W) to the mean (B, L) and log-variance (B, L) of their posterior."""
+        mean, log_variance = self.latent_head(self.encoder(self.pixels(images)))
+        return mean, log_variance
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Map images (B, C, H, W) to embeddings (B, E) of L2 norm 1."""
+        embedding: Tensor = self.embedding_head(self.encode(images)[0])
+        return embedding
+
+    def classify(self, images: Tensor) -> Tensor:
+        """Map images (B, C, H, W) to logits (B, K)."""
+        logits: Tensor = self.classification_head(self.embed(images))
+        return logits
+
+    def reconstruct(self, images: Tensor) -> Tensor:
+        """Repaint images (B, C, H, W) from the mean of their latent: pixels in [0, 1]."""
+        return self.decode(self.encode(images)[0])
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Map points (B, L) of the latent space to images (B, C, H, W), pixels in [0, 1]."""
+        image: Tensor = self.decoder(latent)
+        return image
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw n latents from the prior N(0, I) and paint them: (n, C, H, W), pixels in [0, 1].
+
+        Args:
+            n: how many images.
+            generator: where the randomness comes from, on any device; PyTorch's default generator where none is given.
+        """
+        weight = self.latent_head.mean.weight
+        device = weight.device if generator is None else generator.device
+        latent = torch.randn(n, self.latent_dim, generator=generator, device=device, dtype=weight.dtype)
+        return self.decode(latent.to(weight.device))

@@ -1,0 +1,76 @@
+"""The models' door: checks the images that come in, and standardises their pixels."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+# B batch, C channels, H/W image.
+
+
+class PixelStandardisation(nn.Module):
+    """Subtract the training set's mean and divide by its standard deviation, so that users pass pixels in [0, 1].
+
+    Mean and deviation are buffers: they are saved with the weights and move with them.
+
+    Args:
+        image_size: H and W that are let in.
+        in_channels: C that is let in.
+        mean: one number for all channels, or one per channel, in units of pixels in [0, 1].
+        std: likewise; a deviation of zero (a channel that never changes) counts as one.
+
+    Raises:
+        ValueError: neither one number nor one per channel, or a number that is not finite, or a negative deviation.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        image_size: tuple[int, int],
+        *,
+        in_channels: int,
+        mean: float | Sequence[float],
+        std: float | Sequence[float],
+    ) -> None:
+        super().__init__()
+        self.image_size = image_size
+        self.in_channels = in_channels
+        self.register_buffer("mean", _per_channel("pixel_mean", mean, channels=in_channels))
+        deviation = _per_channel("pixel_std", std, channels=in_channels)
+        if (deviation < 0).any():
+            raise ValueError(f"pixel_std must not be negative, but it is {std}; pass standard deviations")
+        self.register_buffer("std", torch.where(deviation == 0, torch.ones_like(deviation), deviation))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Standardise images (B, C, H, W), floating point with pixels in [0, 1], in the precision of the model.
+
+        The range of the pixels is not checked: on a GPU that would wait for it.
+
+        Raises:
+            ValueError: images of another type or shape.
+        """
+        expected = (self.in_channels, *self.image_size)
+        if images.ndim != 4 or images.shape[1:] != expected:
+            raise ValueError(
+                f"images must have the shape (B, {', '.join(map(str, expected))}), but it is {tuple(images.shape)}; "
+                "resize or pad them, add a batch dimension with images.unsqueeze(0), or build the model for their size"
+            )
+        if not images.is_floating_point():
+            raise ValueError(
+                f"images must be floating point with pixels in [0, 1], but they are {images.dtype}; "
+                "divide by 255: images.float() / 255"
+            )
+        return ((images - self.mean) / self.std).to(self.mean.dtype)
+
+
+def _per_channel(name: str, numbers: float | Sequence[float], *, channels: int) -> Tensor:
+    """Spread one number, or one per channel, over (C, 1, 1)."""
+    values = torch.as_tensor(numbers, dtype=torch.float32).flatten()
+    if len(values) not in (1, channels) or not values.isfinite().all():
+        raise ValueError(
+            f"{name} must be one finite number or one for each of the {channels} channels, but it is {numbers}; "
+            "measure it on the training images"
+        )
+    return values.expand(channels).reshape(channels, 1, 1).clone()

@@ -1,0 +1,96 @@
+"""How large a model is: parameters and FLOPs per image, by part."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from triptych.models.image_transformer import ImageTransformer
+from triptych.models.multitask import MultiTaskImageTransformer
+
+PARTS = {
+    "patch embedding": "encoder.patch_embedding",
+    "encoder": "encoder",
+    "latent": "latent_head",
+    "embedding head": "embedding_head",
+    "classifier": "classification_head",
+    "decoder": "decoder",
+}
+"""Where each part of a model lies; the encoder's row is without its patch embedding."""
+
+
+@dataclass(frozen=True)
+class PartSummary:
+    """One row of the table."""
+
+    name: str
+    parameters: int
+    flops: int
+    """Floating-point operations of a forward pass on one image; a multiply-add counts as two."""
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """The table: the parts in the order of the data, and their total."""
+
+    parts: tuple[PartSummary, ...]
+    total: PartSummary
+
+    def format(self) -> str:
+        """Lay the table out as text.
+
+        Example:
+            >>> part = PartSummary("encoder", parameters=1234, flops=5_600_000)
+            >>> print(ModelSummary((part,), total=part).format())
+            part                 parameters   MFLOPs/image
+            encoder                   1,234          5.600
+            encoder                   1,234          5.600
+        """
+        heading = f"{'part':<20}{'parameters':>11}{'MFLOPs/image':>15}"
+        rows = [f"{row.name:<20}{row.parameters:>11,}{row.flops / 1e6:>15,.3f}" for row in (*self.parts, self.total)]
+        return "\n".join([heading, *rows])
+
+
+def model_summary(model: MultiTaskImageTransformer | ImageTransformer) -> ModelSummary:
+    """Count the parameters and the FLOPs per image of every part, by running one black image in evaluation mode.
+
+    Counted are matrix products, convolutions and attention, a multiply-add as two, as is usual; sums, norms and
+    activations are not. The model's modes and the random generators are left as they were.
+    """
+    modes = {module: module.training for module in model.modules()}
+    pixels = model.pixels
+    image = pixels.mean.new_zeros(1, pixels.in_channels, *pixels.image_size)
+    model.eval()
+    try:
+        # The CPU's fused attention is unknown to PyTorch's counter; the plain form does the same products.
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            model(image)
+    finally:
+        for module, training in modes.items():
+            module.training = training
+    flops = {name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
+    measured = {
+        path: PartSummary(name, _parameters(part), flops.get(f"{type(model).__name__}.{path}", 0))
+        for name, path in PARTS.items()
+        if (part := _find(model, path)) is not None
+    }
+    if "encoder.patch_embedding" in measured:
+        encoder, stem = measured["encoder"], measured["encoder.patch_embedding"]
+        measured["encoder"] = PartSummary(
+            encoder.name, encoder.parameters - stem.parameters, encoder.flops - stem.flops
+        )
+    return ModelSummary(
+        parts=tuple(measured.values()), total=PartSummary("total", _parameters(model), flops.get("Global", 0))
+    )
+
+
+def _find(model: nn.Module, path: str) -> nn.Module | None:
+    """Find a submodule by its dotted path, or nothing where this model has no such part."""
+    return dict(model.named_modules()).get(path)
+
+
+def _parameters(module: nn.Module) -> int:
+    """Count the module's parameters."""
+    return sum(parameter.numel() for parameter in module.parameters())
