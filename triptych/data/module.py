@@ -1,0 +1,95 @@
+"""The Lightning data module: a data set read, split and padded once, and its loaders for every stage."""
+
+import torch
+import torch.nn.functional as F
+from lightning import LightningDataModule
+from torch import Tensor
+
+from triptych.config.schema import RunConfig
+from triptych.data.augmentation import Augmentation
+from triptych.data.images import ImageData, Split
+from triptych.data.loader import Batch, BatchLoader
+from triptych.data.sampling import BalancedBatchSampler
+from triptych.data.split import stratified_split
+from triptych.data.triplets import ImageDataset, TripletDataset
+
+DEVICE_SHARE = 0.25
+"""Largest share of a GPU's free memory that the images may take; beyond it they stay in main memory."""
+
+
+class ImageDataModule(LightningDataModule):
+    """Training, validation and test images of one run.
+
+    The validation split is taken from the training images, stratified and seeded. Only the training images are
+    augmented. Images stay uint8 tensors; on a GPU they move to the device when they fit.
+    """
+
+    def __init__(self, config: RunConfig, data: ImageData) -> None:
+        super().__init__()
+        self.config = config
+        self.augmentation = Augmentation(**config.dataset.augmentation.model_dump())
+        self.classes = data.classes
+        fraction, seed = config.dataset.validation_fraction, config.training.seed
+        train, validation = stratified_split(data.train.labels, fraction=fraction, seed=seed)
+        padding = config.dataset.pad
+        self.train = _padded(_subset(data.train, train), padding)
+        self.validation = _padded(_subset(data.train, validation), padding)
+        self.test = _padded(data.test, padding)
+
+    def pixel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Return mean and standard deviation of each channel of the training images, pixels in [0, 1]."""
+        histogram = torch.stack(
+            [torch.bincount(channel.flatten(), minlength=256) for channel in self.train.images.unbind(1)]
+        ).double()
+        weights = histogram / histogram.sum(1, keepdim=True)
+        levels = torch.arange(256, dtype=torch.float64) / 255
+        mean = weights @ levels
+        deviation = (weights @ levels.square() - mean.square()).clamp_min(0).sqrt()
+        return tuple(mean.tolist()), tuple(deviation.tolist())
+
+    def setup(self, stage: str) -> None:
+        """Move the images to the GPU that trains, when they fit."""
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        splits = {"fit": ("train", "validation"), "validate": ("validation",), "test": ("test",)}[stage]
+        for name in splits:
+            split: Split = getattr(self, name)
+            if device.type == "cuda" and split.images.nbytes < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
+                setattr(self, name, Split(split.images.to(device), split.labels.to(device)))
+
+    def train_dataloader(self) -> BatchLoader:
+        """Shuffled, augmented batches; triplets where the config draws them instead of mining them."""
+        training = self.config.training
+        kind = TripletDataset if training.triplet_mining == "random" else ImageDataset
+        dataset = kind(self.train.images, self.train.labels, augment=self.augmentation, seed=training.seed)
+        return self._loader(dataset, shuffle=True)
+
+    def val_dataloader(self) -> BatchLoader:
+        """Validation batches, in order."""
+        return self._loader(ImageDataset(self.validation.images, self.validation.labels), shuffle=False)
+
+    def test_dataloader(self) -> BatchLoader:
+        """Test batches, in order."""
+        return self._loader(ImageDataset(self.test.images, self.test.labels), shuffle=False)
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:  # noqa: ARG002
+        """Copy what is not there yet."""
+        return batch.to(device)
+
+    def _loader(self, dataset: ImageDataset | TripletDataset, *, shuffle: bool) -> BatchLoader:
+        sampler = BalancedBatchSampler(
+            len(dataset),
+            batch_size=self.config.dataset.batch_size,
+            shuffle=shuffle,
+            seed=self.config.training.seed,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            world_size=self.trainer.world_size if self.trainer else 1,
+        )
+        return BatchLoader(dataset, sampler)
+
+
+def _subset(split: Split, indices: Tensor) -> Split:
+    return Split(split.images[indices], split.labels[indices])
+
+
+def _padded(split: Split, pixels: int) -> Split:
+    return Split(F.pad(split.images, [pixels] * 4), split.labels) if pixels else split

@@ -1,0 +1,41 @@
+"""Whose checkpoint is whose: the names that each run claims in its version folder, so that none takes another's."""
+
+import json
+import os
+from collections.abc import Iterable
+
+from triptych.errors import TrainingError
+from triptych.files import replacing
+from triptych.training.folders import RunFolders
+
+
+def own_names(folders: RunFolders) -> set[str]:
+    """Return the file names that the run has claimed; a claimed file need not be written yet."""
+    path = folders.checkpoint_list
+    return set(json.loads(path.read_text())["files"]) if path.is_file() else set()
+
+
+def write_names(folders: RunFolders, *, best: str, files: Iterable[str]) -> None:
+    """Write `checkpoints.json`: the best and the last checkpoint of the run, and every file that it claims."""
+    content = {
+        "folder": os.path.relpath(folders.checkpoints, folders.version_folder),
+        "best": best,
+        "last": folders.last.name,
+        "files": sorted(files),
+    }
+    with replacing(folders.checkpoint_list) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def free_name(folders: RunFolders, stem: str) -> str:
+    """Return `stem.ckpt`, or `stem-v1.ckpt` and so on where another run has the name.
+
+    A name that the run itself has claimed is free: it wrote that file before it was killed, and writes it again.
+    """
+    own = own_names(folders)
+    taken = set().union(*(own_names(other) for other in folders.others()))
+    for suffix in ("", *(f"-v{number}" for number in range(1, 10_000))):
+        name = f"{stem}{suffix}.ckpt"
+        if name not in taken and (name in own or not (folders.checkpoints / name).exists()):
+            return name
+    raise TrainingError(f"Too many checkpoints named {stem} in {folders.checkpoints}: move some away.")

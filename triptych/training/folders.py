@@ -1,0 +1,91 @@
+"""Where a run writes: a numbered version folder of its own, and the checkpoints that a data set's runs share."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class RunFolders:
+    """The places of one run under the output root.
+
+    Attributes:
+        root: What `--output` names.
+        dataset: The data set's name.
+        version: The run's number among the runs on this data set.
+    """
+
+    root: Path
+    dataset: str
+    version: int
+
+    @property
+    def tensorboard(self) -> Path:
+        """The folder that TensorBoard is pointed at."""
+        return self.root / "img_tasks" / self.dataset
+
+    @property
+    def version_folder(self) -> Path:
+        """Logs, config, metrics and pictures of this run alone."""
+        return self.tensorboard / "experiment" / f"version_{self.version}"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Checkpoints of all runs on the data set."""
+        return self.root / "lightning_checkpoints" / self.dataset
+
+    @property
+    def last(self) -> Path:
+        """This run's own newest state; `last.ckpt` beside it points to the newest run's."""
+        return self.checkpoints / f"version_{self.version}-last.ckpt"
+
+    @property
+    def checkpoint_list(self) -> Path:
+        """The names of the checkpoints that are this run's own."""
+        return self.version_folder / "checkpoints.json"
+
+    def is_newest(self) -> bool:
+        """Say whether no later run on the data set has saved anything."""
+        return self.version >= max(_saved_versions(self), default=self.version)
+
+    def others(self) -> Iterator["RunFolders"]:
+        """Give the other runs on the data set that have a version folder."""
+        for version in _begun_versions(self):
+            if version != self.version:
+                yield RunFolders(self.root, self.dataset, version)
+
+
+def new_run(root: Path, dataset: str) -> RunFolders:
+    """Reserve the next version folder; two runs that start at once get two numbers."""
+    newest = newest_run(root, dataset)
+    folders = RunFolders(root, dataset, newest.version + 1 if newest else 0)
+    folders.version_folder.parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        try:
+            folders.version_folder.mkdir()
+        except FileExistsError:
+            folders = RunFolders(root, dataset, folders.version + 1)
+        else:
+            return folders
+
+
+def newest_run(root: Path, dataset: str) -> RunFolders | None:
+    """Return the latest run that has a version folder or a checkpoint, or None where there is no run."""
+    anywhere = RunFolders(root, dataset, 0)
+    versions = [*_begun_versions(anywhere), *_saved_versions(anywhere)]
+    return RunFolders(root, dataset, max(versions)) if versions else None
+
+
+def _begun_versions(folders: RunFolders) -> list[int]:
+    return _numbers(folders.version_folder.parent, r"version_(\d+)")
+
+
+def _saved_versions(folders: RunFolders) -> list[int]:
+    """Return the runs that have a last state; its file name also keeps a deleted version folder's number taken."""
+    return _numbers(folders.checkpoints, r"version_(\d+)-last\.ckpt")
+
+
+def _numbers(folder: Path, pattern: str) -> list[int]:
+    matches = (re.fullmatch(pattern, path.name, re.ASCII) for path in folder.glob("version_*"))
+    return [int(match[1]) for match in matches if match]

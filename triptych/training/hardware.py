@@ -1,0 +1,112 @@
+"""What the run computes on: accelerator, processes, precision and their description, decided once and said aloud."""
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
+
+from triptych.config.schema import TrainingConfig
+from triptych.errors import TrainingError
+
+Accelerator = Literal["cpu", "gpu", "mps"]
+Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What a run computes on, with nothing left to be found out.
+
+    Attributes:
+        accelerator: Lightning's name.
+        devices: Processes on each machine.
+        num_nodes: Machines.
+        precision: Lightning's name.
+    """
+
+    accelerator: Accelerator
+    devices: int
+    num_nodes: int
+    precision: Precision
+
+    @property
+    def processes(self) -> int:
+        """Processes on all machines."""
+        return self.devices * self.num_nodes
+
+    @property
+    def device(self) -> str:
+        """The device of a process, for a person."""
+        if self.accelerator == "gpu":
+            return torch.cuda.get_device_name()
+        if self.accelerator == "mps":
+            return "Apple GPU (MPS)"
+        threads = torch.get_num_threads()
+        return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def resolve_hardware(training: TrainingConfig) -> Hardware:
+    """Find what the run computes on; what the config leaves open is the best that the machine has.
+
+    Raises:
+        TrainingError: What the config asks for is not there.
+    """
+    accelerator = _accelerator(training)
+    return Hardware(accelerator, _devices(training, accelerator), training.num_nodes, _precision(training, accelerator))
+
+
+def _accelerator(training: TrainingConfig) -> Accelerator:
+    present: dict[Accelerator, bool] = {
+        "gpu": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    there = [name for name, is_there in present.items() if is_there]
+    chosen = there[0] if training.accelerator == "auto" else training.accelerator
+    if chosen not in there:
+        raise TrainingError(
+            f"training.accelerator: expected an accelerator that this machine has ({' or '.join(there)}), got "
+            f"{chosen!r}. Use accelerator: auto."
+        )
+    return chosen
+
+
+def _devices(training: TrainingConfig, accelerator: Accelerator) -> int:
+    """Return the number asked for, else that of the processes that a launcher has started, else one for each GPU."""
+    started = _started_by_a_launcher()
+    available = {"cpu": None, "gpu": torch.cuda.device_count(), "mps": 1}[accelerator]
+    wanted = started or available or 1 if training.devices == "auto" else training.devices
+    if started is not None and wanted != started:
+        raise TrainingError(
+            f"training.devices: expected {started}, the processes that the launcher has started on this machine; got "
+            f"{wanted}. Use devices: auto, or start as many."
+        )
+    if available is not None and wanted > available:
+        raise TrainingError(
+            f"training.devices: expected at most {available}, which is what this machine has for accelerator "
+            f"{accelerator}; got {wanted}. Use devices: auto."
+        )
+    return wanted
+
+
+def _precision(training: TrainingConfig, accelerator: Accelerator) -> Precision:
+    """Return the one asked for, else bf16 where a GPU has it, else whole float32."""
+    if training.precision == "auto":
+        return "bf16-mixed" if accelerator == "gpu" and torch.cuda.is_bf16_supported() else "32-true"
+    if training.precision == "16-mixed" and accelerator == "cpu":
+        raise TrainingError(
+            "training.precision: expected bf16-mixed, 32-true or auto where there is no GPU, got '16-mixed'. Use "
+            "precision: auto."
+        )
+    return training.precision
+
+
+def _started_by_a_launcher() -> int | None:
+    """Return how many processes torchrun or SLURM has started on this machine, or None where neither has."""
+    if TorchElasticEnvironment.detect():
+        return int(os.environ["LOCAL_WORLD_SIZE"])
+    if SLURMEnvironment.detect():
+        return int(os.environ.get("SLURM_NTASKS_PER_NODE", "1"))
+    return None

@@ -1,0 +1,267 @@
+"""The two Lightning modules: they step, log and configure their optimiser, and own nothing else."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
+from torch import Tensor, nn
+
+from triptych.config.schema import RunConfig, TrainingConfig
+from triptych.data.draws import Draws, mix
+from triptych.data.loader import Batch
+from triptych.losses import (
+    BatchTripletLoss,
+    KLDivergenceLoss,
+    LossBreakdown,
+    MultiTaskLoss,
+    ReconstructionLoss,
+    SimpleLoss,
+    TripletLoss,
+    warmup_factor,
+)
+from triptych.models import ImageTransformer, MultiTaskImageTransformer
+from triptych.models.builder import build_model
+from triptych.training.distributed import gather_rows, world_size
+from triptych.training.muon import MuonAdamW
+from triptych.training.schedules import build_scheduler
+
+
+class StepResult(NamedTuple):
+    """What the modules compute from a batch, over the images of all processes."""
+
+    losses: LossBreakdown
+    """The loss and its terms."""
+    accuracy: Tensor
+    """The share of images whose largest logit is their class's, a scalar."""
+    size: int
+    """Images behind these numbers."""
+
+
+class TaskModule(LightningModule, ABC):
+    """What both modules share: optimiser, schedule, and the logging of every term for every stage.
+
+    Args:
+        config: The run; a plain mapping of the same shape is validated (as it comes from a checkpoint).
+        classes: Class names, in the order of the labels.
+        pixel_mean: Mean of each channel of the training images, pixels in [0, 1].
+        pixel_std: Standard deviation of each channel.
+    """
+
+    model: ImageTransformer | MultiTaskImageTransformer
+    latest: dict[str, Tensor]
+    """The accuracy, the loss and its terms of the latest step, on the device."""
+
+    def __init__(
+        self,
+        config: RunConfig | Mapping[str, Any],
+        *,
+        classes: Sequence[str],
+        pixel_mean: Sequence[float],
+        pixel_std: Sequence[float],
+    ) -> None:
+        super().__init__()
+        self.config = config if isinstance(config, RunConfig) else RunConfig.model_validate(config)
+        self.classes = tuple(classes)
+        self.save_hyperparameters(
+            {
+                "config": self.config.model_dump(mode="json"),
+                "classes": list(classes),
+                "pixel_mean": list(pixel_mean),
+                "pixel_std": list(pixel_std),
+            },
+            logger=False,
+        )
+        training = self.config.training
+        self.model = build_model(
+            self.config, num_classes=len(self.classes), pixel_mean=tuple(pixel_mean), pixel_std=tuple(pixel_std)
+        )
+        self.classification = nn.CrossEntropyLoss(label_smoothing=training.label_smoothing)
+        self.drawn_triplets = TripletLoss(margin=training.margin)
+        mining = "all" if training.triplet_mining == "random" else training.triplet_mining
+        self.mined_triplets = BatchTripletLoss(margin=training.margin, mining=mining)
+
+    @abstractmethod
+    def measure(self, batch: Batch) -> StepResult:
+        """Return loss, terms and accuracy over the batch of all processes."""
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the loss whose gradient, averaged over the processes, is that of the whole batch."""
+        if self.config.model.dropout:
+            # Dropout draws from the global generator: seeded anew at every step, it resumes exactly.
+            seed = self.config.training.seed
+            torch.manual_seed(mix("dropout", seed, self.current_epoch, batch_idx, self.global_rank))
+        result = self.measure(batch)
+        self._log("train", result)
+        return result.losses.total * world_size()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """Log the terms and the accuracy of a validation batch."""
+        self._log("val", self.measure(batch))
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """Log the terms and the accuracy of a test batch."""
+        self._log("test", self.measure(batch))
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """Build the optimiser and the schedule, which moves at every optimiser step."""
+        training = self.config.training
+        optimizer = build_optimizer(self.model, training)
+        # Asking the trainer for its number of batches now would start the loader before a saved state reaches it.
+        batches = len(self.trainer.datamodule.train_dataloader())  # type: ignore[attr-defined] # undeclared by Lightning
+        steps_per_epoch = math.ceil(batches / training.accumulate_gradients)
+        scheduler = build_scheduler(
+            optimizer, training.scheduler, epochs=training.epochs, steps_per_epoch=steps_per_epoch
+        )
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "learning_rate"},
+        }
+
+    def triplet_loss(self, embeddings: Sequence[Tensor], label: Tensor) -> Tensor:
+        """Return the loss of drawn triplets (three tensors of (B, E)), or of those mined in one (B, E)."""
+        drawn = len(embeddings) == 3
+        loss: Tensor = self.drawn_triplets(*embeddings) if drawn else self.mined_triplets(embeddings[0], label)
+        return loss
+
+    def draws(self, batch: Batch) -> Draws:
+        """Return the random numbers of this step, which depend on seed, epoch and image alone."""
+        return Draws(self.config.training.seed, self.current_epoch, batch.index)
+
+    def _log(self, stage: str, result: StepResult) -> None:
+        values = {"accuracy": result.accuracy, "loss": result.losses.total, **result.losses.terms}
+        self.latest = {name: value.detach() for name, value in values.items()}
+        # The gathered batch makes the numbers those of all processes, its size their weight in the epoch's mean. What
+        # is validated after training is no point of the curve.
+        self.log_dict(
+            {f"{stage}/{name}": value for name, value in self.latest.items()},
+            logger=stage != "val" or self.trainer.state.fn == "fit",
+            on_step=stage == "train",
+            on_epoch=stage != "train",
+            batch_size=result.size,
+        )
+
+
+class MultiTaskImageTransformerLightning(TaskModule):
+    """Trains the three panels: triplet, classification, reconstruction and KL divergence, weighted."""
+
+    model: MultiTaskImageTransformer
+
+    def __init__(
+        self,
+        config: RunConfig | Mapping[str, Any],
+        *,
+        classes: Sequence[str],
+        pixel_mean: Sequence[float],
+        pixel_std: Sequence[float],
+    ) -> None:
+        super().__init__(config, classes=classes, pixel_mean=pixel_mean, pixel_std=pixel_std)
+        training = self.config.training
+        self.reconstruction = ReconstructionLoss(kind=training.reconstruction_loss)
+        self.kl = KLDivergenceLoss(free_bits=training.kl_free_bits)
+        self.weighted_sum = MultiTaskLoss(
+            triplet_weight=training.triplet_weight,
+            classification_weight=training.classification_weight,
+            reconstruction_weight=training.reconstruction_weight,
+            kl_weight=training.kl_weight,
+        )
+
+    def measure(self, batch: Batch) -> StepResult:
+        """Return all four terms; drawn positives and negatives serve the triplet loss alone."""
+        size = len(batch.label)
+        output = self.model(views(batch), self._noise(batch))
+        errors = self.reconstruction.per_image(output.reconstruction[:size], batch.anchor)
+        logits, label, mean, log_variance, errors, *embeddings = gather_rows(
+            output.logits[:size],
+            batch.label,
+            output.mean[:size],
+            output.log_variance[:size],
+            errors,
+            *output.embedding.split(size),
+        )
+        breakdown = self.weighted_sum(
+            triplet=self.triplet_loss(embeddings, label),
+            classification=self.classification(logits, label),
+            reconstruction=errors.mean(),
+            kl=self.kl(mean, log_variance),
+            kl_factor=self._kl_factor(),
+        )
+        return StepResult(breakdown, accuracy(logits, label), len(label))
+
+    def _noise(self, batch: Batch) -> Tensor | None:
+        """Draw the noise of the reparameterisation: (B, L), or (3B, L) with drawn triplets; none when evaluating."""
+        if not self.training:
+            return None
+        draws, dimensions = self.draws(batch), self.config.model.latent_dim
+        names = ("anchor",) if batch.positive is None else ("anchor", "positive", "negative")
+        return torch.cat([draws.fork(name).normal("latent", dimensions) for name in names])
+
+    def _kl_factor(self) -> float:
+        """Return the warm-up's factor of the KL weight, which is whole outside training."""
+        epochs = self.config.training.kl_warmup_epochs
+        if not (self.training and epochs):
+            return 1.0
+        steps = epochs * self.trainer.num_training_batches
+        return warmup_factor(self.trainer.fit_loop.total_batch_idx, warmup_steps=steps)
+
+
+class ImageTransformerLightning(TaskModule):
+    """Trains two panels, triplet and classification: `triplet + classifier_weight x classification`."""
+
+    model: ImageTransformer
+
+    def __init__(
+        self,
+        config: RunConfig | Mapping[str, Any],
+        *,
+        classes: Sequence[str],
+        pixel_mean: Sequence[float],
+        pixel_std: Sequence[float],
+    ) -> None:
+        super().__init__(config, classes=classes, pixel_mean=pixel_mean, pixel_std=pixel_std)
+        self.weighted_sum = SimpleLoss(classifier_weight=self.config.training.classifier_weight)
+
+    def measure(self, batch: Batch) -> StepResult:
+        """Return both terms; drawn positives and negatives serve the triplet loss alone."""
+        size = len(batch.label)
+        output = self.model(views(batch))
+        logits, label, *embeddings = gather_rows(output.logits[:size], batch.label, *output.embedding.split(size))
+        breakdown = self.weighted_sum(
+            triplet=self.triplet_loss(embeddings, label), classification=self.classification(logits, label)
+        )
+        return StepResult(breakdown, accuracy(logits, label), len(label))
+
+
+def views(batch: Batch) -> Tensor:
+    """Return all images of a batch in one tensor: (B, C, H, W) anchors, or (3B, C, H, W) drawn triplets."""
+    if batch.positive is None or batch.negative is None:
+        return batch.anchor
+    return torch.cat([batch.anchor, batch.positive, batch.negative])
+
+
+def accuracy(logits: Tensor, label: Tensor) -> Tensor:
+    """Return the share of rows whose largest logit is the label's."""
+    return (logits.argmax(1) == label).float().mean()
+
+
+def build_optimizer(model: nn.Module, training: TrainingConfig) -> MuonAdamW:
+    """Build AdamW, or Muon on the matrices inside the transformer's blocks and AdamW on everything else.
+
+    AdamW alone comes in `MuonAdamW` too, which Lightning allows to clip gradients under mixed precision: of PyTorch's
+    fused AdamW it believes that the gradients are still scaled.
+    """
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        is_hidden = ".blocks." in name and parameter.ndim == 2
+        (matrices if is_hidden and training.optimizer == "muon" else others).append(parameter)
+    return MuonAdamW(
+        matrices,
+        others,
+        muon_learning_rate=training.muon_learning_rate,
+        learning_rate=training.learning_rate,
+        weight_decay=training.weight_decay,
+    )

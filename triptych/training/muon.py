@@ -1,0 +1,119 @@
+"""Muon for the hidden matrices and AdamW for the rest, as one optimiser, which is what Lightning steps and saves."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any, overload
+
+import torch
+from torch import Tensor
+from torch.optim import AdamW, Optimizer
+
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+ITERATIONS = 5
+
+
+class MuonAdamW(Optimizer):
+    """Muon on some matrices, AdamW on all other parameters.
+
+    Muon replaces the gradient's momentum by the nearest semi-orthogonal matrix, so that every direction of a hidden
+    layer learns at the same rate (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
+    `torch.optim.Muon` does the same one matrix at a time in bfloat16; on a CPU without bfloat16 arithmetic that took
+    eight times as long as float32, so this one works in float32 there, on all matrices of a shape at once.
+
+    Args:
+        matrices: Parameters for Muon, of two dimensions.
+        others: Parameters for AdamW.
+        muon_learning_rate: Step length relative to a semi-orthogonal matrix, times sqrt(rows / columns) of a tall one.
+        learning_rate: AdamW's.
+        weight_decay: Decoupled, for matrices and others of two or more dimensions; vectors are not decayed.
+        momentum: Muon's, with Nesterov's look-ahead.
+
+    Raises:
+        ValueError: A parameter for Muon is not a matrix.
+    """
+
+    def __init__(
+        self,
+        matrices: Iterable[Tensor],
+        others: Iterable[Tensor],
+        *,
+        muon_learning_rate: float,
+        learning_rate: float,
+        weight_decay: float,
+        momentum: float = 0.95,
+    ) -> None:
+        matrices = list(matrices)
+        for matrix in matrices:
+            if matrix.ndim != 2:
+                raise ValueError(f"Muon is for matrices, but got the shape {tuple(matrix.shape)}; pass it in `others`")
+        self._adamw = adamw(others, learning_rate=learning_rate, weight_decay=weight_decay)
+        groups = list(self._adamw.param_groups)
+        if matrices:
+            muon = {"lr": muon_learning_rate, "momentum": momentum, "weight_decay": weight_decay}
+            groups.append({"name": "muon", "params": matrices, **muon})
+        super().__init__(groups, {"momentum": None})
+
+    @overload
+    def step(self, closure: None = None) -> None: ...
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """Make one step; `closure` computes loss and gradients, where given."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        # AdamW works on this optimiser's own groups and state, so that one state_dict holds everything.
+        self._adamw.param_groups = [group for group in self.param_groups if group["momentum"] is None]
+        self._adamw.state = self.state
+        self._adamw.step()
+        for group in self.param_groups:
+            if group["momentum"] is not None:
+                self._muon_step(group)
+        return loss
+
+    def _muon_step(self, group: dict[str, Any]) -> None:
+        rate, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
+        by_shape: defaultdict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+        for matrix in group["params"]:
+            if matrix.grad is None:
+                continue
+            state = self.state[matrix]
+            if "momentum_buffer" not in state:
+                state["momentum_buffer"] = torch.zeros_like(matrix)
+            buffer = state["momentum_buffer"].lerp_(matrix.grad, 1 - momentum)
+            by_shape[matrix.shape].append((matrix, matrix.grad.lerp(buffer, momentum)))
+        for (rows, columns), pairs in by_shape.items():
+            directions = orthogonalise(torch.stack([ahead for _, ahead in pairs]))
+            length = rate * max(1.0, rows / columns) ** 0.5
+            for (matrix, _), direction in zip(pairs, directions.unbind(), strict=True):
+                matrix.mul_(1 - rate * decay).add_(direction.to(matrix.dtype), alpha=-length)
+
+
+def adamw(parameters: Iterable[Tensor], *, learning_rate: float, weight_decay: float) -> AdamW:
+    """Build AdamW (Loshchilov & Hutter 2019) that decays matrices and leaves biases, gains and scales alone."""
+    parameters = list(parameters)
+    groups: list[dict[str, Any]] = [
+        {"name": "adamw", "params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
+        {"name": "adamw_undecayed", "params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return AdamW([group for group in groups if group["params"]], lr=learning_rate, fused=True)
+
+
+def orthogonalise(matrices: Tensor) -> Tensor:
+    """Return the nearest semi-orthogonal matrices to `matrices` (M, rows, columns), roughly.
+
+    Five Newton-Schulz iterations bring every singular value near 1 (between 0.7 and 1.2 for well-conditioned input).
+    bfloat16 on a GPU, float32 elsewhere.
+    """
+    a, b, c = COEFFICIENTS
+    x = matrices.bfloat16() if matrices.is_cuda else matrices.float()
+    tall = x.shape[-2] > x.shape[-1]
+    if tall:
+        x = x.mT
+    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)
+    for _ in range(ITERATIONS):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x

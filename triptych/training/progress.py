@@ -1,0 +1,135 @@
+"""What is seen while a run trains: a bar with the losses that matter and the time left, and a row for every epoch."""
+
+import time
+from collections.abc import Iterable, Mapping
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from triptych.training.modules import TaskModule
+
+SECONDS_BETWEEN_LOOKS = 0.5
+"""Reading a loss waits for the device, so it is read no more often than a person can."""
+
+
+class RunProgress(ProgressBar):
+    """Keeps a table of the validation results, a row an epoch, and on a terminal a bar below it."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__()
+        self.console = console
+        self._bar: _BarAndLosses | None = None
+        self._looked = 0.0
+        self._epoch_began = 0.0
+        self._has_heading = False
+
+    def disable(self) -> None:
+        """Show nothing: this process is not the one that speaks."""
+        self.console = Console(quiet=True)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Draw the bar where there is a terminal to draw on."""
+        self._epoch_began = time.monotonic()
+        if self.console.is_terminal:
+            total = int(trainer.num_training_batches) * (trainer.max_epochs or 1)
+            self._bar = _BarAndLosses(self.console)
+            self._bar.add_task(_epoch(trainer), total=total, completed=trainer.fit_loop.total_batch_idx + 1)
+            self._bar.start()
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Note the time."""
+        self._epoch_began = time.monotonic()
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,  # noqa: ARG002
+        batch: object,  # noqa: ARG002
+        batch_idx: int,  # noqa: ARG002
+    ) -> None:
+        """Advance the bar."""
+        if self._bar is None:
+            return
+        (task,) = self._bar.task_ids
+        self._bar.advance(task)
+        if time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS:
+            assert isinstance(pl_module, TaskModule)
+            self._looked = time.monotonic()
+            latest = {name: float(value) for name, value in pl_module.latest.items() if name != "accuracy"}
+            self._bar.losses = "  ".join(f"{name} {value:.3f}" for name, value in latest.items())
+            self._bar.update(task, description=_epoch(trainer))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Add the epoch's row to the table of validation results."""
+        metrics = {
+            name.removeprefix("val/"): float(value)
+            for name, value in trainer.callback_metrics.items()
+            if name.startswith("val/")
+        }
+        epochs = trainer.max_epochs or 0
+        if not self._has_heading:
+            self._has_heading = True
+            self.console.print("\n[bold]validation[/bold]")
+            self.console.print(f"[dim]{_heading(epochs, metrics)}[/dim]", highlight=False, soft_wrap=True)
+        seconds = time.monotonic() - self._epoch_began
+        row = _row(trainer.current_epoch + 1, epochs, metrics, seconds)
+        self.console.print(row, highlight=False, soft_wrap=True)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Take the bar away, and say so where the run has stopped before its last epoch."""
+        self._stop()
+        stopping = trainer.early_stopping_callback
+        if stopping is not None and stopping.stopped_epoch and trainer.current_epoch < (trainer.max_epochs or 0):
+            self.console.print(f"stopped early: no better accuracy for {stopping.patience} epochs", highlight=False)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002
+        """Take the bar away before the message comes."""
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+class _BarAndLosses(Progress):
+    """A bar over the whole run, and below it the losses, which would leave it no room beside them."""
+
+    def __init__(self, console: Console) -> None:
+        self.losses = ""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+            TextColumn("left"),
+        )
+        super().__init__(*columns, console=console, expand=True, transient=True)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield self.make_tasks_table(self.tasks)
+        yield Text(self.losses, no_wrap=True, overflow="crop")
+
+
+def _epoch(trainer: Trainer) -> str:
+    return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+
+
+# The columns are as wide as their names, or as 12.345: the table of the multi-task mode fits 80 characters.
+
+
+def _heading(epochs: int, names: Iterable[str]) -> str:
+    return "  ".join([f"{'epoch':>{_width(epochs)}}", *(f"{name:>6}" for name in names), " time"])
+
+
+def _row(epoch: int, epochs: int, metrics: Mapping[str, float], seconds: float) -> str:
+    cells = [f"{value:>{max(6, len(name))}.{4 if value < 10 else 3}f}" for name, value in metrics.items()]
+    return "  ".join([f"{epoch}/{epochs}".rjust(_width(epochs)), *cells, f"{seconds:>3.0f} s"])
+
+
+def _width(epochs: int) -> int:
+    return max(len("epoch"), len(f"{epochs}/{epochs}"))

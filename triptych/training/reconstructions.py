@@ -1,0 +1,34 @@
+"""Shows in TensorBoard what the decoder repaints: validation images above their reconstructions."""
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+
+from triptych.training.modules import MultiTaskImageTransformerLightning
+from triptych.visualisation.reconstructions import reconstruction_grid
+
+
+class ReconstructionPictures(Callback):
+    """Draws the same few validation images every time, so that progress can be seen.
+
+    Args:
+        images: (B, C, H, W) uint8.
+        every_n_epochs: Validation epochs between two pictures.
+    """
+
+    def __init__(self, images: Tensor, *, every_n_epochs: int) -> None:
+        self.images = images.float() / 255
+        self.every_n_epochs = every_n_epochs
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Draw, when it is time."""
+        due = (trainer.current_epoch + 1) % self.every_n_epochs == 0
+        if not (due and trainer.is_global_zero and trainer.state.fn == "fit"):
+            return
+        assert isinstance(trainer.logger, TensorBoardLogger)
+        assert isinstance(pl_module, MultiTaskImageTransformerLightning)
+        with torch.no_grad():
+            reconstructions = pl_module.model.reconstruct(self.images.to(pl_module.device))
+        grid = reconstruction_grid(self.images, reconstructions)
+        trainer.logger.experiment.add_image("reconstructions", grid, global_step=trainer.global_step)

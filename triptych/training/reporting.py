@@ -1,0 +1,112 @@
+"""What a run says: a few lines before it starts, a small table when it ends, and metrics.json for programs."""
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import torch
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from triptych.config.schema import RunConfig
+from triptych.data.images import ImageData
+from triptych.data.module import ImageDataModule
+from triptych.files import replacing
+from triptych.training.folders import RunFolders
+from triptych.training.hardware import Hardware
+from triptych.training.modules import TaskModule
+from triptych.version import __version__
+
+
+def announce(
+    console: Console,
+    config: RunConfig,
+    images: ImageData,
+    data: ImageDataModule,
+    module: TaskModule,
+    *,
+    hardware: Hardware,
+    folders: RunFolders,
+    resumed_from: Path | None,
+) -> None:
+    """Say what the run will do."""
+    channels, height, width = config.dataset.image_shape
+    parameters = sum(parameter.numel() for parameter in module.model.parameters())
+    training = config.training
+    panels = "compare, name, repaint" if training.use_multitask_loss else "compare, name"
+    splits = {"training": data.train, "validation": data.validation, "test": data.test}
+    sizes = ", ".join(f"{len(split.labels):,} {name}" for name, split in splits.items())
+    device, batch = hardware.device, str(config.dataset.batch_size)
+    if hardware.processes > 1:
+        device, batch = f"{device}, {hardware.processes} processes", f"{hardware.processes} x {batch}"
+    lines = {
+        "data": f"{config.dataset.name}, {len(data.classes)} classes ({images.origin})",
+        "images": f"{height}x{width}x{channels}: {sizes}",
+        "model": f"{type(module.model).__name__} ({panels}), {parameters:,} parameters",
+        "device": f"{device}, precision {hardware.precision}",
+        "training": f"{training.epochs} epoch{'s' if training.epochs > 1 else ''}, batch {batch}, "
+        f"{training.optimizer}, triplets {training.triplet_mining}, seed {training.seed}",
+        "writes to": str(folders.version_folder),
+    }
+    if resumed_from is not None:
+        lines["resumes"] = str(resumed_from)
+    _print_lines(console, lines)
+
+
+def summarise(console: Console, metrics: dict[str, Any], folders: RunFolders, pictures: Sequence[Path]) -> None:
+    """Print the results and where to look."""
+    table = Table(title=f"{folders.dataset}, the best epoch", box=SIMPLE_HEAD)
+    table.add_column()
+    for split in ("test", "validation"):
+        table.add_column(split, justify="right")
+    for name, value in metrics["test"].items():
+        table.add_row(name, f"{value:.4f}", f"{metrics['val'][name]:.4f}")
+    console.print()
+    console.print(table)
+    places = {
+        "test accuracy": f"{metrics['test']['accuracy']:.4f}",
+        "checkpoint": metrics["best_checkpoint"],
+        "metrics": str(folders.version_folder / "metrics.json"),
+        **{_subject(picture): str(folders.root / picture.name) for picture in pictures},
+        "curves": f"tensorboard --logdir {quote(str(folders.root / 'img_tasks'))}",
+    }
+    _print_lines(console, places)
+
+
+def _subject(picture: Path) -> str:
+    return "triplets" if picture.name.startswith("triplet") else "embeddings"
+
+
+def _print_lines(console: Console, lines: Mapping[str, str]) -> None:
+    """Print names and values in two columns; a path stays in one piece, however long."""
+    width = max(map(len, lines))
+    for name, value in lines.items():
+        console.print(f"[bold]{name:>{width}}[/bold]  {escape(value)}", highlight=False, soft_wrap=True)
+
+
+def environment(hardware: Hardware) -> dict[str, Any]:
+    """Return what the figures depend on beside the config."""
+    return {
+        "triptych": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "lightning": version("lightning"),
+        "platform": platform.platform(),
+        "device": hardware.device,
+        "cpu_count": os.cpu_count(),
+        "precision": hardware.precision,
+        "processes": hardware.processes,
+    }
+
+
+def write_metrics(metrics: dict[str, Any], path: Path) -> None:
+    """Write metrics.json, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(metrics, indent=2) + "\n")
