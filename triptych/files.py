@@ -1,10 +1,15 @@
 """Whole files or none: everything that Triptych writes goes to a temporary file first and is renamed when complete."""
 
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""The errors of a disk, a quota or a file system that takes no more."""
 
 
 @contextmanager
@@ -22,7 +27,7 @@ def replacing(path: Path) -> Iterator[Path]:
         ('whole', 1)
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=f".part{path.suffix}")
     os.close(descriptor)
     temporary = Path(name)
     try:
@@ -33,6 +38,39 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of processes that were killed; call it only where nobody else is writing."""
+    for leftover in folder.glob(".*.part*"):
+        leftover.unlink(missing_ok=True)
+
+
+def name_again(file: Path, name: Path) -> None:
+    """Give a file a second name, replacing what had it; a copy where the file system has no hard links."""
+    with replacing(name) as temporary:
+        temporary.unlink()
+        _link_or_copy(file, temporary)
+
+
+def point_to(file: Path, link: Path) -> None:
+    """Make `link` lead to the `file` beside it, replacing what it was.
+
+    It is a symbolic link where the file system has them, and a second name or a copy elsewhere.
+    """
+    with replacing(link) as temporary:
+        temporary.unlink()
+        try:
+            temporary.symlink_to(file.name)
+        except OSError:
+            _link_or_copy(file, temporary)
+
+
+def _link_or_copy(file: Path, name: Path) -> None:
+    try:
+        os.link(file, name)
+    except OSError:
+        shutil.copyfile(file, name)
 
 
 def _umask() -> int:

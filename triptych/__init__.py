@@ -1,0 +1,59 @@
+"""Triptych: image embeddings from labelled images, by three tasks in one latent space. The public names live here."""
+
+from typing import TYPE_CHECKING, Any
+
+from triptych.version import __version__
+
+if TYPE_CHECKING:
+    from triptych.config import load_config
+    from triptych.data.triplets import TripletDataset
+    from triptych.losses import BatchTripletLoss, KLDivergenceLoss, MultiTaskLoss, ReconstructionLoss, TripletLoss
+    from triptych.models import ImageTransformer, MultiTaskImageTransformer
+    from triptych.training.loading import load_lightning_model, load_model
+    from triptych.training.modules import ImageTransformerLightning, MultiTaskImageTransformerLightning
+
+# Where each public name lives: imported when it is first asked for, so that `import triptych` is quick.
+PUBLIC = {
+    "BatchTripletLoss": "triptych.losses",
+    "ImageTransformer": "triptych.models",
+    "ImageTransformerLightning": "triptych.training.modules",
+    "KLDivergenceLoss": "triptych.losses",
+    "MultiTaskImageTransformer": "triptych.models",
+    "MultiTaskImageTransformerLightning": "triptych.training.modules",
+    "MultiTaskLoss": "triptych.losses",
+    "ReconstructionLoss": "triptych.losses",
+    "TripletDataset": "triptych.data.triplets",
+    "TripletLoss": "triptych.losses",
+    "load_config": "triptych.config",
+    "load_lightning_model": "triptych.training.loading",
+    "load_model": "triptych.training.loading",
+}
+
+__all__ = [
+    "BatchTripletLoss",
+    "ImageTransformer",
+    "ImageTransformerLightning",
+    "KLDivergenceLoss",
+    "MultiTaskImageTransformer",
+    "MultiTaskImageTransformerLightning",
+    "MultiTaskLoss",
+    "ReconstructionLoss",
+    "TripletDataset",
+    "TripletLoss",
+    "__version__",
+    "load_config",
+    "load_lightning_model",
+    "load_model",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a public name can be anything
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'triptych' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *PUBLIC])

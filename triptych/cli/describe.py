@@ -1,0 +1,26 @@
+"""`triptych describe`: the model of a config, in parameters and FLOPs per image, part by part."""
+
+from pathlib import Path
+
+import click
+
+from triptych.cli.options import HELP, config_option, set_option
+
+
+@click.command(short_help="Show how large a config's model is.", context_settings=HELP)
+@config_option
+@set_option
+def describe(*, path: Path, overrides: tuple[str, ...]) -> None:
+    """Show the parameters and FLOPs per image of a config's model, by part."""
+    from triptych.config import load_config
+
+    config = load_config(path, overrides)
+
+    from triptych.data.sources import DATASETS
+    from triptych.models.builder import build_model
+    from triptych.models.summary import model_summary
+
+    model = build_model(config, num_classes=len(DATASETS[config.dataset.name].classes), pixel_mean=0.0, pixel_std=1.0)
+    channels, height, width = config.dataset.image_shape
+    click.echo(f"{type(model).__name__} for {height}x{width}x{channels} images of {config.dataset.name}\n")
+    click.echo(model_summary(model).format())
