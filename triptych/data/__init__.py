@@ -1,0 +1,1 @@
+"""Data sets, triplets, augmentation, and the batches that training sees."""

@@ -1,4 +1,4 @@
-"""Batches on tensors: one gather for each, on the device where the images live, and exact resumption inside an epoch."""
+"""Batches on tensors: one gather each, on the device where the images live, resumable inside an epoch."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -58,4 +58,4 @@ def embed(model: ImageTransformer | MultiTaskImageTransformer, images: Tensor) -
     """Return the embeddings (N, E), on the CPU, of uint8 images (N, C, H, W)."""
     model.eval()
     device = next(model.parameters()).device
-    return torch.cat([model.embed(part.to(device).float() / 255).float().cpu() for part in images.split(BATCH)])
+    return torch.cat([model.embed(part.to(device).float() / 255).float().cpu() for part in torch.split(images, BATCH)])

@@ -1,0 +1,1 @@
+"""Pure functions of arrays that measure a model; empty until there are any beyond torchmetrics'."""

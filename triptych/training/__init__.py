@@ -1,0 +1,1 @@
+"""Training on Lightning: the two modules, their optimiser and schedule, checkpoints, and the story in `train.py`."""

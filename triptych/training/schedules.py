@@ -1,25 +1,21 @@
 """Learning-rate schedules by PyTorch's names and arguments: counted in epochs, applied smoothly at every step."""
 
+import math
+from collections.abc import Callable
+
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import (
-    CosineAnnealingLR,
-    ExponentialLR,
-    LambdaLR,
-    LinearLR,
-    LRScheduler,
-    SequentialLR,
-    StepLR,
-)
+from torch.optim.lr_scheduler import LambdaLR
 
 from triptych.config.schema import SchedulerConfig
 
 
-def build_scheduler(optimizer: Optimizer, config: SchedulerConfig, *, epochs: int, steps_per_epoch: int) -> LRScheduler:
+def build_scheduler(optimizer: Optimizer, config: SchedulerConfig, *, epochs: int, steps_per_epoch: int) -> LambdaLR:
     """Return the schedule of a run, to be stepped after every optimiser step.
 
     After a whole number of epochs the rate is the one that PyTorch's scheduler of that name gives when it is stepped
     once an epoch; between them it moves smoothly (StepLR still drops at once). The warm-up climbs in a straight line,
-    and the schedule begins where it ends.
+    and the schedule begins where it ends. The rate is a function of the step alone, so that a run resumed with more
+    epochs follows the longer schedule from where it stands.
 
     Args:
         optimizer: Whose rates move.
@@ -28,18 +24,29 @@ def build_scheduler(optimizer: Optimizer, config: SchedulerConfig, *, epochs: in
         steps_per_epoch: Optimiser steps in an epoch.
     """
     warmup = round(config.warmup_epochs * steps_per_epoch)
-    main: LRScheduler
+    after_warmup = max(1, epochs * steps_per_epoch - warmup) / steps_per_epoch
+
+    def share(base: float) -> Callable[[int], float]:
+        def of_step(step: int) -> float:
+            if step < warmup:
+                return (step + 1) / (warmup + 1)
+            epoch = (step - warmup) / steps_per_epoch
+            return rate(config, base, epoch, T_max=config.T_max or after_warmup) / base
+
+        return of_step
+
+    return LambdaLR(optimizer, [share(group["lr"]) for group in optimizer.param_groups])
+
+
+def rate(config: SchedulerConfig, base: float, epoch: float, *, T_max: float) -> float:  # noqa: N803 - PyTorch's name
+    """Return the learning rate that began at `base`, `epoch` epochs after the warm-up."""
     match config.name:
         case "StepLR":
-            main = StepLR(optimizer, step_size=config.step_size * steps_per_epoch, gamma=config.gamma)
+            # A hair of an epoch guards the drop against rounding of step / steps_per_epoch.
+            return base * math.pow(config.gamma, math.floor(epoch / config.step_size + 1e-9))
         case "CosineAnnealingLR":
-            length = epochs * steps_per_epoch - warmup if config.T_max is None else config.T_max * steps_per_epoch
-            main = CosineAnnealingLR(optimizer, T_max=max(1, length), eta_min=config.eta_min)
+            return config.eta_min + (base - config.eta_min) * (1 + math.cos(math.pi * epoch / T_max)) / 2
         case "ExponentialLR":
-            main = ExponentialLR(optimizer, gamma=config.gamma ** (1 / steps_per_epoch))
+            return base * math.pow(config.gamma, epoch)
         case "none":
-            main = LambdaLR(optimizer, lambda _: 1.0)
-    if not warmup:
-        return main
-    climb = LinearLR(optimizer, start_factor=1 / (warmup + 1), total_iters=warmup)
-    return SequentialLR(optimizer, [climb, main], milestones=[warmup])
+            return base

@@ -1,0 +1,103 @@
+"""The real command in real processes, forked from one that has imported everything: a start costs no seconds."""
+
+import multiprocessing
+import os
+import runpy
+from collections.abc import Callable, Iterator
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+
+import pytest
+import yaml
+
+CHILD = Path(__file__).with_name("command_process.py")
+PRELOADED = [
+    "pytest",
+    "matplotlib.backends.backend_agg",
+    "sklearn.datasets",
+    "sklearn.manifold",
+    "torch.utils.tensorboard",
+    "triptych.cli.main",
+    "triptych.training.train",
+]
+
+QUICK = {
+    "dataset": {"name": "digits", "batch_size": 256, "augmentation": {"rotation": 5.0, "crop_padding": 1}},
+    "model": {
+        "patch_size": 4,
+        "embed_dim": 16,
+        "num_heads": 2,
+        "num_layers": 1,
+        "latent_dim": 4,
+        "embedding_dim": 8,
+        "decoder_dim": 4,
+    },
+    "training": {"epochs": 2, "deterministic": True, "devices": 1, "accelerator": "cpu"},
+    "logging": {"triplet_samples": False, "embeddings": False, "tsne_samples": 100, "log_every_n_steps": 5},
+}
+"""Two epochs of six steps each on the real digits."""
+
+
+class Command:
+    """A process that runs the command, or has run it."""
+
+    def __init__(self, process: ForkServerProcess, log: Path) -> None:
+        self.process = process
+        self.log = log
+
+    def runs(self) -> bool:
+        return self.process.is_alive()
+
+    def send(self, number: int) -> None:
+        os.kill(self.process.pid, number)
+
+    def ends(self, code: int) -> str:
+        """Wait for its end, expect the exit code (negative for the signal that killed it); return what it printed."""
+        self.process.join(300)
+        printed = self.log.read_text()
+        assert self.process.exitcode == code, f"exit code {self.process.exitcode}\n{printed}"
+        return printed
+
+
+@pytest.fixture(scope="session")
+def forks() -> ForkServerContext:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    return context
+
+
+@pytest.fixture(scope="session")
+def quick_yaml(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A config file of a run that takes a second."""
+    path = tmp_path_factory.mktemp("config") / "quick.yaml"
+    path.write_text(yaml.safe_dump(QUICK))
+    return path
+
+
+@pytest.fixture(scope="module")
+def command(forks: ForkServerContext, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Command]]:
+    """Start `triptych ARGUMENTS` and return it.
+
+    `before` is Python source that the process runs first; `environment` is set in it.
+    """
+    logs = tmp_path_factory.mktemp("logs")
+    started: list[Command] = []
+
+    def start(*arguments: str | Path, before: str = "", environment: dict[str, str] | None = None) -> Command:
+        log = logs / f"{len(started)}.txt"
+        given = {
+            "arguments": [str(argument) for argument in arguments],
+            "before": before,
+            "environment": environment or {},
+            "log": str(log),
+        }
+        process = forks.Process(target=runpy.run_path, args=(str(CHILD), {"given": given}, "command_process"))
+        process.start()
+        started.append(Command(process, log))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.process.kill()
+        one.process.join()

@@ -1,0 +1,92 @@
+"""A run small enough for tests: the real digits, a tiny model, the real command in a process of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from triptych.config import load_config
+from triptych.config.schema import RunConfig
+from triptych.data.images import ImageData
+from triptych.data.sources import load_dataset
+
+ROOT = Path(__file__).parents[2]
+
+TINY = {
+    "dataset": {"name": "digits", "batch_size": 64, "augmentation": {"rotation": 5.0, "crop_padding": 1}},
+    "model": {
+        "patch_size": 4,
+        "embed_dim": 16,
+        "num_heads": 2,
+        "num_layers": 1,
+        "latent_dim": 4,
+        "embedding_dim": 8,
+        "decoder_dim": 4,
+    },
+    "training": {"epochs": 3, "deterministic": True, "devices": 1, "accelerator": "cpu"},
+    "logging": {"triplet_samples": False, "embeddings": False, "tsne_samples": 100, "log_every_n_steps": 5},
+}
+
+
+@pytest.fixture
+def tiny_yaml(tmp_path: Path) -> Path:
+    """A config file of the tiny run."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(TINY))
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunConfig]:
+    """Give the config of the tiny run, with changes as `--set` takes them."""
+    path = tmp_path_factory.mktemp("tiny") / "tiny.yaml"
+    path.write_text(yaml.safe_dump(TINY))
+    return lambda *changes: load_config(path, changes)
+
+
+@pytest.fixture(scope="session")
+def digits() -> ImageData:
+    """The real digits."""
+    return load_dataset("digits")
+
+
+@pytest.fixture
+def start(tmp_path: Path, tiny_yaml: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Start the command on the tiny run, in a process of its own, and return the process."""
+
+    def start_command(*arguments: str, output: Path = tmp_path) -> subprocess.Popen[str]:
+        command = [sys.executable, str(ROOT / "run.py"), "--config", str(tiny_yaml), "--output", str(output)]
+        return subprocess.Popen(
+            [*command, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)},
+        )
+
+    return start_command
+
+
+@pytest.fixture
+def finish(start: Callable[..., subprocess.Popen[str]]) -> Callable[..., str]:
+    """Run the command to its end, expect success, and return what it printed."""
+
+    def run_command(*arguments: str, **options: Path) -> str:
+        process = start(*arguments, **options)
+        printed, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, printed
+        return printed
+
+    return run_command
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _whims_of_one_run_do_not_reach_the_next() -> Iterator[None]:
+    """Take back what a deterministic run sets for the whole process."""
+    yield
+    torch.use_deterministic_algorithms(False)

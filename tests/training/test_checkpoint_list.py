@@ -1,0 +1,57 @@
+"""The names that runs claim: none takes another's, and none loses its own."""
+
+import json
+
+import pytest
+
+from triptych.training.checkpoint_list import free_name, own_names, write_names
+from triptych.training.folders import RunFolders
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two runs with the same data set."""
+    folders = [RunFolders(tmp_path, "digits", version) for version in range(2)]
+    for one in folders:
+        one.version_folder.mkdir(parents=True)
+    folders[0].checkpoints.mkdir(parents=True)
+    return folders
+
+
+def test_the_list_says_where_the_files_are_wherever_the_output_is_moved(runs, tmp_path):
+    write_names(runs[1], best="b.ckpt", files={"b.ckpt", "version_1-last.ckpt"})
+    moved = tmp_path.rename(tmp_path.with_name(f"{tmp_path.name}-moved"))
+    version_folder = RunFolders(moved, "digits", 1).version_folder
+    content = json.loads((version_folder / "checkpoints.json").read_text())
+    assert content == {
+        "folder": "../../../../lightning_checkpoints/digits",
+        "best": "b.ckpt",
+        "last": "version_1-last.ckpt",
+        "files": ["b.ckpt", "version_1-last.ckpt"],
+    }
+    assert (version_folder / content["folder"]).samefile(moved / "lightning_checkpoints" / "digits")
+
+
+def test_a_run_without_a_list_has_no_names(runs):
+    assert own_names(runs[0]) == set()
+
+
+def test_a_name_that_a_file_has_gets_a_suffix(runs):
+    assert free_name(runs[0], "e") == "e.ckpt"
+    (runs[0].checkpoints / "e.ckpt").touch()
+    assert free_name(runs[0], "e") == "e-v1.ckpt"
+    (runs[0].checkpoints / "e-v1.ckpt").touch()
+    assert free_name(runs[0], "e") == "e-v2.ckpt"
+
+
+def test_a_run_takes_its_own_name_again(runs):
+    (runs[0].checkpoints / "e.ckpt").touch()
+    write_names(runs[0], best="", files={"e-v1.ckpt"})
+    (runs[0].checkpoints / "e-v1.ckpt").touch()
+    assert free_name(runs[0], "e") == "e-v1.ckpt"
+
+
+def test_a_name_is_taken_from_its_claim_on_not_only_when_the_file_is_there(runs):
+    write_names(runs[0], best="", files={"e.ckpt"})
+    assert free_name(runs[1], "e") == "e-v1.ckpt"
+    assert free_name(runs[0], "e") == "e.ckpt"

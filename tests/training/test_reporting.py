@@ -1,0 +1,123 @@
+import json
+import shlex
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+
+from triptych.config.schema import RunConfig
+from triptych.data.images import ImageData
+from triptych.data.module import ImageDataModule
+from triptych.training.folders import RunFolders
+from triptych.training.hardware import Hardware
+from triptych.training.reporting import announce, environment, summarise, write_metrics
+from triptych.training.train import build_module
+
+TERMS = {"accuracy": 0.97222, "loss": 0.512345, "triplet": 0.05, "classification": 0.4, "reconstruction": 0.01}
+
+
+def announced(config: RunConfig, digits: ImageData, hardware: Hardware, **more: Any) -> dict[str, str]:
+    """Announce a run, and return the lines by their names."""
+    text = StringIO()
+    data = ImageDataModule(config, digits)
+    folders = RunFolders(Path("/out"), "digits", 3)
+    announce(
+        Console(file=text, width=80),
+        config,
+        digits,
+        data,
+        build_module(config, data),
+        **{"hardware": hardware, "folders": folders, "resumed_from": None, **more},
+    )
+    pairs = (line.strip().split("  ", 1) for line in text.getvalue().splitlines())
+    return dict(pairs)
+
+
+def test_a_run_says_what_it_will_do(tiny_config: Callable[..., RunConfig], digits: ImageData) -> None:
+    config = tiny_config("training.epochs=7", "training.seed=5")
+    module = build_module(config, ImageDataModule(config, digits))
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+
+    lines = announced(config, digits, Hardware("cpu", 1, 1, "32-true"))
+
+    threads = torch.get_num_threads()
+    assert lines == {
+        "data": "digits, 10 classes (part of the installation)",
+        "images": "8x8x1: 1,293 training, 144 validation, 360 test",
+        "model": f"MultiTaskImageTransformer (compare, name, repaint), {parameters:,} parameters",
+        "device": f"CPU, {threads} thread{'s' if threads > 1 else ''}, precision 32-true",
+        "training": "7 epochs, batch 64, muon, triplets semihard, seed 5",
+        "writes to": "/out/img_tasks/digits/experiment/version_3",
+    }
+
+
+def test_it_says_what_is_special_about_a_run(tiny_config: Callable[..., RunConfig], digits: ImageData) -> None:
+    config = tiny_config("training.use_multitask_loss=false", "training.epochs=1")
+
+    lines = announced(
+        config, digits, Hardware("cpu", 2, 3, "bf16-mixed"), resumed_from=Path("/out/version_3-last.ckpt")
+    )
+
+    assert lines["model"].startswith("ImageTransformer (compare, name), ")
+    assert lines["device"].endswith(", 6 processes, precision bf16-mixed")
+    assert lines["training"].startswith("1 epoch, batch 6 x 64, ")
+    assert lines["resumes"] == "/out/version_3-last.ckpt"
+
+
+@pytest.mark.parametrize("root", [Path("/a [bold]strange[/bold] place"), Path("/" + "long/" * 40)])
+def test_paths_are_printed_as_they_are_in_one_line(root: Path) -> None:
+    text = StringIO()
+    folders = RunFolders(root, "digits", 0)
+    best = folders.checkpoints / "epoch=01-val_accuracy=0.97.ckpt"
+    picture = folders.version_folder / "embeddings_tsne.png"
+
+    summarise(
+        Console(file=text, width=80), {"test": TERMS, "val": TERMS, "best_checkpoint": str(best)}, folders, [picture]
+    )
+
+    printed = text.getvalue()
+    for path in (best, folders.version_folder / "metrics.json", root / "embeddings_tsne.png"):
+        assert f"  {path}\n" in printed
+    *_, command = printed.splitlines()
+    assert shlex.split(command)[-1] == str(root / "img_tasks")
+
+
+def test_the_table_gives_each_metric_of_both_splits_in_eighty_columns() -> None:
+    text = StringIO()
+    validation = {name: value + 0.001 for name, value in TERMS.items()}
+    folders = RunFolders(Path("/out"), "digits", 0)
+
+    summarise(Console(file=text, width=80), {"test": TERMS, "val": validation, "best_checkpoint": "x"}, folders, [])
+
+    rows = [line.split() for line in text.getvalue().splitlines()]
+    assert ["test", "validation"] in rows
+    for name, value in TERMS.items():
+        assert [name, f"{value:.4f}", f"{value + 0.001:.4f}"] in rows
+    assert ["test", "accuracy", "0.9722"] in rows
+    assert max(map(len, text.getvalue().splitlines())) <= 80
+
+
+def test_metrics_are_written_whole(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.json"
+
+    write_metrics({"test": {"accuracy": 0.5}, "epochs": 3}, path)
+
+    assert json.loads(path.read_text()) == {"test": {"accuracy": 0.5}, "epochs": 3}
+    with pytest.raises(TypeError):
+        write_metrics({"test": object()}, path)
+    assert json.loads(path.read_text())["epochs"] == 3
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_environment_is_what_the_figures_depend_on() -> None:
+    found = environment(Hardware("cpu", 2, 1, "bf16-mixed"))
+
+    assert found["torch"] == torch.__version__
+    assert found["processes"] == 2
+    assert found["precision"] == "bf16-mixed"
+    assert found["device"].startswith("CPU")
+    json.dumps(found)
