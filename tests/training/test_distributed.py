@@ -168,8 +168,8 @@ def test_a_single_process_keeps_its_tensors() -> None:
     assert all(got is given for got, given in zip(gather_rows(*tensors), tensors, strict=True))
 
 
-# The whole command: two processes of half the batch against one, by three launchers. Semi-hard mining is left out, since
-# a last digit can move a triplet over the edge of its band, which is a jump in the loss.
+# The whole command: two processes of half the batch against one, by three launchers. Semi-hard mining is left out,
+# since a last digit can move a triplet over the edge of its band, which is a jump in the loss.
 
 
 CHANGES = (

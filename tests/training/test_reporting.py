@@ -76,7 +76,11 @@ def test_paths_are_printed_as_they_are_in_one_line(root: Path) -> None:
     picture = folders.version_folder / "embeddings_tsne.png"
 
     summarise(
-        Console(file=text, width=80), {"test": TERMS, "val": TERMS, "best_checkpoint": str(best)}, folders, [picture]
+        Console(file=text, width=80),
+        {"test": TERMS, "val": TERMS, "best_checkpoint": str(best)},
+        folders,
+        [picture],
+        has_curves=True,
     )
 
     printed = text.getvalue()
@@ -91,7 +95,13 @@ def test_the_table_gives_each_metric_of_both_splits_in_eighty_columns() -> None:
     validation = {name: value + 0.001 for name, value in TERMS.items()}
     folders = RunFolders(Path("/out"), "digits", 0)
 
-    summarise(Console(file=text, width=80), {"test": TERMS, "val": validation, "best_checkpoint": "x"}, folders, [])
+    summarise(
+        Console(file=text, width=80),
+        {"test": TERMS, "val": validation, "best_checkpoint": "x"},
+        folders,
+        [],
+        has_curves=False,
+    )
 
     rows = [line.split() for line in text.getvalue().splitlines()]
     assert ["test", "validation"] in rows
@@ -99,6 +109,7 @@ def test_the_table_gives_each_metric_of_both_splits_in_eighty_columns() -> None:
         assert [name, f"{value:.4f}", f"{value + 0.001:.4f}"] in rows
     assert ["test", "accuracy", "0.9722"] in rows
     assert max(map(len, text.getvalue().splitlines())) <= 80
+    assert "tensorboard" not in text.getvalue()
 
 
 def test_metrics_are_written_whole(tmp_path: Path) -> None:

@@ -26,6 +26,9 @@ from triptych.training.train import RunResult, build_module, build_trainer, trai
 
 Config = Callable[..., RunConfig]
 
+# Said where the trainer is used without `train`, which keeps such remarks away from people.
+pytestmark = pytest.mark.filterwarnings("ignore:You called `self.log", "ignore:.*LeafSpec")
+
 TERMS = ("loss", "triplet", "classification", "reconstruction", "kl")
 SHORT = ("training.epochs=1", "logging.tensorboard=false")
 

@@ -60,7 +60,9 @@ def announce(
     _print_lines(console, lines)
 
 
-def summarise(console: Console, metrics: dict[str, Any], folders: RunFolders, pictures: Sequence[Path]) -> None:
+def summarise(
+    console: Console, metrics: dict[str, Any], folders: RunFolders, pictures: Sequence[Path], *, has_curves: bool
+) -> None:
     """Print the results and where to look."""
     table = Table(title=f"{folders.dataset}, the best epoch", box=SIMPLE_HEAD)
     table.add_column()
@@ -75,8 +77,9 @@ def summarise(console: Console, metrics: dict[str, Any], folders: RunFolders, pi
         "checkpoint": metrics["best_checkpoint"],
         "metrics": str(folders.version_folder / "metrics.json"),
         **{_subject(picture): str(folders.root / picture.name) for picture in pictures},
-        "curves": f"tensorboard --logdir {quote(str(folders.root / 'img_tasks'))}",
     }
+    if has_curves:
+        places["curves"] = f"tensorboard --logdir {quote(str(folders.root / 'img_tasks'))}"
     _print_lines(console, places)
 
 

@@ -104,7 +104,7 @@ def train(
         return RunResult(metrics, folders, best, ())
     write_metrics(metrics, folders.version_folder / "metrics.json")
     pictures = _draw(config, data, module, folders)
-    summarise(console, metrics, folders, pictures)
+    summarise(console, metrics, folders, pictures, has_curves=config.logging.tensorboard)
     return RunResult(metrics, folders, best, pictures)
 
 
