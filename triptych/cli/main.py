@@ -20,10 +20,6 @@ VERBS = {"train": train, "describe": describe}
 
 USERS_MISTAKE = 2
 
-ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
-"""For the libraries that read it at their import: threads that wait sleep instead of spinning, which on a machine that
-does anything else beside costs a training step many times its length."""
-
 UNUSABLE_PATH = (
     *(errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
@@ -48,8 +44,6 @@ def run(command: click.Command) -> None:
 
     0 for success, 2 for a mistake of the user's (one message, no traceback), 130 and 143 for Ctrl-C and SIGTERM.
     """
-    for name, value in ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     threading.excepthook = _report_thread
