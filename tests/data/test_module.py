@@ -8,6 +8,7 @@ from torch import Tensor
 from triptych.config.schema import RunConfig
 from triptych.data.images import ImageData, Split
 from triptych.data.module import ImageDataModule
+from triptych.errors import DataError
 
 CLASSES = tuple(str(digit) for digit in range(10))
 
@@ -139,3 +140,11 @@ def test_on_a_cpu_the_images_stay_where_they_are(stage: str) -> None:
     data.setup(stage)
 
     assert all(old is new for old, new in zip(before, (data.train, data.validation, data.test), strict=True))
+
+
+def test_a_training_set_that_can_spare_no_validation_image_is_a_clear_mistake() -> None:
+    lone = images(10, 1, seed=1)
+    data = ImageData(lone, images(50, 1, seed=2), CLASSES, "made by the test")
+
+    with pytest.raises(DataError, match=r"validation.*made by the test.*two images.*add images"):
+        ImageDataModule(config(), data)

@@ -162,7 +162,7 @@ class TrainingConfig(Section):
     gradient_clip_norm: NonNegativeFloat = 1.0
     """Largest norm of the gradient; 0 does not clip."""
     accumulate_gradients: PositiveInt = 1
-    """Batches whose gradients are summed into one step."""
+    """Batches whose gradients are averaged into one step."""
 
     use_multitask_loss: bool = True
     """Three panels (true), or triplet and classification alone (false)."""
@@ -194,7 +194,7 @@ class TrainingConfig(Section):
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     """What the run computes on; auto is the best that the machine has."""
     devices: PositiveInt | Literal["auto"] = "auto"
-    """Processes per machine; auto is every GPU, or one CPU process."""
+    """Processes per machine; auto is what torchrun or SLURM has started, else every GPU, else one CPU process."""
     num_nodes: PositiveInt = 1
     """Machines that train together, each with the same number of processes."""
     strategy: Literal["auto", "ddp"] = "auto"

@@ -12,6 +12,7 @@ from triptych.data.loader import Batch, BatchLoader
 from triptych.data.sampling import BalancedBatchSampler
 from triptych.data.split import stratified_split
 from triptych.data.triplets import ImageDataset, TripletDataset
+from triptych.errors import DataError
 
 DEVICE_SHARE = 0.25
 """Largest share of a GPU's free memory that the images may take; beyond it they stay in main memory."""
@@ -30,7 +31,10 @@ class ImageDataModule(LightningDataModule):
         self.augmentation = Augmentation(**config.dataset.augmentation.model_dump())
         self.classes = data.classes
         fraction, seed = config.dataset.validation_fraction, config.training.seed
-        train, validation = stratified_split(data.train.labels, fraction=fraction, seed=seed)
+        try:
+            train, validation = stratified_split(data.train.labels, fraction=fraction, seed=seed)
+        except ValueError as error:
+            raise DataError(f"No validation images can be held out ({data.origin}): {error}.") from error
         padding = config.dataset.pad
         self.train = _padded(_subset(data.train, train), padding)
         self.validation = _padded(_subset(data.train, validation), padding)

@@ -71,7 +71,7 @@ class ImageDataset(Dataset[tuple[Tensor, ...]]):
         outside = positions[(positions < -len(self)) | (positions >= len(self))]
         if len(outside):
             raise IndexError(f"index {int(outside[0])} is out of range for a data set of {len(self)} images")
-        return (positions % len(self)).to(self.images.device)
+        return (positions % len(self)).to(self.images.device, non_blocking=True)
 
     def draws(self, positions: Tensor) -> Draws:
         """The random numbers of the images at `positions` (B,) in this epoch."""

@@ -1,0 +1,161 @@
+import gzip
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+TINY = (
+    "--set dataset.batch_size=32 --set dataset.augmentation={} --set model.embed_dim=16 --set model.num_heads=2 "
+    "--set model.num_layers=1 --set model.latent_dim=4 --set model.embedding_dim=8 --set model.decoder_dim=4 "
+    "--set logging.tsne_samples=100 --epochs 1"
+)
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+COMMANDS = [line.split("  #")[0].strip() for block in blocks("bash") for line in block.splitlines() if line.strip()]
+TRAINING = [command for command in COMMANDS if command.startswith("python run.py")]
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what a user's clone has at hand, and small data sets in the real formats."""
+    folder = tmp_path_factory.mktemp("clone")
+    shutil.copytree(ROOT / "configs", folder / "configs")
+    shutil.copy(ROOT / "run.py", folder)
+    random = np.random.default_rng(0)
+    for name in ("MNIST", "FashionMNIST"):
+        raw = folder / "data" / name / "raw"
+        raw.mkdir(parents=True)
+        for split, count in (("train", 160), ("t10k", 110)):
+            images = random.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+            header = np.array([2051, count, 28, 28], ">i4").tobytes()
+            with gzip.open(raw / f"{split}-images-idx3-ubyte.gz", "wb") as file:
+                file.write(header + images.tobytes())
+            labels = (np.arange(count) % 10).astype(np.uint8)
+            with gzip.open(raw / f"{split}-labels-idx1-ubyte.gz", "wb") as file:
+                file.write(np.array([2049, count], ">i4").tobytes() + labels.tobytes())
+    cifar = folder / "data" / "cifar10"
+    cifar.mkdir()
+    for split, count in (("train", 160), ("test", 110)):
+        pixels = random.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+        images = [{"bytes": png(image), "path": ""} for image in pixels]
+        pq.write_table(pa.table({"img": images, "label": [n % 10 for n in range(count)]}), cifar / f"{split}.parquet")
+    return folder
+
+
+def png(pixels: np.ndarray) -> bytes:
+    import io
+
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    program, *arguments = shlex.split(command)
+    beside = Path(sys.executable).with_name("python" if program == "python" else program)
+    environment = {**os.environ, "TRIPTYCH_DATA": str(folder / "data"), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [beside, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
+    )
+
+
+def test_every_command_of_the_readme_is_of_a_kind_that_is_tested_here() -> None:
+    tested = ("make ", "python run.py", "python -m pip install", "triptych describe", "tensorboard")
+    assert COMMANDS
+    assert [command for command in COMMANDS if not command.startswith(tested)] == []
+
+
+@pytest.mark.parametrize("command", TRAINING)
+def test_the_training_commands_run_and_leave_what_the_readme_says(command: str, workplace: Path) -> None:
+    if "--resume" in command:
+        # Something to go on from, with the very options of the resumption.
+        assert run(f"{command.replace(' --resume', '')} {TINY}", workplace).returncode == 0
+    finished = run(f"{command} {TINY}", workplace)
+
+    assert finished.returncode == 0, finished.stderr
+    dataset = re.search(r"configs/(\w+)\.yaml", command)[1]
+    output = workplace / ("runs" if "--output runs" in command else ".")
+    newest = max((output / "img_tasks" / dataset / "experiment").iterdir(), key=lambda folder: folder.stat().st_mtime)
+    assert set(json.loads((newest / "metrics.json").read_text())) >= {"test", "val", "best_checkpoint", "epochs"}
+    assert (newest / "config.yaml").is_file()
+    assert (newest / "checkpoints.json").is_file()
+    for name in ("best.ckpt", "last.ckpt"):
+        assert (output / "lightning_checkpoints" / dataset / name).is_file()
+    for picture in (f"triplet_samples_{dataset}.png", "embeddings_tsne.png"):
+        assert (output / picture).stat().st_size > 5_000
+        assert (newest / picture).is_file()
+
+
+def test_the_demo_reaches_its_accuracy_and_says_where_everything_is(tmp_path: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    recipe = re.search(r"^demo:.*\n\t(.*)$", makefile, re.MULTILINE)[1]
+    command = recipe.replace("$(BIN)/", "")
+    assert command in COMMANDS
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    shutil.copy(ROOT / "run.py", tmp_path)
+
+    finished = run(command, tmp_path)
+
+    assert finished.returncode == 0, finished.stderr
+    metrics = json.loads((tmp_path / "img_tasks/digits/experiment/version_0/metrics.json").read_text())
+    assert metrics["test"]["accuracy"] >= 0.97
+    for place in ("best_checkpoint", "metrics.json", "embeddings_tsne.png", "triplet_samples_digits.png"):
+        shown = metrics[place] if place == "best_checkpoint" else place
+        assert shown in finished.stdout
+
+
+def test_the_plain_pip_line_is_the_one_that_make_runs() -> None:
+    line = next(command for command in COMMANDS if command.startswith("python -m pip install"))
+    makefile = (ROOT / "Makefile").read_text().replace("--quiet ", "").replace("--constraint", "-c")
+    assert line.replace("-e .", "--editable .") in makefile
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith(("triptych describe", "tensorboard"))])
+def test_the_other_commands_run(command: str, workplace: Path) -> None:
+    (workplace / "img_tasks").mkdir(exist_ok=True)
+    # TensorBoard would serve for ever; --inspect reads the same folder and ends.
+    finished = run(command + (" --inspect" if command.startswith("tensorboard") else ""), workplace)
+
+    assert finished.returncode == 0, finished.stderr
+
+
+def test_the_python_of_the_readme_runs(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = f"python run.py --config configs/digits.yaml {TINY} --set model.embedding_dim=32"
+    assert run(command, workplace).returncode == 0
+    monkeypatch.chdir(workplace)
+    names: dict = {}
+
+    for block in blocks("python"):
+        exec(block, names)
+
+    assert names["embeddings"].shape == (5, 32)
+    assert names["repainted"].shape == (5, 1, 8, 8)
+    assert names["dreamt"].shape == (16, 1, 8, 8)
+    assert len(names["classes"]) == 5
+
+
+def test_the_message_about_a_broken_config_is_the_real_one(tmp_path: Path) -> None:
+    broken, told = blocks("yaml")[0], blocks("text")[0]
+    (tmp_path / "broken.yaml").write_text(broken)
+
+    finished = run(f"python {ROOT / 'run.py'} --config broken.yaml", tmp_path)
+
+    assert finished.returncode == 2
+    assert finished.stderr.strip() == told.strip()

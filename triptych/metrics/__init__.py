@@ -1,1 +1,0 @@
-"""Pure functions of arrays that measure a model; empty until there are any beyond torchmetrics'."""
