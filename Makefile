@@ -7,6 +7,9 @@ BIN = .venv/bin
 demo: .venv/installed
 	$(BIN)/python run.py --config configs/digits.yaml
 
+# Tests start many small processes: one thread each leaves the cores to them.
+test check: export OMP_NUM_THREADS = 1
+
 test: .venv/tested
 	$(BIN)/python -m pytest
 
@@ -19,10 +22,10 @@ check: .venv/tested
 # The constraints pin the versions that were tested; pyproject.toml asks only for ranges.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
 	touch $@
 
 .venv/tested: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch .venv/installed $@
