@@ -57,7 +57,8 @@ def _apportion(counts: Tensor, *, fraction: float) -> Tensor:
     least, most = (counts > 1).long(), counts - 1
     given = quotas.floor().long().clamp(least, most)
     missing = max(0, round(fraction * int(counts.sum())) - int(given.sum()))
-    remainders = torch.where(given < most, quotas - given, -torch.inf)
+    can_give_more = (given < most) & (given < quotas)
+    remainders = torch.where(can_give_more, quotas - given, -torch.inf)
     raised = remainders.argsort(descending=True, stable=True)[:missing]
-    given[raised] += (given[raised] < most[raised]).long()
+    given[raised] += can_give_more[raised].long()
     return given
