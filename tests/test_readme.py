@@ -123,7 +123,12 @@ def test_the_demo_reaches_its_accuracy_and_says_where_everything_is(tmp_path: Pa
 
 def test_the_plain_pip_line_is_the_one_that_make_runs() -> None:
     line = next(command for command in COMMANDS if command.startswith("python -m pip install"))
-    makefile = (ROOT / "Makefile").read_text().replace("--quiet --disable-pip-version-check ", "").replace("--constraint", "-c")
+    makefile = (
+        (ROOT / "Makefile")
+        .read_text()
+        .replace("--quiet --disable-pip-version-check ", "")
+        .replace("--constraint", "-c")
+    )
     assert line.replace("-e .", "--editable .") in makefile
 
 
