@@ -39,6 +39,7 @@ BREACHES = {
     "models/breach.py": "from triptych.config import load_config",
     "losses/breach.py": "def later():\n    import sklearn.metrics",
     "models/summary.py": "import yaml",
+    "metrics/breach.py": "import matplotlib",
     "config/breach.py": "import torch",
     "visualisation/breach.py": "import lightning.pytorch",
 }
@@ -138,6 +139,7 @@ def test_help_and_mistakes_come_before_anything_heavy_is_loaded(arguments: tuple
         ("triptych.models", {"torch"}),
         ("triptych.models.builder", {"torch"}),
         ("triptych.losses", {"torch"}),
+        ("triptych.metrics", {"torch"}),
         ("triptych.data.triplets", {"torch"}),
         ("triptych.visualisation", {"torch"}),
     ],

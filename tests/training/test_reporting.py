@@ -12,7 +12,7 @@ from rich.console import Console
 from triptych.config.schema import RunConfig
 from triptych.data.images import ImageData
 from triptych.data.module import ImageDataModule
-from triptych.training.folders import RunFolders
+from triptych.runs.folders import RunFolders
 from triptych.training.hardware import Hardware
 from triptych.training.reporting import announce, environment, summarise, write_metrics
 from triptych.training.train import build_module

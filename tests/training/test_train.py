@@ -335,7 +335,7 @@ def gradient_steps(config: RunConfig, digits: ImageData, tmp_path: Path) -> list
 
 
 def train_folders(output: Path) -> Any:
-    from triptych.training.folders import new_run
+    from triptych.runs.folders import new_run
 
     return new_run(output, "digits")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from triptych.errors import TrainingError
 from triptych.files import replacing
-from triptych.training.folders import RunFolders
+from triptych.runs.folders import RunFolders
 
 
 def own_names(folders: RunFolders) -> set[str]:

@@ -19,7 +19,7 @@ from triptych.config.schema import RunConfig
 from triptych.data.images import ImageData
 from triptych.data.module import ImageDataModule
 from triptych.files import replacing
-from triptych.training.folders import RunFolders
+from triptych.runs.folders import RunFolders
 from triptych.training.hardware import Hardware
 from triptych.training.modules import TaskModule
 from triptych.version import __version__

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from triptych.errors import CheckpointError, TrainingError
 from triptych.files import name_again, point_to, remove_leftovers
+from triptych.runs.folders import RunFolders
 from triptych.training.checkpoint_list import free_name, own_names, write_names
-from triptych.training.folders import RunFolders
 
 
 class RunCheckpoints(Callback):

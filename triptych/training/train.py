@@ -23,9 +23,9 @@ from triptych.data.sources import load_dataset
 from triptych.errors import TrainingError
 from triptych.evaluation.pictures import draw_embeddings, draw_triplets
 from triptych.files import replacing
+from triptych.runs.folders import RunFolders, new_run
 from triptych.training.checkpoint_io import AtomicCheckpointIO
 from triptych.training.finite_losses import FiniteLosses
-from triptych.training.folders import RunFolders, new_run
 from triptych.training.hardware import Hardware, resolve_hardware
 from triptych.training.interruption import Interruptible
 from triptych.training.modules import ImageTransformerLightning, MultiTaskImageTransformerLightning, TaskModule

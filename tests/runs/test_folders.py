@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from triptych.training.folders import RunFolders, new_run, newest_run
+from triptych.runs.folders import RunFolders, new_run, newest_run
 
 
 def saved(root: Path, version: int) -> RunFolders:

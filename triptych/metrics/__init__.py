@@ -1,0 +1,1 @@
+"""Pure functions that say how good embeddings, predictions and reconstructions are."""
