@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from triptych.runs.folders import RunFolders, new_run, newest_run
+from triptych.runs.folders import RunFolders, all_runs, new_run, newest_run
 
 
 def saved(root: Path, version: int) -> RunFolders:
@@ -61,6 +61,20 @@ def test_the_newest_run_is_the_latest_that_has_saved_anything(tmp_path):
     saved(tmp_path, newer.version)
     assert not older.is_newest()
     assert newer.is_newest()
+
+
+def test_all_runs_are_listed_by_data_set_and_number(tmp_path):
+    for dataset, count in (("mnist", 1), ("digits", 11)):
+        for _ in range(count):
+            new_run(tmp_path, dataset)
+    saved(tmp_path, 40)  # a checkpoint whose version folder is gone
+    experiment = tmp_path / "img_tasks" / "digits" / "experiment"
+    (experiment / "version_41").touch()
+    (experiment / "version_x").mkdir()
+    (tmp_path / "img_tasks" / "notes.txt").touch()
+    names = [run.name for run in all_runs(tmp_path)]
+    assert names == [*(f"digits/{version}" for version in range(11)), "mnist/0"]
+    assert all_runs(tmp_path / "elsewhere") == []
 
 
 def test_a_folder_that_is_a_file_is_an_error_of_the_system(tmp_path):

@@ -21,6 +21,11 @@ class RunFolders:
     version: int
 
     @property
+    def name(self) -> str:
+        """What the command line calls the run: "digits/3"."""
+        return f"{self.dataset}/{self.version}"
+
+    @property
     def tensorboard(self) -> Path:
         """The folder that TensorBoard is pointed at."""
         return self.root / "img_tasks" / self.dataset
@@ -29,6 +34,25 @@ class RunFolders:
     def version_folder(self) -> Path:
         """Logs, config, metrics and pictures of this run alone."""
         return self.tensorboard / "experiment" / f"version_{self.version}"
+
+    @property
+    def config(self) -> Path:
+        """The resolved config."""
+        return self.version_folder / "config.yaml"
+
+    @property
+    def metrics(self) -> Path:
+        """What was measured; training writes it when it has come to its end."""
+        return self.version_folder / "metrics.json"
+
+    @property
+    def lock(self) -> Path:
+        """A file that is locked while the run trains."""
+        return self.version_folder / ".lock"
+
+    def per_image(self, split: str) -> Path:
+        """The table of what the best checkpoint did with every image of a split."""
+        return self.version_folder / f"per_image_{split}.parquet"
 
     @property
     def checkpoints(self) -> Path:
@@ -75,6 +99,14 @@ def newest_run(root: Path, dataset: str) -> RunFolders | None:
     anywhere = RunFolders(root, dataset, 0)
     versions = [*_begun_versions(anywhere), *_saved_versions(anywhere)]
     return RunFolders(root, dataset, max(versions)) if versions else None
+
+
+def all_runs(root: Path) -> list[RunFolders]:
+    """Return every run under the output root that has a version folder, by data set and version."""
+    datasets = sorted(folder.parent.name for folder in root.glob("img_tasks/*/experiment"))
+    firsts = (RunFolders(root, dataset, 0) for dataset in datasets)
+    runs = (RunFolders(root, first.dataset, version) for first in firsts for version in sorted(_begun_versions(first)))
+    return [run for run in runs if run.version_folder.is_dir()]
 
 
 def _begun_versions(folders: RunFolders) -> list[int]:

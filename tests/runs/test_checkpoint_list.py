@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from triptych.runs.checkpoint_list import free_name, own_names, write_names
 from triptych.runs.folders import RunFolders
-from triptych.training.checkpoint_list import free_name, own_names, write_names
 
 
 @pytest.fixture

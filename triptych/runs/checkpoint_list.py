@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable
+from typing import Any
 
 from triptych.errors import TrainingError
 from triptych.files import replacing
@@ -11,8 +12,12 @@ from triptych.runs.folders import RunFolders
 
 def own_names(folders: RunFolders) -> set[str]:
     """Return the file names that the run has claimed; a claimed file need not be written yet."""
-    path = folders.checkpoint_list
-    return set(json.loads(path.read_text())["files"]) if path.is_file() else set()
+    return set(map(str, _read(folders).get("files", [])))
+
+
+def best_name(folders: RunFolders) -> str | None:
+    """Return the file name of the run's best checkpoint; None where it has none yet."""
+    return _read(folders).get("best") or None
 
 
 def write_names(folders: RunFolders, *, best: str, files: Iterable[str]) -> None:
@@ -39,3 +44,12 @@ def free_name(folders: RunFolders, stem: str) -> str:
         if name not in taken and (name in own or not (folders.checkpoints / name).exists()):
             return name
     raise TrainingError(f"Too many checkpoints named {stem} in {folders.checkpoints}: move some away.")
+
+
+def _read(folders: RunFolders) -> dict[str, Any]:
+    """Read the list; one that is missing or damaged claims nothing."""
+    try:
+        content = json.loads(folders.checkpoint_list.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -1,0 +1,50 @@
+"""What each figure of metrics.json means: for the tables, the report and whoever compares runs."""
+
+from typing import Literal, NamedTuple
+
+
+class Definition(NamedTuple):
+    """A figure in words."""
+
+    title: str
+    """As a person calls it."""
+    meaning: str
+    """What it measures, and its unit."""
+    better: Literal["higher", "lower", ""]
+    """Which way is up; empty where neither is."""
+
+
+DEFINITIONS: dict[str, Definition] = {
+    "accuracy": Definition("accuracy", "share of images whose class is predicted", "higher"),
+    "macro_f1": Definition("macro F1", "F1 of each class, averaged over classes", "higher"),
+    "nll": Definition("negative log-likelihood", "of the true class, in nats an image", "lower"),
+    "ece": Definition("calibration error", "gap between confidence and accuracy, over 15 bins", "lower"),
+    "nearest_neighbour_accuracy": Definition("1-NN accuracy", "class of the nearest training embedding", "higher"),
+    "knn_accuracy": Definition("5-NN accuracy", "vote of the five nearest training embeddings", "higher"),
+    "precision_at_1": Definition("precision@1", "nearest other image of the split is of the class", "higher"),
+    "recall_at_1": Definition("recall@1", "equal to precision@1", "higher"),
+    "recall_at_5": Definition("recall@5", "one of the nearest five is of the class", "higher"),
+    "recall_at_10": Definition("recall@10", "one of the nearest ten is of the class", "higher"),
+    "r_precision": Definition("R-precision", "share of the class among the R nearest, R its other images", "higher"),
+    "map_at_r": Definition("MAP@R", "mean average precision among the R nearest", "higher"),
+    "mrr": Definition("mean reciprocal rank", "one over the rank of the first image of the class", "higher"),
+    "nmi": Definition("NMI", "agreement of k-means clusters with classes", "higher"),
+    "ami": Definition("AMI", "the same, corrected for chance", "higher"),
+    "silhouette": Definition("silhouette", "distance to the own class against the next, -1 to 1", "higher"),
+    "mse": Definition("reconstruction MSE", "squared error of a pixel in [0, 1]", "lower"),
+    "psnr": Definition("PSNR", "peak signal to noise, in dB, averaged over images", "higher"),
+    "ssim": Definition("SSIM", "structural similarity, at most 1", "higher"),
+    "elbo": Definition("ELBO", "bound on the log-likelihood, in nats an image", "higher"),
+    "kl": Definition("KL divergence", "of the latent from the prior, in nats an image", ""),
+    "active_units": Definition("active units", "latent dimensions that vary with the image", ""),
+    "alignment": Definition("alignment", "mean squared distance within a class", "lower"),
+    "uniformity": Definition("uniformity", "evenness on the sphere, lower is more even", ""),
+    "effective_rank": Definition("effective rank", "dimensions that the embeddings fill", ""),
+    "spread": Definition("spread", "of embeddings on the sphere: 0 is a point, 1 is even", ""),
+    "trustworthiness": Definition("map's trustworthiness", "neighbours on the map that are true ones", "higher"),
+    "loss": Definition("loss", "the weighted sum that training minimises", "lower"),
+    "triplet": Definition("triplet loss", "over the triplets of a batch", "lower"),
+    "classification": Definition("classification loss", "cross-entropy, in nats", "lower"),
+    "reconstruction": Definition("reconstruction loss", "as training weighs it", "lower"),
+}
+"""In the order in which tables show them."""

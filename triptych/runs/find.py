@@ -1,0 +1,67 @@
+"""Which run a user means: by its name, by its version folder, or by one of its checkpoints; no checkpoint is opened."""
+
+import os
+import re
+from difflib import get_close_matches
+from pathlib import Path
+
+from triptych.errors import CheckpointError
+from triptych.runs.checkpoint_list import own_names
+from triptych.runs.folders import RunFolders, all_runs, newest_run
+
+
+def find_run(meant: str, root: Path) -> RunFolders:
+    """Find a run.
+
+    Args:
+        meant: "digits/3", "digits/version_3", the path of a version folder, or the path of a checkpoint in
+            `lightning_checkpoints/<dataset>/`. A link such as best.ckpt means the run of the file that it leads to.
+        root: The output root that the names belong to; a path brings its own.
+
+    Raises:
+        CheckpointError: There is no such run; the message names those that there are.
+    """
+    found = _by_name(meant, root) or _by_folder(Path(meant)) or run_of_checkpoint(Path(meant))
+    if found is not None and found.version_folder.is_dir():
+        return found
+    known = [run.name for run in all_runs(root)]
+    if close := get_close_matches(meant.replace("version_", ""), known, n=3):
+        hint = f"Did you mean {' or '.join(close)}?"
+    elif known:
+        hint = f"Under {root.resolve()} there are {', '.join(known[:8])}{' and others' if len(known) > 8 else ''}."
+    else:
+        hint = f"Under {root.resolve()} there is no run; name its output root with --output."
+    raise CheckpointError(
+        f"{meant}: expected a run, as digits/3, its version folder, or a checkpoint in "
+        f"lightning_checkpoints/<dataset>/; found none. {hint}"
+    )
+
+
+def run_of_checkpoint(path: Path) -> RunFolders | None:
+    """Find the run whose version folder claims a checkpoint; None for a file that has left its run."""
+    folder = Path(os.path.abspath(path)).parent  # noqa: PTH100 # as above
+    if not path.is_file() or folder.parent.name != "lightning_checkpoints":
+        return None
+    name, root = path.resolve().name, folder.parent.parent
+    if name in {"best.ckpt", "last.ckpt"}:
+        # Where links are copies, these two are copies of the newest run's.
+        return newest_run(root, folder.name)
+    runs = (run for run in all_runs(root) if run.dataset == folder.name)
+    return next((run for run in runs if name in {run.last.name, *own_names(run)}), None)
+
+
+def _by_name(meant: str, root: Path) -> RunFolders | None:
+    match = re.fullmatch(r"([\w-]+)/(?:version_)?(\d+)/?", meant, re.ASCII)
+    named = RunFolders(root, match[1], int(match[2])) if match else None
+    return named if named is not None and named.version_folder.is_dir() else None
+
+
+def _by_folder(path: Path) -> RunFolders | None:
+    """Read root, data set and version off a version folder's path, as it stands: its parents may be links."""
+    place = Path(os.path.abspath(path))  # noqa: PTH100 # Path.resolve() would follow those links
+    match = re.fullmatch(r"version_(\d+)", place.name, re.ASCII)
+    if match is None or len(place.parents) < 4:
+        return None
+    dataset = place.parents[1].name
+    found = RunFolders(place.parents[3], dataset, int(match[1]))
+    return found if found.version_folder == place else None

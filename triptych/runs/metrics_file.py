@@ -1,0 +1,78 @@
+"""A run's metrics.json: what training measured at its end, and what later evaluations put beside it.
+
+It is JSON by the book: a number that is not finite is written as null.
+"""
+
+import json
+from collections.abc import Mapping
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from triptych.errors import DataError
+from triptych.files import replacing
+
+
+def write_metrics(metrics: Mapping[str, Any], path: Path) -> None:
+    """Write metrics.json, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(jsonable(metrics), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """Read metrics.json.
+
+    Raises:
+        DataError: The file is missing, damaged, or holds no JSON object.
+    """
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise _broken(path, "nothing: there is no such file") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise _broken(path, f"one that cannot be read ({error})") from error
+    if not isinstance(metrics, dict):
+        raise _broken(path, f"a JSON {type(metrics).__name__}")
+    return metrics
+
+
+def update_metrics(path: Path, changes: Mapping[str, Any]) -> None:
+    """Add to metrics.json, in one step, and keep what else is there; where there is no file, begin one.
+
+    Args:
+        path: The file.
+        changes: New values. A mapping, as `{"test": {"map_at_r": 0.9}}`, is put into the one that the file has under
+            that name, key by key; any other value takes the old one's place.
+
+    Raises:
+        DataError: The file is damaged.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "metrics.json"
+        >>> write_metrics({"test": {"accuracy": 0.97}, "epochs": 3}, path)
+        >>> update_metrics(path, {"test": {"map_at_r": 0.9}})
+        >>> read_metrics(path)
+        {'test': {'accuracy': 0.97, 'map_at_r': 0.9}, 'epochs': 3}
+    """
+    metrics = read_metrics(path) if path.exists() else {}
+    for name, value in changes.items():
+        old = metrics.get(name)
+        metrics[name] = {**old, **value} if isinstance(old, dict) and isinstance(value, Mapping) else value
+    write_metrics(metrics, path)
+
+
+def jsonable(value: Any) -> Any:  # noqa: ANN401 # whatever JSON holds
+    """Put null in the place of numbers that JSON cannot write, such as NaN."""
+    if isinstance(value, Mapping):
+        return {name: jsonable(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [jsonable(inner) for inner in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def _broken(path: Path, received: str) -> DataError:
+    return DataError(
+        f"{path}: expected the metrics of a run, a JSON object, but received {received}. Evaluate or train the run "
+        "again, or put a whole copy in its place."
+    )

@@ -1,0 +1,112 @@
+"""The table of what a run's best checkpoint did with every image of a split: written by evaluation, compared by runs.
+
+One Parquet file per split, `per_image_<split>.parquet`, beside the run's metrics.json. A row is an image.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych.errors import DataError
+from triptych.files import replacing
+
+REQUIRED = ("index", "label")
+"""Columns of integers that every table has: the image's position in the split, and its class."""
+KEY = b"triptych"
+"""Where the file's metadata hold the description."""
+
+
+@dataclass(frozen=True)
+class PerImage:
+    """A table as it was read.
+
+    Attributes:
+        columns: Arrays of one and the same length by their names, in the order of `index`.
+        description: Of which images the table is: `dataset`, `split`, `classes`, `holdout`, and `images`, the digest
+            of their pixels and labels; and whatever else was written.
+    """
+
+    columns: dict[str, NDArray[Any]]
+    description: dict[str, Any]
+
+
+def write_per_image(path: Path, columns: Mapping[str, NDArray[Any]], description: Mapping[str, Any]) -> None:
+    """Write a table, whole or not at all.
+
+    Args:
+        path: The file, which is replaced.
+        columns: One-dimensional arrays of one length; `index` and `label` are among them. NaN: not measured.
+        description: Of which images it is, as JSON can hold it.
+
+    Raises:
+        ValueError: The columns make no table, or lack one that is required.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "per_image_test.parquet"
+        >>> columns = {"index": np.arange(2), "label": np.array([7, 2]), "correct": np.array([True, False])}
+        >>> write_per_image(path, columns, {"dataset": "digits", "split": "test"})
+        >>> table = read_per_image(path)
+        >>> table.columns["correct"].mean(), table.description["dataset"]
+        (np.float64(0.5), 'digits')
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    shapes = {name: np.shape(column) for name, column in columns.items()}
+    if len(set(shapes.values())) != 1 or len(next(iter(shapes.values()))) != 1 or not shapes.keys() >= set(REQUIRED):
+        raise ValueError(
+            f"columns must be one-dimensional, of one length, with {' and '.join(REQUIRED)} among them, but they have "
+            f"the shapes {shapes}; give one value for each image"
+        )
+    metadata = {KEY: json.dumps(dict(description)).encode()}
+    table = pyarrow.table({name: pyarrow.array(column) for name, column in columns.items()}, metadata=metadata)
+    with replacing(path) as temporary:
+        pyarrow.parquet.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+
+
+def read_per_image(path: Path) -> PerImage:
+    """Read a table that `write_per_image` wrote.
+
+    Raises:
+        DataError: The file is missing, damaged, or no such table.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    if not path.is_file():
+        raise _broken(path, "a folder of that name" if path.is_dir() else "nothing: there is no such file")
+    try:
+        with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
+            table = file.read()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise _broken(path, f"one that cannot be read ({error})") from error
+    description = _description(table.schema.metadata or {}, path)
+    columns = {name: table.column(name).to_numpy() for name in table.column_names}
+    for name in REQUIRED:
+        if name not in columns or columns[name].dtype.kind not in "iu" or not columns[name].size:
+            raise _broken(path, f"one without integers in a column {name!r}")
+    order = np.argsort(columns["index"], kind="stable")
+    return PerImage({name: column[order] for name, column in columns.items()}, description)
+
+
+def _description(metadata: Mapping[bytes, bytes], path: Path) -> dict[str, Any]:
+    try:
+        description = json.loads(metadata[KEY])
+    except (KeyError, ValueError) as error:
+        raise _broken(path, "one that does not say of which images it is") from error
+    if not isinstance(description, dict):
+        raise _broken(path, f"one whose description is {description!r}")
+    return description
+
+
+def _broken(path: Path, received: str) -> DataError:
+    return DataError(
+        f"{path}: expected a table of results per image, as `triptych evaluate` writes it, but received {received}. "
+        "Remove it and evaluate the run's best checkpoint again."
+    )

@@ -1,0 +1,130 @@
+"""What one run left in its version folder, read so that a damaged file spoils no table: the problem is part of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from math import isfinite
+from pathlib import Path
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from triptych.config.combinations import flat_values
+from triptych.config.document import NotYamlError, read_document
+from triptych.errors import DataError
+from triptych.runs.folders import RunFolders
+from triptych.runs.metrics_file import read_metrics
+
+State = Literal["finished", "running", "stopped", "damaged"]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run.
+
+    Attributes:
+        folders: Where it wrote.
+        began: When its training began, or went on for the last time.
+        state: "running" while a process trains it; then "finished" if training came to its end and left its metrics,
+            "stopped" if it did not, "damaged" if its metrics cannot be read.
+        config: Its config by dotted keys; empty where it cannot be read.
+        metrics: Its numbers by dotted names, as "test.accuracy"; "epochs" and "train_seconds" are among them.
+        best_checkpoint: The file name of the checkpoint that was measured, where one was.
+        problems: What is wrong with the files that could not be read, by their names.
+    """
+
+    folders: RunFolders
+    began: datetime
+    state: State
+    config: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    best_checkpoint: str | None
+    problems: Mapping[str, str]
+
+
+def read_record(folders: RunFolders) -> RunRecord:
+    """Read what a run left; nothing that lies in its folder makes this fail."""
+    problems: dict[str, str] = {}
+    metrics = _metrics(folders, problems)
+    config = _config(folders, problems)
+    checkpoint = metrics.get("best_checkpoint")
+    return RunRecord(
+        folders,
+        began=_began(folders),
+        state=_state(folders, metrics, problems),
+        config=config,
+        metrics=flat_metrics(metrics),
+        best_checkpoint=Path(checkpoint).name if isinstance(checkpoint, str) else None,
+        problems=problems,
+    )
+
+
+def flat_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Give the numbers of a metrics.json by dotted names; lists, tables and the environment are left out.
+
+    Example:
+        >>> flat_metrics({"test": {"accuracy": 0.97, "confusion": [[3]]}, "epochs": 3, "environment": {"cpu_count": 2}})
+        {'test.accuracy': 0.97, 'epochs': 3}
+    """
+    flat: dict[str, Any] = {}
+    for name, value in metrics.items():
+        group = value.items() if isinstance(value, Mapping) and name != "environment" else ()
+        flat |= {name: value, **{f"{name}.{inner}": number for inner, number in group}}
+    return {name: value for name, value in flat.items() if _is_number(value)}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def _metrics(folders: RunFolders, problems: dict[str, str]) -> dict[str, Any]:
+    try:
+        return read_metrics(folders.metrics) if folders.metrics.exists() else {}
+    except (DataError, OSError) as error:
+        problems[folders.metrics.name] = str(error)
+        return {}
+
+
+def _config(folders: RunFolders, problems: dict[str, str]) -> dict[str, Any]:
+    try:
+        values = read_document(folders.config.read_text(encoding="utf-8")).values
+        if isinstance(values, Mapping):
+            return flat_values(values)
+        reason = "it holds no sections"
+    except FileNotFoundError:
+        reason = "there is no such file"
+    except NotYamlError as error:
+        reason = f"line {error.line}: {error}"
+    except (OSError, ValueError, RecursionError) as error:
+        reason = str(error)
+    problems[folders.config.name] = f"{folders.config}: expected the resolved config of the run: {reason}."
+    return {}
+
+
+def _state(folders: RunFolders, metrics: Mapping[str, Any], problems: dict[str, str]) -> State:
+    try:
+        if folders.lock.exists() and _is_held(folders.lock):
+            return "running"
+    except OSError as error:
+        problems[folders.lock.name] = f"{folders.lock}: whether the run is running cannot be told: {error.strerror}."
+    if folders.metrics.name in problems:
+        return "damaged"
+    # An evaluation of a stopped run leaves metrics too; these two come from the end of training.
+    return "finished" if metrics.keys() >= {"epochs", "train_seconds"} else "stopped"
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        with FileLock(lock, blocking=False):
+            return False
+    except Timeout:
+        return True
+
+
+def _began(folders: RunFolders) -> datetime:
+    """Tell the start by the resolved config, the first file of a run; its folder changes with every new file."""
+    try:
+        begun = folders.config.stat()
+    except OSError:
+        begun = folders.version_folder.stat()
+    return datetime.fromtimestamp(begun.st_mtime).astimezone()
