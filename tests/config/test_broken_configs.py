@@ -74,20 +74,20 @@ UNKNOWN_KEYS = {
     ),
     "number as key": (
         MNIST + "7: 5\n",
-        "line 3: 7: unknown key, with value 5; expected one of dataset, model, training, logging",
+        "line 3: 7: unknown key, with value 5; expected one of dataset, model, training, evaluation, logging",
     ),
     "empty key": (
         MNIST + "'': 5\n",
-        "line 3: '': unknown key, with value 5; expected one of dataset, model, training, logging",
+        "line 3: '': unknown key, with value 5; expected one of dataset, model, training, evaluation, logging",
     ),
     "terminal codes in a key": (
         MNIST + '"\\e[31m": 5\n',
-        "line 3: '\\x1b[31m': unknown key, with value 5; expected one of dataset, model, training, logging",
+        "line 3: '\\x1b[31m': unknown key, with value 5; expected one of dataset, model, training, evaluation, logging",
     ),
     "very long value": (
         MNIST + "xyz: " + "v" * 1000 + "\n",
         "line 3: xyz: unknown key, with value 'vvvvvvvvvvvvvvvvvvvvvvvvvvv...vvvvvvvvvvvvvvvvvvvvvvvvvvvv'; "
-        "expected one of dataset, model, training, logging",
+        "expected one of dataset, model, training, evaluation, logging",
     ),
 }
 
@@ -111,6 +111,14 @@ MISSING_AND_REPEATED = {
 }
 
 WRONG_VALUES = {
+    "a class that is neither a number nor a name": (
+        MNIST + "evaluation:\n  holdout_classes: [7, 1.5]\n",
+        "line 4: evaluation.holdout_classes: expected a list of: an integer of at least 0 or non-empty text; got 1.5",
+    ),
+    "one class instead of a list": (
+        MNIST + "evaluation:\n  holdout_classes: 7\n",
+        "line 4: evaluation.holdout_classes: expected a list of: an integer of at least 0 or non-empty text; got 7",
+    ),
     "word that is no option": (
         MNIST + "training:\n  triplet_mining: semi-hard\n",
         "line 4: training.triplet_mining: expected one of random, all, semihard, hard; got 'semi-hard'; "
@@ -424,19 +432,19 @@ NOT_YAML = {
     ),
     "empty file": (
         "",
-        "line 1: expected sections at the top (dataset, model, training, logging); got nothing but comments or blanks",
+        "line 1: expected sections at the top (dataset, model, training, evaluation, logging); got nothing but comments or blanks",
     ),
     "comments alone": (
         "# dataset: mnist\n",
-        "line 1: expected sections at the top (dataset, model, training, logging); got nothing but comments or blanks",
+        "line 1: expected sections at the top (dataset, model, training, evaluation, logging); got nothing but comments or blanks",
     ),
     "list at the top": (
         "- dataset\n- model\n",
-        "line 1: expected sections at the top (dataset, model, training, logging); got ['dataset', 'model']",
+        "line 1: expected sections at the top (dataset, model, training, evaluation, logging); got ['dataset', 'model']",
     ),
     "word at the top": (
         "mnist\n",
-        "line 1: expected sections at the top (dataset, model, training, logging); got 'mnist'",
+        "line 1: expected sections at the top (dataset, model, training, evaluation, logging); got 'mnist'",
     ),
 }
 

@@ -255,7 +255,7 @@ class TestGathering:
 
     @pytest.mark.parametrize("key", [key for key, schema in known_keys().items() if "properties" not in schema])
     def test_a_wrong_value_of_any_key_is_told_with_its_line(self, write, key):
-        nested = [1]
+        nested = [[1]]
         for part in reversed(key):
             nested = {part: nested}
         nested.setdefault("dataset", {}).setdefault("name", "mnist")
@@ -264,7 +264,8 @@ class TestGathering:
         heading, told = message_of(path).splitlines()
         assert heading == f"{path}: 1 mistake"
         assert told.startswith(f"  line {line}: {'.'.join(key)}: expected ")
-        assert told.endswith("; got [1]")
+        # Of a list, the element that is wrong is told.
+        assert told.endswith("; got [1]" if known_keys()[key].get("type") == "array" else "; got [[1]]")
 
 
 def leaf_values(schema):
@@ -285,6 +286,8 @@ def leaf_values(schema):
                 allow_infinity=False,
                 allow_nan=False,
             )
+        case "array":
+            return st.lists(leaf_values(schema["items"]), max_size=3)
         case "boolean":
             return st.booleans()
         case "null":
@@ -334,7 +337,7 @@ class TestDump:
 
     def test_a_dumped_config_states_every_key_in_the_order_of_the_schema(self):
         written = yaml.safe_load(dump_config(RunConfig.model_validate({"dataset": {"name": "digits"}})))
-        assert list(written) == ["dataset", "model", "training", "logging"]
+        assert list(written) == ["dataset", "model", "training", "evaluation", "logging"]
         for key, _ in known_keys().items():
             value = written
             for part in key:

@@ -148,3 +148,26 @@ def test_a_training_set_that_can_spare_no_validation_image_is_a_clear_mistake() 
 
     with pytest.raises(DataError, match=r"validation.*made by the test.*two images.*add images"):
         ImageDataModule(config(), data)
+
+
+def test_held_out_classes_are_kept_from_all_that_training_sees() -> None:
+    held = RunConfig.model_validate(
+        {"dataset": {"name": "digits"}, "model": {"patch_size": 2}, "evaluation": {"holdout_classes": [9, "7"]}}
+    )
+    train, test = images(200, 1, seed=1), images(50, 1, seed=2)
+
+    data = ImageDataModule(held, ImageData(train, test, CLASSES, "made by the test"))
+
+    is_known = ~torch.isin(train.labels, torch.tensor([7, 9]))
+    assert data.classes == ("0", "1", "2", "3", "4", "5", "6", "8")
+    assert rows(data.train.images, data.validation.images) == rows(train.images[is_known])
+    assert data.test.labels.bincount().tolist() == [5] * 8
+    assert data.holdout_classes == ("7", "9")
+    for label, digit in enumerate((7, 9)):
+        assert torch.equal(data.holdout.images[data.holdout.labels == label], test.images[test.labels == digit])
+
+
+def test_nothing_is_held_out_unless_it_is_asked_for() -> None:
+    data = module()
+
+    assert (len(data.holdout), data.holdout_classes, data.classes) == (0, (), CLASSES)

@@ -36,6 +36,8 @@ def expectation(schema: dict[str, Any]) -> str:
         return " or ".join(map(expectation, schema["anyOf"]))
     if "properties" in schema:
         return f"a section of keys ({', '.join(schema['properties'])})"
+    if schema.get("type") == "array":
+        return f"a list of: {expectation(schema['items'])}"
     if options := _options(schema):
         return options[0] if len(options) == 1 else f"one of {', '.join(options)}"
     bounds = [f"{words} {_short(schema[bound])}" for bound, words in _BOUNDS.items() if bound in schema]

@@ -190,6 +190,8 @@ class TrainingConfig(Section):
     """Epochs, no more than the run's, over which the KL weight climbs from zero."""
 
     early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
+    on_collapse: Literal["warn", "stop", "ignore"] = "warn"
+    """When embeddings or latent collapse: say so and go on, end the run after that epoch, or do not watch at all."""
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
     """What the run computes on; auto is the best that the machine has."""
@@ -201,6 +203,13 @@ class TrainingConfig(Section):
     """How processes share the work; auto is ddp as soon as there are several."""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     """Width of the floating-point numbers; auto is bf16 where a GPU has it, 32 bits elsewhere; 16-mixed needs a GPU."""
+
+
+class EvaluationConfig(Section):
+    """What the trained model is asked beside its test set."""
+
+    holdout_classes: list[Annotated[int, Field(ge=0)] | Annotated[str, Field(min_length=1)]] = []
+    """Classes, by number or name, that training never sees; retrieval among their test images alone is reported."""
 
 
 class LoggingConfig(Section):
@@ -226,6 +235,7 @@ class RunConfig(Section):
     dataset: DatasetConfig
     model: ModelConfig = ModelConfig()
     training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     logging: LoggingConfig = LoggingConfig()
 
     @model_validator(mode="after")

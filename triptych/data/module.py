@@ -7,6 +7,7 @@ from torch import Tensor
 
 from triptych.config.schema import RunConfig
 from triptych.data.augmentation import Augmentation
+from triptych.data.holdout import held_out_labels, hold_out
 from triptych.data.images import ImageData, Split
 from triptych.data.loader import Batch, BatchLoader
 from triptych.data.sampling import BalancedBatchSampler
@@ -23,22 +24,38 @@ class ImageDataModule(LightningDataModule):
 
     The validation split is taken from the training images, stratified and seeded. Only the training images are
     augmented. Images stay uint8 tensors; on a GPU they move to the device when they fit.
+
+    Attributes:
+        classes: The names of the classes that training knows, in the order of the labels.
+        train, validation, test: Images of these classes.
+        holdout: Test images of the classes that `evaluation.holdout_classes` keeps from training, numbered among
+            themselves; none where it is empty.
+        holdout_classes: Their names.
+
+    Raises:
+        ConfigError: `evaluation.holdout_classes` names no such classes, or leaves too few.
+        DataError: No validation images can be held out.
     """
 
     def __init__(self, config: RunConfig, data: ImageData) -> None:
         super().__init__()
         self.config = config
         self.augmentation = Augmentation(**config.dataset.augmentation.model_dump())
-        self.classes = data.classes
+        held = held_out_labels(config.evaluation.holdout_classes, data.classes)
+        self.classes = tuple(name for label, name in enumerate(data.classes) if label not in held)
+        self.holdout_classes = tuple(data.classes[label] for label in held)
+        known, _ = hold_out(data.train, held, num_classes=len(data.classes))
+        test, holdout = hold_out(data.test, held, num_classes=len(data.classes))
         fraction, seed = config.dataset.validation_fraction, config.training.seed
         try:
-            train, validation = stratified_split(data.train.labels, fraction=fraction, seed=seed)
+            train, validation = stratified_split(known.labels, fraction=fraction, seed=seed)
         except ValueError as error:
             raise DataError(f"No validation images can be held out ({data.origin}): {error}.") from error
         padding = config.dataset.pad
-        self.train = _padded(_subset(data.train, train), padding)
-        self.validation = _padded(_subset(data.train, validation), padding)
-        self.test = _padded(data.test, padding)
+        self.train = _padded(_subset(known, train), padding)
+        self.validation = _padded(_subset(known, validation), padding)
+        self.test = _padded(test, padding)
+        self.holdout = _padded(holdout, padding)
 
     def pixel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return mean and standard deviation of each channel of the training images, pixels in [0, 1]."""
