@@ -44,3 +44,33 @@ def test_the_order_of_the_tokens_does_not_matter_to_attention():
 def test_heads_that_do_not_divide_the_width_are_refused_with_a_width_that_does():
     with pytest.raises(ValueError, match=r"7 does not divide 96; choose embed_dim 91 or another number of heads"):
         MultiHeadSelfAttention(96, num_heads=7)
+
+
+@pytest.mark.parametrize("num_heads", [1, 2, 4])
+def test_the_weights_are_shares_that_give_what_the_fused_kernel_gives(num_heads):
+    module = MultiHeadSelfAttention(8, num_heads=num_heads).double()
+    tokens = 3 * torch.randn(2, 5, 8, dtype=torch.float64)
+    weights = module.weights(tokens)
+    values = module.query_key_value(tokens)[..., 16:].reshape(2, 5, num_heads, 8 // num_heads)
+    attended = torch.stack([weights[:, head] @ values[:, :, head] for head in range(num_heads)], dim=2)
+
+    assert weights.shape == (2, num_heads, 5, 5)
+    assert (weights > 0).all()
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, num_heads, 5, dtype=torch.float64))
+    torch.testing.assert_close(module.output(attended.flatten(2)), module(tokens))
+
+
+def test_the_messages_weighted_and_summed_over_heads_are_the_output_without_its_bias():
+    module = MultiHeadSelfAttention(8, num_heads=2).double()
+    tokens = torch.randn(2, 5, 8, dtype=torch.float64)
+    gathered = (module.weights(tokens) @ module.messages(tokens)).sum(1)
+    torch.testing.assert_close(gathered + module.output.bias, module(tokens))
+
+
+def test_a_head_that_matches_one_token_looks_at_it_alone():
+    module = MultiHeadSelfAttention(4, num_heads=1)
+    with torch.no_grad():
+        module.query_key_value.bias.zero_()
+        module.query_key_value.weight.copy_(torch.eye(4).repeat(3, 1))
+    weights = module.weights(100 * torch.eye(4)[None])
+    torch.testing.assert_close(weights, torch.eye(4)[None, None])

@@ -41,6 +41,61 @@ def test_the_features_are_the_normalised_tokens_side_by_side(encoder_sizes):
     torch.testing.assert_close(encoder(images), torch.cat([normalised[:, n] for n in range(16)], dim=1))
 
 
+def naive_shares(block, tokens):
+    """Kobayashi's shares for one image's tokens (N, D), one pair of tokens at a time."""
+    normalised = block.attention_norm(tokens)[None]
+    weights, messages = block.attention.weights(normalised)[0], block.attention.messages(normalised)[0]
+    count = len(tokens)
+    lengths = torch.empty(count, count)
+    for m in range(count):
+        for n in range(count):
+            moved = sum(weight[m, n] * message[n] for weight, message in zip(weights, messages, strict=True))
+            lengths[m, n] = (moved + tokens[m] if m == n else moved).norm()
+    return lengths / lengths.sum(1, keepdim=True)
+
+
+def test_the_attention_map_is_the_product_of_the_blocks_shares_averaged_over_tokens(encoder_sizes):
+    encoder = ImageEncoder(**encoder_sizes | {"image_size": (8, 12)}).eval()
+    for parameter in encoder.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    images = torch.randn(3, 1, 8, 12)
+    maps = encoder.attention_maps(images)
+
+    assert maps.shape == (3, 4, 6)
+    for image, drawn in zip(images, maps, strict=True):
+        tokens = (encoder.patch_embedding(image[None]) + encoder.positions)[0]
+        rollout = torch.eye(24)
+        for block in encoder.blocks:
+            rollout = naive_shares(block, tokens) @ rollout
+            tokens = block(tokens[None])[0]
+        torch.testing.assert_close(drawn.flatten(), rollout.mean(0))
+
+
+def test_the_shares_of_an_attention_map_sum_to_one(encoder_sizes):
+    maps = ImageEncoder(**encoder_sizes).eval().attention_maps(torch.randn(5, 1, 8, 8))
+    assert (maps >= 0).all()
+    torch.testing.assert_close(maps.sum((1, 2)), torch.ones(5))
+
+
+def test_an_attention_map_shows_the_one_token_that_all_look_at_and_not_one_that_says_nothing(encoder_sizes):
+    encoder = ImageEncoder(**encoder_sizes | {"num_layers": 1, "num_heads": 1, "patch_embedding": "linear"}).eval()
+    attention, width = encoder.blocks[0].attention, 16
+    with torch.no_grad():
+        tokens = encoder.blocks[0].attention_norm(encoder.patch_embedding(torch.zeros(1, 1, 8, 8)) + encoder.positions)
+        attention.query_key_value.weight[: 2 * width].zero_()
+        attention.query_key_value.bias[:width] = 100 * tokens[0, 6]  # every query asks for what token 6 is
+        attention.query_key_value.weight[width : 2 * width] = torch.eye(width)
+        attention.query_key_value.weight[2 * width :] = 100 * torch.eye(width)
+        attention.output.weight.copy_(torch.eye(width))
+        said = encoder.attention_maps(torch.zeros(1, 1, 8, 8)).flatten()
+        attention.query_key_value.weight[2 * width :] = 0
+        silent = encoder.attention_maps(torch.zeros(1, 1, 8, 8)).flatten()
+
+    assert said.argmax() == 6
+    assert said[6] > 0.9
+    torch.testing.assert_close(silent, torch.full((16,), 1 / 16))
+
+
 def test_the_encoder_knows_where_a_patch_lies(encoder_sizes):
     encoder = ImageEncoder(**encoder_sizes | {"patch_embedding": "linear", "depthwise_convolution": False})
     images = torch.randn(1, 1, 8, 8)

@@ -3,6 +3,7 @@
 import itertools
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib
@@ -16,6 +17,7 @@ from triptych.visualisation.style import (
     OTHER_CLASS,
     SAME_CLASS,
     class_colours,
+    figure_png,
     fit_text,
     house_style,
     new_figure,
@@ -88,6 +90,30 @@ def test_the_same_picture_is_the_same_bytes_without_date_or_software(tmp_path: P
     assert (tmp_path / "first.png").read_bytes() == (tmp_path / "second.png").read_bytes()
     with Image.open(tmp_path / "first.png") as picture:
         assert set(picture.info) <= {"dpi"}
+
+
+def test_a_picture_of_few_colours_and_one_of_many_are_kept_exactly() -> None:
+    for colours in (9, 5000):
+        drawn = np.random.default_rng(0).integers(0, 255, size=(colours, 3)).astype(np.uint8)
+        figure = new_figure(100, 50)
+        figure.figimage(drawn[np.arange(5000) % colours].reshape(50, 100, 3), origin="upper")
+        with Image.open(BytesIO(figure_png(figure))) as picture:
+            assert np.array_equal(
+                np.asarray(picture.convert("RGB")), drawn[np.arange(5000) % colours].reshape(50, 100, 3)
+            )
+
+
+def test_a_chart_in_fewer_colours_is_a_smaller_file_that_looks_the_same() -> None:
+    figure = new_figure(600, 400)
+    for place, colour in enumerate((SAME_CLASS, OTHER_CLASS, "#1f2328")):
+        figure.text(0.05, 0.2 + 0.25 * place, "a line of the chart", color=colour, size=12)
+    whole, reduced = figure_png(figure), figure_png(figure, colours=128)
+    exact, near = (np.asarray(Image.open(BytesIO(png)).convert("RGB")).astype(int) for png in (whole, reduced))
+
+    assert len(reduced) < 0.6 * len(whole)
+    assert len(np.unique(near.reshape(-1, 3), axis=0)) <= 128 < len(np.unique(exact.reshape(-1, 3), axis=0))
+    assert np.abs(exact - near).max() <= 24
+    assert np.array_equal((exact == 255).all(axis=-1), (near == 255).all(axis=-1))
 
 
 def test_saving_makes_the_folder_and_leaves_only_the_picture(tmp_path: Path) -> None:

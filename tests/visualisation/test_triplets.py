@@ -98,6 +98,42 @@ def test_names_and_titles_that_are_long_or_look_like_mathematics_are_drawn_as_th
     assert all(box.width <= 300 for box in boxes)
 
 
+def test_distances_stand_below_the_positive_and_the_negative_they_belong_to(clipped_texts: Callable) -> None:
+    distances = torch.tensor([[0.125, 1.5], [1.999, 0.0], [0.7, 0.8], [1.0, 1.1]])
+    figure = triplet_figure(*triplets(4, 1, 28), classes=CLASSES, title="Hard", distances=distances)
+    images, texts = figure.axes[0].images, figure.axes[0].texts
+
+    for shown, number in zip(images[4:], distances.T.flatten().tolist(), strict=True):
+        left, right, bottom, _ = shown.get_extent()
+        below = [
+            text.get_text()
+            for text in texts
+            if left < text.get_position()[0] <= right + 20 and 0 < text.get_position()[1] - bottom < 80
+        ]
+        assert below == [f"{number:.2f}"]
+    assert clipped_texts(figure) == []
+    assert sum(text.get_text() == "distance" for text in texts) == 4
+
+
+def test_a_name_too_long_for_its_picture_leaves_room_for_the_distance(overlapping_texts: Callable) -> None:
+    names = ("a name that is far too long", "$another_one that is too long", "and a third that is")
+    figure = triplet_figure(*triplets(2, 1, 28), classes=names, title="", distances=torch.ones(2, 2))
+
+    assert overlapping_texts(figure) == []
+
+
+def test_without_a_title_its_room_is_not_left_empty() -> None:
+    heights = [
+        triplet_figure(*triplets(1, 1, 8), classes=CLASSES, title=title).get_size_inches()[1] for title in ("", "Title")
+    ]
+    assert heights[0] < heights[1]
+
+
+def test_distances_that_are_not_two_to_a_triplet_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"^distances must be two for each triplet, of shape \(2, 2\), but .* \(2,\)"):
+        triplet_figure(*triplets(2, 1, 8), classes=CLASSES, title="", distances=torch.ones(2))
+
+
 def test_values_beyond_the_range_and_half_precision_are_drawn(pixels_of: Callable) -> None:
     *images, anchor_labels, negative_labels = triplets(1, 1, 4)
     wide = [(4 * image - 1).half() for image in images]

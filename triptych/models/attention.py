@@ -1,9 +1,11 @@
-"""Multi-head self-attention over tokens, on PyTorch's fused kernel."""
+"""Multi-head self-attention over tokens, on PyTorch's fused kernel, and a look at what it does."""
+
+import math
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# B batch, N tokens, D width.
+# B batch, N tokens, D width, d width of a head.
 
 
 class MultiHeadSelfAttention(nn.Module):
@@ -30,9 +32,31 @@ class MultiHeadSelfAttention(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens (B, N, D) to (B, N, D)."""
-        query, key, value = (
-            part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, heads, N, d)
-            for part in self.query_key_value(tokens).chunk(3, dim=-1)
-        )
+        query, key, value = self._project(tokens)
         attended: Tensor = self.output(F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2))
         return attended
+
+    def weights(self, tokens: Tensor) -> Tensor:
+        """Return how much each of the tokens (B, N, D) looks at each: (B, heads, N, N), every row a share of 1.
+
+        The fused kernel never holds this matrix, so it is computed anew: for a picture, not for training.
+        """
+        query, key, _ = self._project(tokens)
+        return (query @ key.transpose(2, 3) / math.sqrt(query.shape[-1])).softmax(-1)
+
+    def messages(self, tokens: Tensor) -> Tensor:
+        """Return what each head would hand on of each of the tokens (B, N, D), looked at fully: (B, heads, N, D).
+
+        The sum of `weights @ messages` over the heads, plus the bias of the output map, is what `forward` returns.
+        """
+        _, _, value = self._project(tokens)
+        outputs: Tensor = self.output.weight.T.reshape(self.num_heads, value.shape[-1], -1)  # (heads, d, D)
+        return value @ outputs
+
+    def _project(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Map tokens (B, N, D) to the queries, keys and values of every head, (B, heads, N, d) each."""
+        query, key, value = (
+            part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for part in self.query_key_value(tokens).chunk(3, dim=-1)
+        )
+        return query, key, value

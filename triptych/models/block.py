@@ -1,5 +1,6 @@
 """The transformer block: attention between tokens, a glance at the neighbours, and an MLP on each token."""
 
+import torch
 from torch import Tensor, nn
 
 from triptych.models.attention import MultiHeadSelfAttention
@@ -46,6 +47,28 @@ class TransformerBlock(nn.Module):
             tokens = tokens + self.convolution(tokens)
         output: Tensor = tokens + self.dropout(self.mlp(self.mlp_norm(tokens)))
         return output
+
+    def attention_shares(self, tokens: Tensor) -> Tensor:
+        """Say of what each token consists after the attention and its skip connection.
+
+        The share of token n in token m is the length of the vector that comes from n, relative to the lengths of all
+        that come to m (Kobayashi et al., 2021). The attention weights alone mislead: a token that many look at and
+        that has next to nothing to say, as the empty corner of a digit's image, gets the most of them.
+
+        Args:
+            tokens: (B, N, D), as they enter the block.
+
+        Returns:
+            Shares (B, N, N), every row a share of 1.
+        """
+        normalised = self.attention_norm(tokens)
+        weights, messages = self.attention.weights(normalised), self.attention.messages(normalised)
+        # The squared length of a sum over heads, from the heads' inner products: vectors would take (B, N, N, D).
+        products = torch.einsum("bhnd,bknd->bhkn", messages, messages)
+        squares = (torch.einsum("bhmn,bhkn->bkmn", weights, products) * weights).sum(1)
+        kept = tokens + torch.einsum("bhnn,bhnd->bnd", weights, messages)
+        lengths = squares.clamp_min(0).sqrt().diagonal_scatter(kept.norm(dim=-1), dim1=1, dim2=2)
+        return lengths / lengths.sum(-1, keepdim=True)
 
 
 class DepthwiseTokenConvolution(nn.Module):

@@ -9,7 +9,7 @@ from triptych.models.patches import PATCH_EMBEDDINGS, token_grid
 from triptych.models.pooling import RegionPooling
 from triptych.models.positions import sine_cosine_positions
 
-# B batch, C channels, H/W image, N tokens, D width.
+# B batch, C channels, H/W image, h/w token grid, N = h * w tokens, D width.
 
 
 class ImageEncoder(nn.Module):
@@ -75,6 +75,7 @@ class ImageEncoder(nn.Module):
         )
         self.norm = nn.LayerNorm(embed_dim)
         self.pooling = RegionPooling(embed_dim, grid=grid)
+        self.grid = grid
         self.output_dim = self.pooling.output_dim
         self._initialise_blocks()
 
@@ -90,6 +91,28 @@ class ImageEncoder(nn.Module):
             tokens = block(tokens)
         normalised: Tensor = self.norm(tokens)
         return normalised
+
+    def attention_maps(self, images: Tensor) -> Tensor:
+        """Say how much each token of standardised images (B, C, H, W) gave to the features: shares (B, h, w).
+
+        An attention rollout (Abnar and Zuidema, 2020): the shares of all blocks multiplied, from the last to the first,
+        and averaged over the tokens, as there is no class token and the pooling counts them all. A block's shares
+        are those of `TransformerBlock.attention_shares`. What convolutions and MLPs do is not in it: a map shows where
+        information was gathered, and does not prove what the features depend on.
+
+        Returns:
+            One map an image, whose shares sum to 1; 1 / N everywhere says nothing was preferred.
+        """
+        tokens = self.patch_embedding(images) + self.positions
+        entering = []
+        for block in self.blocks:
+            entering.append(tokens)
+            tokens = block(tokens)
+        shares: Tensor = tokens.new_full((len(tokens), 1, tokens.shape[1]), 1 / tokens.shape[1])
+        for block, before in zip(reversed(self.blocks), reversed(entering), strict=True):
+            assert isinstance(block, TransformerBlock)
+            shares = shares @ block.attention_shares(before)
+        return shares.reshape(-1, *self.grid)
 
     def _initialise_blocks(self) -> None:
         """Draw the blocks' weights from a normal of deviation 0.02, truncated at two deviations, biases zero.

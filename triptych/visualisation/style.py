@@ -9,6 +9,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,6 +91,18 @@ def class_colours(count: int) -> list[str]:
     ]
 
 
+def blend(colour: str, share: float) -> str:
+    """Mix a colour "#rrggbb" with white, of which it leaves nothing at a share of 1.
+
+    Example:
+        >>> blend("#0072b2", 1.0), blend("#0072b2", 0.5), blend("#0072b2", 0.0)
+        ('#0072b2', '#80b8d8', '#ffffff')
+    """
+    parts = (int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
+    red, green, blue = (1 - share * (1 - part) for part in parts)
+    return _hexadecimal((red, green, blue))
+
+
 def fit_text(text: "Text", width: float) -> None:
     """Shorten a text, with an ellipsis, until it is at most `width` pixels wide in its figure."""
     whole = text.get_text()
@@ -106,14 +119,42 @@ def fit_text(text: "Text", width: float) -> None:
 def save_figure(figure: "Figure", path: Path) -> None:
     """Write a figure as a PNG, whole or not at all, at its own resolution.
 
-    The file carries no date and no software version: the same picture is the same bytes.
-
     Args:
         figure: Any Matplotlib figure.
         path: The file to write; its folder is made, and an older file of that name is replaced in one step.
     """
-    with house_style(), replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi="figure", metadata={"Software": None})
+    png = figure_png(figure)
+    with replacing(path) as temporary:
+        temporary.write_bytes(png)
+
+
+def figure_png(figure: "Figure", *, dots_per_inch: float | None = None, colours: int | None = None) -> bytes:
+    """Return a figure as a PNG, to save it or to write it into a page.
+
+    The file carries no date and no software version: the same picture is the same bytes.
+
+    Args:
+        figure: Any Matplotlib figure.
+        dots_per_inch: Resolution; None is the figure's own, 300 for those of this folder, of which 150 draws half as
+            many pixels across.
+        colours: Most colours, up to 256, for a file a third as large: not seen on a chart, but on photographs. None
+            keeps all.
+
+    Returns:
+        The bytes of the file.
+    """
+    from PIL import Image
+
+    drawn, packed = BytesIO(), BytesIO()
+    resolution = figure.dpi if dots_per_inch is None else dots_per_inch
+    with house_style():
+        figure.savefig(drawn, format="png", dpi=resolution, pil_kwargs={"compress_level": 0})
+    with Image.open(drawn) as picture:
+        opaque = picture.convert("RGB")
+    if colours is not None or opaque.getcolors(256):
+        opaque = opaque.quantize(colours or 256, dither=Image.Dither.NONE)
+    opaque.save(packed, format="PNG", dpi=(resolution, resolution))
+    return packed.getvalue()
 
 
 def _hexadecimal(colour: tuple[float, float, float]) -> str:

@@ -7,25 +7,23 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from triptych.visualisation.checks import require_images, require_labels
-from triptych.visualisation.style import (
-    OTHER_CLASS,
-    SAME_CLASS,
-    fit_text,
-    house_style,
-    new_figure,
-)
+from triptych.visualisation.style import OTHER_CLASS, QUIET_INK, SAME_CLASS, fit_text, house_style, new_figure
+from triptych.visualisation.tiles import Tile, draw_image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Everything is measured in pixels of the saved picture: a whole number of them to an image's pixel keeps it crisp.
-_SIDE = 270
+# In pixels of the saved picture.
 _MARGIN = 80
 _GAP = 44
 _GUTTER = 120
-_HEAD = 216
+_TITLE = 82
+_ROLES = 54
 _CAPTION = 50
+_BETWEEN = 16
+_FOR_BOTH = 240
+"""Width of a picture with room above it for its role and the word "distance"."""
 _ROW_GAP = 44
 _FRAME = 9
 
@@ -39,6 +37,7 @@ def triplet_figure(
     *,
     classes: Sequence[str],
     title: str,
+    distances: Tensor | None = None,
 ) -> "Figure":
     """Draw triplets, each as a line of three pictures; from four on, two lines stand side by side.
 
@@ -51,24 +50,31 @@ def triplet_figure(
         anchor_labels: Class numbers (B,) of the anchors and their positives.
         negative_labels: Class numbers (B,) of the negatives.
         classes: Names of the classes, by number.
-        title: One line above the pictures.
+        title: One line above the pictures; an empty one takes no room.
+        distances: How far each anchor's embedding is from its positive's and from its negative's (B, 2), to be written
+            below them.
 
     Returns:
         A figure in which, saved, a pixel of an image is a square of whole pixels; images of more than 270 pixels a
         side are made smaller instead.
 
     Raises:
-        ValueError: If the images differ in shape or are no images, or if the labels do not fit images and classes.
+        ValueError: If the images differ in shape or are no images, or if labels or distances do not fit them.
     """
     require_images({"anchors": anchors, "positives": positives, "negatives": negatives})
     for name, labels in (("anchor_labels", anchor_labels), ("negative_labels", negative_labels)):
         require_labels(name, labels, count=len(anchors), num_classes=len(classes))
+    if distances is not None and distances.shape != (len(anchors), 2):
+        raise ValueError(
+            f"distances must be two for each triplet, of shape ({len(anchors)}, 2), but the shape is "
+            f"{tuple(distances.shape)}; give the distance to the positive and to the negative, in this order"
+        )
     columns = (
-        ("Anchor", anchors, anchor_labels, SAME_CLASS),
-        ("Positive", positives, anchor_labels, SAME_CLASS),
-        ("Negative", negatives, negative_labels, OTHER_CLASS),
+        ("Anchor", anchors, anchor_labels, SAME_CLASS, None),
+        ("Positive", positives, anchor_labels, SAME_CLASS, 0),
+        ("Negative", negatives, negative_labels, OTHER_CLASS, 1),
     )
-    layout = _Layout.of(anchors)
+    layout = _Layout(Tile.of(anchors), len(anchors), has_title=bool(title))
     with house_style():
         figure = new_figure(layout.width, layout.height)
         sheet = figure.add_axes((0.0, 0.0, 1.0, 1.0))
@@ -76,31 +82,32 @@ def triplet_figure(
         sheet.set(xlim=(0, layout.width), ylim=(layout.height, 0), autoscale_on=False)
         heading = sheet.text(_MARGIN - _FRAME, _MARGIN, title, size=10, weight="bold", va="top", parse_math=False)
         fit_text(heading, layout.width - 2 * (_MARGIN - _FRAME))
-        for column, (role, images, labels, colour) in enumerate(columns):
+        for column, (role, images, labels, colour, which) in enumerate(columns):
             for block in range(layout.blocks):
                 x, y = layout.corner(block, column)
                 sheet.text(x - _FRAME, y - 30, role, size=7.5, color=colour, weight="bold", va="baseline")
+                if distances is not None and which is not None and layout.tile.width >= _FOR_BOTH:
+                    right = x + layout.tile.width + _FRAME
+                    sheet.text(right, y - 30, "distance", size=6, color=QUIET_INK, ha="right", va="baseline")
             for index, label in enumerate(labels.tolist()):
-                _draw(sheet, images[index], layout, layout.corner(index, column), name=classes[label], colour=colour)
+                x, y = layout.corner(index, column)
+                draw_image(sheet, images[index], layout.tile, x=x, y=y, frame=colour, frame_width=_FRAME)
+                distance = "" if distances is None or which is None else f"{float(distances[index, which]):.2f}"
+                _write_caption(sheet, classes[label], distance, layout.tile, x=x, y=y, colour=colour)
     return figure
 
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where the pictures go: `blocks` lines of three side by side, filled row by row."""
+    """Where the pictures of so many triplets go: `blocks` lines of three side by side, filled row by row."""
 
-    tile_height: int
-    tile_width: int
-    blocks: int
-    rows: int
+    tile: Tile
+    count: int
+    has_title: bool
 
-    @classmethod
-    def of(cls, images: Tensor) -> "_Layout":
-        count, _, height, width = images.shape
-        longest = max(height, width)
-        scale = _SIDE // longest if longest <= _SIDE else _SIDE / longest
-        blocks = 1 if count < 4 else 2
-        return cls(max(1, round(height * scale)), max(1, round(width * scale)), blocks, rows=-(-count // blocks))
+    @property
+    def blocks(self) -> int:
+        return 1 if self.count < 4 else 2
 
     @property
     def width(self) -> int:
@@ -108,39 +115,31 @@ class _Layout:
 
     @property
     def height(self) -> int:
-        return _HEAD + self.rows * self._pitch - _ROW_GAP + _MARGIN
+        return self._head - (-self.count // self.blocks) * self._pitch - _ROW_GAP + _MARGIN
 
     def corner(self, index: int, column: int) -> tuple[int, int]:
         """Say where the upper left corner of a triplet's picture is, from the left and from the top."""
         row, block = divmod(index, self.blocks)
-        x = _MARGIN + block * (self._block + _GUTTER) + column * (self.tile_width + _GAP)
-        return x, _HEAD + row * self._pitch
+        x = _MARGIN + block * (self._block + _GUTTER) + column * (self.tile.width + _GAP)
+        return x, self._head + row * self._pitch
+
+    @property
+    def _head(self) -> int:
+        return _MARGIN + _ROLES + (_TITLE if self.has_title else 0)
 
     @property
     def _block(self) -> int:
-        return 3 * self.tile_width + 2 * _GAP
+        return 3 * self.tile.width + 2 * _GAP
 
     @property
     def _pitch(self) -> int:
-        return self.tile_height + _CAPTION + _ROW_GAP
+        return self.tile.height + _CAPTION + _ROW_GAP
 
 
-def _draw(sheet: "Axes", image: Tensor, layout: _Layout, corner: tuple[int, int], *, name: str, colour: str) -> None:
-    """Put one image on the sheet, with its frame and the name of its class."""
-    from matplotlib.patches import Rectangle
-
-    x, y = corner
-    right, bottom = x + layout.tile_width, y + layout.tile_height
-    # A filled square under the image, not an outline around it: strokes are moved to the pixel grid, areas are not.
-    behind = (right - x + 2 * _FRAME, bottom - y + 2 * _FRAME)
-    sheet.add_patch(Rectangle((x - _FRAME, y - _FRAME), *behind, facecolor=colour, edgecolor="none"))
-    enlarged = layout.tile_width >= image.shape[-1]
-    sheet.imshow(
-        image.detach().float().clamp(0, 1).expand(3, -1, -1).permute(1, 2, 0).cpu().numpy(),
-        extent=(x, right, bottom, y),
-        aspect="auto",
-        zorder=2,
-        interpolation="nearest" if enlarged else "antialiased",
-    )
-    caption = sheet.text(x - _FRAME, bottom + _CAPTION, name, size=7, va="baseline", parse_math=False)
-    fit_text(caption, layout.tile_width + 2 * _FRAME)
+def _write_caption(sheet: "Axes", name: str, distance: str, tile: Tile, *, x: int, y: int, colour: str) -> None:
+    """Write the name of the class below a picture, as far as it fits beside the distance."""
+    bottom = y + tile.height + _CAPTION
+    number = sheet.text(x + tile.width + _FRAME, bottom, distance, size=7, ha="right", va="baseline", color=colour)
+    caption = sheet.text(x - _FRAME, bottom, name, size=7, va="baseline", parse_math=False)
+    taken = number.get_window_extent().width + _BETWEEN if distance else 0
+    fit_text(caption, tile.width + 2 * _FRAME - taken)

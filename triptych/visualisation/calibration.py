@@ -1,0 +1,155 @@
+"""The reliability diagram, to see whether a model that says "90% sure" is right nine times in ten."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from triptych.visualisation.sheet import MARGIN, Sheet, open_sheet
+from triptych.visualisation.style import INK, OTHER_CLASS, QUIET_INK, SAME_CLASS, blend, house_style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# In pixels of the saved picture.
+_LEFT = 110
+"""Room for the numbers and the name of the upright axis."""
+_WIDTH = 1130
+_DIAGRAM = 760
+_BETWEEN = 70
+_HISTOGRAM = 230
+_BELOW = 80
+_FIGURES = MARGIN + _LEFT + _WIDTH + 100
+"""Where the column of numbers begins."""
+
+_PER_CENT = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+
+
+def calibration_figure(
+    confidence: NDArray[np.floating] | Tensor,
+    correct: NDArray[np.bool_] | Tensor,
+    *,
+    bins: int = 15,
+    title: str,
+    subtitle: str = "",
+) -> "Figure":
+    """Draw how often predictions are right against how sure the model was (Guo et al., ICML 2017).
+
+    Predictions are put into bins of equal width by their confidence; a bar is the share of a bin that is right, with
+    its 95% interval (Wilson's), and the shaded gap is what is missing to, or beyond, the bin's mean confidence. The
+    expected calibration error is the mean gap, weighted by the bins' sizes. A histogram says where the images are.
+
+    Args:
+        confidence: Probabilities (N,) in [0, 1] that the model gave to its predictions, N at least 1.
+        correct: Whether each prediction was right, (N,).
+        bins: Bins (lower, upper], at least 1; the first holds 0 too.
+        title: One line above the diagram; an empty one takes no room.
+        subtitle: A smaller line below the title.
+
+    Returns:
+        A figure 2,000 pixels wide.
+
+    Raises:
+        ValueError: If the two are not as long, or hold other numbers, or if there is no bin.
+    """
+    sure, right = _checked(confidence, correct, bins)
+    number = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
+    sizes = np.bincount(number, minlength=bins)
+    with np.errstate(invalid="ignore"):
+        mean_sure, mean_right = (np.bincount(number, part, bins) / sizes for part in (sure, right))
+    error = float(np.nansum(sizes * np.abs(mean_right - mean_sure)) / len(sure))
+    with house_style():
+        height = _DIAGRAM + _BETWEEN + _HISTOGRAM + _BELOW
+        sheet = open_sheet(height, title=title, subtitle=subtitle)
+        _draw_diagram(sheet.panel(MARGIN + _LEFT, 0, _WIDTH, _DIAGRAM), sizes, mean_sure, mean_right)
+        _draw_histogram(sheet.panel(MARGIN + _LEFT, _DIAGRAM + _BETWEEN, _WIDTH, _HISTOGRAM), sizes)
+        _write_figures(sheet, error, float(right.mean()), float(sure.mean()))
+    return sheet.figure
+
+
+def _checked(
+    confidence: NDArray[np.floating] | Tensor, correct: NDArray[np.bool_] | Tensor, bins: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    sure, right = (torch.as_tensor(part).detach().cpu().double().numpy() for part in (confidence, correct))
+    if sure.ndim != 1 or not len(sure) or not ((sure >= 0) & (sure <= 1 + 1e-6)).all():
+        raise ValueError(
+            f"confidence must be probabilities (N,) in [0, 1], N at least 1, but the shape is {sure.shape} and "
+            f"{np.count_nonzero(~((sure >= 0) & (sure <= 1 + 1e-6)))} are no such numbers; give the softmax's largest"
+        )
+    if right.shape != sure.shape or not np.isin(right, (0, 1)).all():
+        raise ValueError(
+            f"correct must be true or false for each of the {len(sure)} confidences, but the shape is {right.shape}; "
+            "give whether each prediction equals its label"
+        )
+    if bins < 1:
+        raise ValueError(f"bins must be at least 1, but it is {bins}; 15 is usual")
+    return np.minimum(sure, 1.0), right
+
+
+def _draw_diagram(
+    axes: "Axes", sizes: NDArray[np.int_], mean_sure: NDArray[np.float64], mean_right: NDArray[np.float64]
+) -> None:
+    bins = len(sizes)
+    full = np.flatnonzero(sizes)
+    middles, width = (full + 0.5) / bins, 0.92 / bins
+    bar, gap = blend(SAME_CLASS, 0.6), blend(OTHER_CLASS, 0.3)
+    axes.bar(middles, mean_right[full], width, color=bar, label="right")
+    axes.bar(
+        middles,
+        mean_sure[full] - mean_right[full],
+        width,
+        bottom=mean_right[full],
+        color=gap,
+        edgecolor=OTHER_CLASS,
+        linewidth=0.5,
+        hatch="/////",
+        label="gap to the confidence",
+    )
+    axes.plot([0, 1], [0, 1], color=QUIET_INK, linewidth=0.8, linestyle=(0, (4, 3)), label="perfectly calibrated")
+    low, high = _wilson(mean_right[full], sizes[full])
+    axes.vlines(middles, low, high, color=INK, linewidth=0.8, label="95% interval")
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xticks=_PER_CENT, yticks=_PER_CENT)
+    axes.xaxis.set_major_formatter("{x:.0%}")
+    axes.yaxis.set_major_formatter("{x:.0%}")
+    axes.set_ylabel("share that is right", color=QUIET_INK)
+    axes.legend(loc="upper left", frameon=False, fontsize=6.5, labelspacing=0.6)
+
+
+def _wilson(shares: NDArray[np.float64], sizes: NDArray[np.int_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the 95% interval of a share among so many (E. B. Wilson, JASA 1927)."""
+    z = 1.96
+    middle = (shares + z**2 / (2 * sizes)) / (1 + z**2 / sizes)
+    half = z / (1 + z**2 / sizes) * np.sqrt(shares * (1 - shares) / sizes + z**2 / (4 * sizes**2))
+    return middle - half, middle + half
+
+
+def _draw_histogram(axes: "Axes", sizes: NDArray[np.int_]) -> None:
+    """Draw how many images are in each bin, on a logarithmic scale: most models are sure of most images."""
+    bins = len(sizes)
+    axes.bar((np.arange(bins) + 0.5) / bins, sizes, 0.92 / bins, color="#aab4bd")
+    axes.set_yscale("log")
+    axes.set(xlim=(0, 1), ylim=(0.7, 2 * sizes.max()), xticks=_PER_CENT)
+    axes.minorticks_off()
+    axes.xaxis.set_major_formatter("{x:.0%}")
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.set_ylabel("images", color=QUIET_INK)
+    axes.set_xlabel("confidence", color=QUIET_INK)
+
+
+def _write_figures(sheet: Sheet, error: float, accuracy: float, confidence: float) -> None:
+    """Write the three numbers of the diagram, and what the last two say together."""
+    rows = (("expected calibration error", error), ("accuracy", accuracy), ("mean confidence", confidence))
+    for line, (name, number) in enumerate(rows):
+        y = 66 + 170 * line
+        sheet.write(_FIGURES, y, f"{number:.1%}", size=11, weight="bold")
+        sheet.write(_FIGURES, y + 46, name, colour=QUIET_INK)
+    excess = 100 * (confidence - accuracy)
+    said = ("as sure as it is right,", "to a tenth of a point")
+    if abs(excess) >= 0.05:
+        word = "surer than right," if excess > 0 else "less sure than right,"
+        said = (f"{abs(excess):.1f} points {word}", "on average")
+    for line, text in enumerate(said):
+        sheet.write(_FIGURES, 576 + 44 * line, text)

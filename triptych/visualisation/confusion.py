@@ -1,0 +1,127 @@
+"""The confusion matrix, right in blue and wrong in vermilion, to see which classes a model takes for which."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from triptych.visualisation.confusion_key import draw_key, write_mistakes
+from triptych.visualisation.confusion_layout import AXIS, BESIDE_NAME, ConfusionLayout
+from triptych.visualisation.sheet import MARGIN, Sheet, open_sheet
+from triptych.visualisation.style import INK, OTHER_CLASS, QUIET_INK, SAME_CLASS, house_style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_EMPTY = "#f5f6f7"
+_SMALLEST = 4.0
+"""Points of type below which counts are not written."""
+
+
+def confusion_figure(
+    counts: NDArray[np.integer] | Tensor, *, classes: Sequence[str], title: str, subtitle: str = ""
+) -> "Figure":
+    """Draw how often the images of each class were given each name.
+
+    A row is a true class, a column a predicted one. A colour is as strong as the square root of the cell's share of its
+    row, so that a mistake made once in a hundred can be seen. Counts are written where they fit, the names of up to 110
+    classes, and the most frequent mistakes in words.
+
+    Args:
+        counts: Numbers of images (K, K), those of true class i in row i. Rows may be without images.
+        classes: The names of the K classes.
+        title: One line above the matrix; an empty one takes no room.
+        subtitle: A smaller line below the title.
+
+    Returns:
+        A figure 2,000 pixels wide.
+
+    Raises:
+        ValueError: If the counts are no square of numbers from 0 on, or if there is not a name for each class.
+    """
+    table = torch.as_tensor(counts).detach().cpu().double().numpy()
+    _require_counts(table, len(classes))
+    shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    with house_style():
+        layout = ConfusionLayout.of(table, classes)
+        sheet = open_sheet(layout.height, title=title, subtitle=subtitle)
+        _draw_cells(sheet, np.sqrt(shares), layout)
+        _write_counts(sheet, table, np.sqrt(shares), layout)
+        _write_names(sheet, classes, layout)
+        _write_recall(sheet, table, layout)
+        draw_key(sheet, *layout.key)
+        x, y, width = layout.mistakes
+        write_mistakes(sheet, table, classes, x=x, y=y, width=width)
+    return sheet.figure
+
+
+def _require_counts(table: NDArray[np.float64], names: int) -> None:
+    is_count = np.isfinite(table) & (table >= 0)
+    if table.ndim != 2 or table.shape[0] != table.shape[1] or not len(table) or not is_count.all():
+        raise ValueError(
+            f"counts must be a square (K, K) of numbers from 0 on, K at least 1, but the shape is {table.shape} and "
+            f"{np.count_nonzero(~is_count)} are no such numbers; give a row for each true class"
+        )
+    if names != len(table):
+        raise ValueError(
+            f"classes must be {len(table)} names, one for each row of counts, but they are {names}; name every class, "
+            "in the order of the rows"
+        )
+
+
+def _draw_cells(sheet: Sheet, strength: NDArray[np.float64], layout: ConfusionLayout) -> None:
+    """Colour the cells; white lines part them while they are large enough."""
+    from matplotlib.colors import to_rgb
+
+    is_right = np.eye(len(strength), dtype=bool)[..., None]
+    full = np.where(is_right, to_rgb(SAME_CLASS), to_rgb(OTHER_CLASS))
+    picture = np.where(strength[..., None] > 0, 1 - strength[..., None] * (1 - full), to_rgb(_EMPTY))
+    (x, y), side = layout.corner, layout.side
+    sheet.axes.imshow(picture, extent=(x, x + side, y + side, y), aspect="auto", interpolation="nearest")
+    if layout.cell >= 12:
+        between = np.arange(1, layout.count) * layout.cell
+        width = min(1.0, layout.cell / 50)
+        sheet.axes.vlines(x + between, y, y + side, color="white", linewidth=width)
+        sheet.axes.hlines(y + between, x, x + side, color="white", linewidth=width)
+
+
+def _write_counts(
+    sheet: Sheet, table: NDArray[np.float64], strength: NDArray[np.float64], layout: ConfusionLayout
+) -> None:
+    if layout.count_size < _SMALLEST:
+        return
+    x, y = layout.corner
+    for row, column in np.argwhere(table > 0).tolist():
+        place = (x + (column + 0.5) * layout.cell, y + (row + 0.5) * layout.cell)
+        ink = "white" if strength[row, column] > 0.68 else INK
+        text = f"{table[row, column]:,.0f}"
+        sheet.write(*place, text, size=layout.count_size, colour=ink, align="center", baseline="center_baseline")
+
+
+def _write_names(sheet: Sheet, classes: Sequence[str], layout: ConfusionLayout) -> None:
+    """Name rows and columns, the columns upright where they are narrow, and say what both are."""
+    x, y = layout.corner
+    sheet.write(x, AXIS - 30, "predicted class", colour=QUIET_INK)
+    sheet.write(MARGIN, y, "true class", colour=QUIET_INK, baseline="top").set(rotation=90)
+    if not layout.is_named:
+        return
+    size, width = layout.name_size, layout.name_width - BESIDE_NAME
+    for number, name in enumerate(classes):
+        middle = (number + 0.5) * layout.cell
+        sheet.write(x - 16, y + middle, name, size=size, align="right", baseline="center_baseline", width=width)
+        column = sheet.write(x + middle, y - 14, name, size=size, align="center", width=width)
+        if layout.is_upright:
+            column.set(rotation=90, va="bottom")
+
+
+def _write_recall(sheet: Sheet, table: NDArray[np.float64], layout: ConfusionLayout) -> None:
+    if not layout.is_named:
+        return
+    right, y, size, totals = layout.recall, layout.corner[1], layout.name_size, table.sum(axis=1)
+    sheet.write(right, y - 14, "recall", size=size, colour=QUIET_INK, align="right")
+    for number in np.flatnonzero(totals).tolist():
+        text, middle = f"{table[number, number] / totals[number]:.1%}", y + (number + 0.5) * layout.cell
+        sheet.write(right, middle, text, size=size, align="right", baseline="center_baseline")

@@ -1,0 +1,106 @@
+"""Rows of images with words to them: reconstructions, samples, interpolations, traversals of a latent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from triptych.visualisation.checks import require_images
+from triptych.visualisation.sheet import MARGIN, ROOM, open_sheet
+from triptych.visualisation.style import INK, QUIET_INK, house_style
+from triptych.visualisation.tiles import draw_image, tiles_across
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# In pixels of the saved picture.
+_ROW_GAP = 44
+_NAMES = 220
+_CAPTION = 42
+_FRAME = 8
+
+
+@dataclass(frozen=True, eq=False)
+class ImageRow:
+    """One row of images, and what is written to it.
+
+    Attributes:
+        images: Images (n, C, H, W), float in [0, 1], grey (C = 1) or RGB (C = 3).
+        name: Left of the row.
+        note: Smaller, below the name.
+        captions: One below each image, or none.
+        framed: The images, by number, with a frame: those that are given, where the others are made.
+        joined: Whether the row follows the one above closely, as a reconstruction its original.
+    """
+
+    images: Tensor
+    name: str = ""
+    note: str = ""
+    captions: Sequence[str] = ()
+    framed: Sequence[int] = ()
+    joined: bool = False
+
+
+def image_rows_figure(rows: Sequence[ImageRow], *, title: str, subtitle: str = "") -> "Figure":
+    """Draw rows of images below one another, all images at one size, with their words.
+
+    Args:
+        rows: At least one; their images are of the same size and channels.
+        title: One line above the rows; an empty one takes no room.
+        subtitle: A smaller line below the title.
+
+    Returns:
+        A figure 2,000 pixels wide, in which a pixel of a small image is a square of whole pixels.
+
+    Raises:
+        ValueError: If there is no row, or if images, captions or frames of a row do not fit.
+    """
+    _require_rows(rows)
+    left = MARGIN + (_NAMES if any(row.name or row.note for row in rows) else 0)
+    tile, between = tiles_across(rows[0].images, max(len(row.images) for row in rows), MARGIN + ROOM - left)
+    tops = [0]
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
+        gap = 0 if following is None else between if following.joined else _ROW_GAP
+        tops.append(tops[-1] + tile.height + (_CAPTION if any(row.captions) else 0) + gap)
+    with house_style():
+        sheet = open_sheet(tops[-1], title=title, subtitle=subtitle)
+        for row, y in zip(rows, tops, strict=False):
+            middle = y + tile.height / 2 + (0 if row.note else 10)
+            sheet.write(MARGIN, middle, row.name, weight="bold", width=_NAMES - 24)
+            sheet.write(MARGIN, middle + 40, row.note, size=6, colour=QUIET_INK, width=_NAMES - 24)
+            for number, image in enumerate(row.images):
+                x = left + number * (tile.width + between)
+                if number in row.framed:
+                    for edge, colour in ((_FRAME, INK), (_FRAME // 2, "white")):
+                        sheet.fill(x - edge, y - edge, tile.width + 2 * edge, tile.height + 2 * edge, colour)
+                draw_image(sheet.axes, image, tile, x=x, y=y)
+            for number, caption in enumerate(row.captions):
+                place = (left + number * (tile.width + between) + tile.width / 2, y + tile.height + _CAPTION - 8)
+                beside = [row.captions[other] for other in (number - 1, number + 1) if 0 <= other < len(row.captions)]
+                room = (1 if any(beside) else 2) * (tile.width + between) - 10
+                sheet.write(*place, caption, size=6, align="center", width=room)
+    return sheet.figure
+
+
+def _require_rows(rows: Sequence[ImageRow]) -> None:
+    if not rows:
+        raise ValueError("rows must be at least one ImageRow, but there is none; give the images to draw")
+    for number, row in enumerate(rows):
+        name = f"rows[{number}]"
+        require_images({f"{name}.images": row.images})
+        if row.images.shape[1:] != rows[0].images.shape[1:]:
+            raise ValueError(
+                f"{name}.images must have the size and channels of the first row's, {tuple(rows[0].images.shape[1:])}, "
+                f"but they have {tuple(row.images.shape[1:])}; draw other images in a figure of their own"
+            )
+        if row.captions and len(row.captions) != len(row.images):
+            raise ValueError(
+                f"{name}.captions must be one for each of the {len(row.images)} images, or none, but they are "
+                f"{len(row.captions)}; an empty caption writes nothing"
+            )
+        if not all(0 <= framed < len(row.images) for framed in row.framed):
+            raise ValueError(
+                f"{name}.framed must be numbers of its images, 0 to {len(row.images) - 1}, but they are "
+                f"{list(row.framed)}; the last image is len(images) - 1"
+            )
