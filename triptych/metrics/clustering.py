@@ -1,0 +1,79 @@
+"""Whether embeddings fall into clusters by themselves, and whether these are the classes.
+
+Letters: N images, E embedding dimension.
+"""
+
+import math
+import warnings
+from typing import NamedTuple
+
+from torch import Tensor
+
+from triptych.metrics.checks import in_double, require_labels, require_matrix
+from triptych.metrics.sampling import sampled_rows
+from triptych.metrics.similarity import scale_to_unit_length
+
+SILHOUETTE_SAMPLE = 10_000
+"""Most images that the silhouette looks at, because its cost grows with their square."""
+
+STARTS = 4
+"""Runs of k-means, of which the tightest counts."""
+
+
+class ClusteringMetrics(NamedTuple):
+    """Agreement of clusters with classes; 1 is the best of each, and all are NaN where there is only one class."""
+
+    nmi: float
+    """Normalised mutual information, by the arithmetic mean of the entropies, in [0, 1] (Strehl & Ghosh 2002)."""
+    ami: float
+    """Adjusted mutual information: 0 is chance (Vinh et al. 2010)."""
+    silhouette: float
+    """Mean of (b - a) / max(a, b), a the mean distance to the own class, b to the nearest other (Rousseeuw 1987)."""
+
+
+def clustering_metrics(embeddings: Tensor, labels: Tensor, *, seed: int = 0) -> ClusteringMetrics:
+    """Cluster the directions of embeddings by k-means into as many clusters as there are classes.
+
+    The silhouette is that of the classes, not of the clusters, by Euclidean distance between directions, on at most
+    10,000 images, evenly drawn. An image alone in its class counts as 0, as in scikit-learn; where all are alone, the
+    silhouette is NaN.
+
+    Args:
+        embeddings: (N, E), scaled to unit length here.
+        labels: (N,) whole numbers.
+        seed: Of k-means' starts and of the sample; the same seed gives the same figures on the same machine.
+
+    Raises:
+        ValueError: Not a finite matrix, or not one label for each row.
+
+    Example:
+        >>> import torch
+        >>> embeddings = torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
+        >>> clustering_metrics(embeddings, torch.tensor([0, 0, 1, 1]))
+        ClusteringMetrics(nmi=1.0, ami=1.0, silhouette=0.92...)
+    """
+    from sklearn.cluster import KMeans
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.metrics import adjusted_mutual_info_score, normalized_mutual_info_score, silhouette_score
+    from threadpoolctl import threadpool_limits
+
+    require_matrix("embeddings", embeddings)
+    require_labels("labels", labels, count=len(embeddings))
+    classes = labels.cpu().numpy()
+    count = len(set(classes.tolist()))
+    if count < 2:
+        return ClusteringMetrics(math.nan, math.nan, math.nan)
+    directions = scale_to_unit_length(in_double(embeddings)).cpu().numpy()
+    sample = sampled_rows(len(classes), at_most=SILHOUETTE_SAMPLE, seed=seed).numpy()
+    silhouette = math.nan
+    # Several threads would add up in any order, and a rounding may move an image from one cluster to another.
+    with threadpool_limits(1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than classes
+        found = KMeans(count, n_init=STARTS, random_state=seed).fit_predict(directions)
+        if 2 <= len(set(classes[sample].tolist())) < len(sample):
+            silhouette = float(silhouette_score(directions[sample], classes[sample]))
+    return ClusteringMetrics(
+        nmi=float(normalized_mutual_info_score(classes, found)),
+        ami=float(adjusted_mutual_info_score(classes, found)),
+        silhouette=silhouette,
+    )

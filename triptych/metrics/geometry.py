@@ -1,0 +1,149 @@
+"""The shape of the cloud of embeddings: collapsed or spread, and how true a map of it is.
+
+All functions look at directions: embeddings (N, E) are scaled to unit length first, and a row of zeros stays. A matrix
+that is none, or is not finite, raises ValueError.
+
+Letters: N images, E embedding dimension.
+"""
+
+import math
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from triptych.metrics.checks import in_double, require_labels, require_matrix, require_whole_number
+from triptych.metrics.sampling import sampled_rows
+from triptych.metrics.similarity import scale_to_unit_length
+
+POINT = 1e-7
+"""Directions within this distance of each other are one point: it is what float32 can tell apart."""
+
+UNIFORMITY_TEMPERATURE = 2.0
+UNIFORMITY_SAMPLE = 10_000
+"""Most images whose pairs are looked at."""
+
+UNIFORMITY_CHUNK = 1024
+
+TRUSTWORTHINESS_SAMPLE = 5_000
+"""Most images that are ranked by each other: 400 MB."""
+
+
+def spread(embeddings: Tensor) -> float:
+    """How far embeddings are from being one point: √E times the root of the mean variance of a dimension.
+
+    For unit vectors it is √(1 - |mean|²): 0 is one point, 1 has its centre in the middle of the sphere, where the
+    standard deviation of a dimension is 1/√E (the measure of collapse of Chen & He, "SimSiam", 2021).
+
+    Example:
+        >>> spread(torch.tensor([[1.0, 0.0], [-2.0, 0.0]])), round(spread(torch.ones(3, 2)), 6)
+        (1.0, 0.0)
+    """
+    directions = _directions(embeddings)
+    deviations = directions - directions.mean(dim=0)
+    return float(deviations.square().sum(dim=1).mean().sqrt())
+
+
+def effective_rank(embeddings: Tensor) -> float:
+    """How many dimensions the centred embeddings fill: exp of the entropy of their singular values, scaled to sum 1.
+
+    Roy & Vetterli 2007. From 1, a line, to E; 0 where all embeddings are one point.
+
+    Example:
+        >>> round(effective_rank(torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])), 6)
+        2.0
+    """
+    directions = _directions(embeddings)
+    singular = torch.linalg.svdvals(directions - directions.mean(dim=0))
+    if singular[0] <= POINT * len(directions) ** 0.5:
+        return 0.0
+    return float(torch.special.entr(singular / singular.sum()).sum().exp())
+
+
+def alignment(embeddings: Tensor, labels: Tensor) -> float:
+    """Mean squared distance between two different images of a class (Wang & Isola 2020), in [0, 4].
+
+    Every pair counts the same. NaN where no class has two images.
+
+    Args:
+        embeddings: (N, E).
+        labels: (N,) whole numbers.
+
+    Example:
+        >>> alignment(torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]), torch.tensor([0, 0, 1]))
+        2.0
+    """
+    directions = _directions(embeddings)
+    require_labels("labels", labels, count=len(directions))
+    _, class_of = torch.unique(labels.to(directions.device), return_inverse=True)
+    size = class_of.bincount().double()
+    pairs = float((size * (size - 1)).sum())
+    if not pairs:
+        return math.nan
+    # Around the class's mean, Σ_ij |x_i - x_j|² = 2 n Σ |x|²: no pair is visited, and no large numbers cancel.
+    sums = directions.new_zeros(len(size), directions.shape[1]).index_add_(0, class_of, directions)
+    deviations = (directions - (sums / size[:, None])[class_of]).square().sum(dim=1)
+    return float((2 * size[class_of] * deviations).sum()) / pairs
+
+
+def uniformity(embeddings: Tensor, *, seed: int = 0) -> float:
+    """Logarithm of the mean of exp(-2 |x - y|²) over pairs of different images (Wang & Isola 2020, t = 2).
+
+    From 0, all at one point, downwards; the lower, the more evenly they fill the sphere. NaN for one image.
+
+    Args:
+        embeddings: (N, E).
+        seed: Of the 10,000 images that are looked at, where there are more.
+
+    Example:
+        >>> round(uniformity(torch.tensor([[1.0, 0.0], [0.0, 1.0]])), 6)  # one pair, at the squared distance 2
+        -4.0
+    """
+    directions = _directions(embeddings)
+    directions = directions[sampled_rows(len(directions), at_most=UNIFORMITY_SAMPLE, seed=seed).to(directions.device)]
+    count = len(directions)
+    if count < 2:
+        return math.nan
+    squares = directions.square().sum(dim=1)
+    total = 0.0
+    for rows in torch.split(torch.arange(count, device=squares.device), UNIFORMITY_CHUNK):
+        squared = squares[rows, None] + squares - 2 * (directions[rows] @ directions.T)
+        total += float((-UNIFORMITY_TEMPERATURE * squared.clamp(min=0)).exp().sum())
+    return math.log((total - count) / (count * (count - 1)))  # an image with itself gave exp(0)
+
+
+def trustworthiness(
+    embeddings: Tensor, points: NDArray[np.floating] | Tensor, *, neighbours: int = 12, seed: int = 0
+) -> float:
+    """How far neighbours on a map are neighbours among the embeddings: at most 1, which is always (Venna & Kaski 2001).
+
+    NaN below 3 images, and where all embeddings are one point, which has no neighbours to keep.
+
+    Args:
+        embeddings: (N, E).
+        points: (N, 2), the map.
+        neighbours: How many of each point count; fewer where there are not twice as many images.
+        seed: Of the 5,000 images that are looked at, where there are more.
+    """
+    from sklearn.manifold import trustworthiness as measured
+
+    directions = _directions(embeddings)
+    places = torch.as_tensor(points)
+    require_matrix("points", places)
+    require_whole_number("neighbours", neighbours, least=1)
+    if len(places) != len(directions):
+        raise ValueError(
+            f"points must be as many as embeddings, {len(directions)}, but there are {len(places)}; give each image "
+            "its place on the map"
+        )
+    rows = sampled_rows(len(directions), at_most=TRUSTWORTHINESS_SAMPLE, seed=seed)
+    neighbours = min(neighbours, (len(rows) - 1) // 2)
+    if not neighbours or spread(embeddings) <= POINT:
+        return math.nan
+    return float(measured(directions.cpu()[rows].numpy(), places.cpu()[rows].numpy(), n_neighbors=neighbours))
+
+
+def _directions(embeddings: Tensor) -> Tensor:
+    require_matrix("embeddings", embeddings)
+    return scale_to_unit_length(in_double(embeddings))

@@ -1,0 +1,100 @@
+"""The nearest rows of a gallery, exact and in an order that never changes: for pictures, audits and kNN.
+
+Letters: Q queries, G rows of the gallery, B queries of a chunk, E embedding dimension.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from triptych.metrics.checks import require_whole_number
+from triptych.metrics.similarity import Comparison, Distance, compare, largest
+
+
+class Neighbours(NamedTuple):
+    """The k nearest rows of each query, nearest first."""
+
+    distances: Tensor
+    """(Q, k), float32 at least: 1 - cosine, in [0, 2], or the Euclidean distance, not squared."""
+    indices: Tensor
+    """(Q, k) int64, rows of the gallery."""
+
+
+def nearest_neighbours(
+    query: Tensor,
+    gallery: Tensor | None = None,
+    *,
+    k: int,
+    distance: Distance = "cosine",
+    chunk_size: int | None = None,
+) -> Neighbours:
+    """Find the k nearest rows of the gallery for each query, by comparing all pairs in float64.
+
+    Rows that are equally near, their scores agreeing to 12 digits, stand in the order of the gallery, the lowest index
+    first. Two rows that are one point but for rounding are at distance 0.
+
+    Args:
+        query: (Q, E), of any real type, on any device, where the work is done.
+        gallery: (G, E); None compares each query with all other queries ("leave one out").
+        k: How many; no more than there are rows to compare with.
+        distance: "cosine", under which a row of zeros is at distance 1 from everything; or "euclidean".
+        chunk_size: Queries that are compared at a time; None chooses.
+
+    Raises:
+        ValueError: Embeddings that are no finite matrices, or do not fit together; a k, distance or chunk_size that is
+            none of the above.
+
+    Example:
+        >>> points = torch.tensor([[0.0], [2.0], [3.0], [-2.0]])
+        >>> nearest_neighbours(points, k=2, distance="euclidean")
+        Neighbours(distances=tensor([[2., 2.],
+            [1., 2.],
+            [1., 3.],
+            [2., 4.]]), indices=tensor([[1, 3],
+            [2, 0],
+            [1, 0],
+            [0, 1]]))
+    """
+    require_whole_number("k", k, least=1)
+    comparison = compare(query, gallery, distance=distance)
+    if k > comparison.candidates:
+        raise ValueError(
+            f"k must be at most {comparison.candidates}, the rows that there are to compare with, but it is {k}; ask "
+            "for fewer neighbours, or give a larger gallery"
+        )
+    device = comparison.query.device
+    dtype = torch.promote_types(query.dtype, torch.float32)
+    distances = torch.empty(len(query), k, dtype=dtype, device=device)
+    indices = torch.empty(len(query), k, dtype=torch.int64, device=device)
+    for rows, scores in comparison.chunks(torch.arange(len(query), device=device), chunk_size):
+        values, columns = _ordered(comparison, rows, scores, k)
+        distances[rows], indices[rows] = comparison.distances(rows, values).to(dtype), columns
+    return Neighbours(distances, indices)
+
+
+def _ordered(comparison: Comparison, rows: Tensor, scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest of each row of (B, G) scores and their columns; among ties, the lowest columns, lowest first."""
+    # One more than is asked for shows whether the ties of the last one go on.
+    values, columns = largest(scores, min(k + 1, comparison.candidates))
+    apart = values[:, :-1] - values[:, 1:] > comparison.tie_width(rows, values[:, :-1])
+    group = F.pad(apart.cumsum(dim=1), (1, 0))
+    columns, order = columns.sort(dim=1)
+    columns = columns.gather(1, group.gather(1, order).argsort(dim=1, stable=True))
+    if values.shape[1] > k:
+        cut = ~apart[:, k - 1]
+        if cut.any():
+            nearer = (group[cut] < group[cut, k - 1 : k]).sum(dim=1, keepdim=True)
+            tied = _tied_columns(comparison, rows[cut], scores[cut], values[cut, k - 1 : k], k)
+            place = torch.arange(k, device=rows.device)
+            lowest = tied.gather(1, (place - nearer).clamp(min=0))
+            columns[cut, :k] = torch.where(place < nearer, columns[cut, :k], lowest)
+    return values[:, :k], columns[:, :k]
+
+
+def _tied_columns(comparison: Comparison, rows: Tensor, scores: Tensor, values: Tensor, count: int) -> Tensor:
+    """The first `count` columns of (B, G) scores that tie with the values (B, 1); G where there are no more."""
+    tied = (scores - values).abs() <= comparison.tie_width(rows, values)
+    columns = torch.arange(scores.shape[1], device=scores.device)
+    return torch.where(tied, columns, scores.shape[1]).topk(count, dim=1, largest=False).values

@@ -1,0 +1,158 @@
+"""How near each row of a gallery is to each query, a few queries at a time: for retrieval and nearest neighbours.
+
+Letters: Q queries, G rows of the gallery, B queries of a chunk, E embedding dimension.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from triptych.metrics.checks import in_double, require_matrix, require_whole_number
+
+Distance = Literal["cosine", "euclidean"]
+
+TIE = 1e-12
+"""Scores that agree to this share of their scale are one: above the rounding of float64, below that of float32."""
+
+CHUNK_ELEMENTS = 2**23
+"""Scores in a chunk, 64 MiB, unless that is fewer than `LEAST_CHUNK` queries."""
+
+LEAST_CHUNK = 64
+"""With fewer rows, a matrix product spends its time on reading the gallery."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Queries and a gallery in a form whose matrix product orders them: for one query, the larger the nearer.
+
+    The score of a pair is q·g between unit vectors (cosine), or q·g - |g|²/2, which falls as |q - g|² rises, between
+    rows centred on the gallery's mean (Euclidean). All is float64: what float32 holds apart stays apart, what is equal
+    in exact arithmetic differs by rounding alone, which `tie_width` bounds, and no setting such as TF32 reaches it.
+    """
+
+    query: Tensor
+    """(Q, E) or (Q, E + 1), float64."""
+    gallery: Tensor
+    """(G, E) or (G, E + 1), float64."""
+    touching: Tensor
+    """(Q,): the score of a row that is the query's own point, 1 or |q|²/2."""
+    distance: Distance
+    unit: float
+    """The length, between the rows as given, of what is 1 between these."""
+    leave_one_out: bool
+    """The gallery is the queries, and no query is a candidate of its own."""
+
+    @property
+    def candidates(self) -> int:
+        """How many rows of the gallery a query is compared with."""
+        return len(self.gallery) - self.leave_one_out
+
+    def chunks(self, queries: Tensor, chunk_size: int | None) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield some of the queries' numbers (B,) and their scores (B, G), which the next chunk overwrites.
+
+        A query's score with itself, when leaving one out, is -inf.
+        """
+        if chunk_size is not None:
+            require_whole_number("chunk_size", chunk_size, least=1)
+        chunk = min(len(queries), chunk_size or max(LEAST_CHUNK, CHUNK_ELEMENTS // len(self.gallery)))
+        # One buffer for all chunks: taking fresh memory from the system costs as much as the product.
+        buffer = self.gallery.new_empty(chunk, len(self.gallery))
+        for rows in torch.split(queries, max(1, chunk)) if chunk else ():
+            scores = torch.mm(self.query[rows], self.gallery.T, out=buffer[: len(rows)])
+            if self.leave_one_out:
+                scores.scatter_(1, rows[:, None], -torch.inf)
+            yield rows, scores
+
+    def tie_width(self, rows: Tensor, scores: Tensor) -> Tensor:
+        """How far another score of these queries may be from each of the (B, k) scores and count as the same."""
+        return TIE * (self.touching[rows, None] + scores.abs())
+
+    def distances(self, rows: Tensor, scores: Tensor) -> Tensor:
+        """The distances that (B, k) scores stand for; 0 where the two are one point but for rounding."""
+        gap = self.touching[rows, None] - scores
+        gap = gap.masked_fill(gap <= self.tie_width(rows, scores), 0.0)
+        return gap if self.distance == "cosine" else self.unit * (2 * gap).sqrt()
+
+
+def compare(query: Tensor, gallery: Tensor | None, *, distance: Distance) -> Comparison:
+    """Make queries (Q, E) and a gallery (G, E) ready; without a gallery, every query is compared with all others.
+
+    Raises:
+        ValueError: The matrices are not such, are not finite, or differ in E; or an unknown distance.
+    """
+    if distance not in get_args(Distance):
+        raise ValueError(f"distance must be one of {', '.join(get_args(Distance))}, but it is {distance!r}; name one")
+    require_matrix("query", query)
+    if gallery is not None:
+        require_matrix("gallery", gallery)
+        if gallery.shape[1] != query.shape[1]:
+            raise ValueError(
+                f"query and gallery must have as many columns, but they have {query.shape[1]} and {gallery.shape[1]}; "
+                "embed both with the same model"
+            )
+    return _on_the_sphere(query, gallery) if distance == "cosine" else _around_the_centre(query, gallery)
+
+
+def scale_to_unit_length(rows: Tensor) -> Tensor:
+    """Scale the rows of a float64 matrix to length 1, in place, and return it; a row of zeros stays."""
+    for order in (torch.inf, 2):  # the largest entry first: then squares neither overflow nor vanish
+        norms = torch.linalg.vector_norm(rows, order, dim=1, keepdim=True)
+        rows.div_(norms.clamp(min=torch.finfo(rows.dtype).tiny))
+    return rows
+
+
+def largest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The `count` largest of each row of (B, G) scores, in falling order, and their columns; ties in any order."""
+    if not scores.is_cpu:
+        found = scores.topk(count, dim=1)
+        return found.values, found.indices
+    # NumPy selects and sorts with vector instructions, in a third of the time of torch.topk.
+    values = torch.empty(len(scores), count, dtype=scores.dtype)
+    columns = torch.empty(len(scores), count, dtype=torch.int64)
+    source, to_values, to_columns = scores.numpy(), values.numpy(), columns.numpy()
+
+    def fill(rows: range) -> None:
+        for row in rows:
+            chosen = np.argpartition(source[row], -count)[-count:]
+            chosen = chosen[np.argsort(source[row, chosen])[::-1]]
+            to_values[row], to_columns[row] = source[row, chosen], chosen
+
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(fill, [range(first, len(scores), threads) for first in range(threads)]))
+    return values, columns
+
+
+def count_from(scores: Tensor, rows: Tensor, floor: Tensor) -> Tensor:
+    """How many of (B, G) scores, in each of the rows (n,), are at least that row's floor (n,)."""
+    if not scores.is_cpu:
+        return (scores[rows] >= floor[:, None]).sum(dim=1)
+    source = scores.numpy()  # NumPy counts in a fourth of the time, and wakes no threads
+    counts = [np.count_nonzero(source[row] >= least) for row, least in zip(rows.tolist(), floor.tolist(), strict=True)]
+    return torch.tensor(counts)
+
+
+def _on_the_sphere(query: Tensor, gallery: Tensor | None) -> Comparison:
+    """Scale all rows to unit length; a row of zeros is at cosine 0 to everything."""
+    ours = scale_to_unit_length(in_double(query))
+    theirs = ours if gallery is None else scale_to_unit_length(in_double(gallery).to(ours.device))
+    return Comparison(ours, theirs, ours.new_ones(len(ours)), "cosine", 1.0, leave_one_out=gallery is None)
+
+
+def _around_the_centre(query: Tensor, gallery: Tensor | None) -> Comparison:
+    """Centre and scale all rows, and give each a column more: 1 to a query, -|g|²/2 to a row of the gallery."""
+    ours = in_double(F.pad(query, (0, 1)))
+    theirs = in_double(F.pad(query if gallery is None else gallery, (0, 1))).to(ours.device)
+    unit = max(torch.linalg.vector_norm(rows, torch.inf).item() for rows in (ours, theirs)) or 1.0
+    centre = theirs.div_(unit).mean(dim=0)
+    theirs -= centre
+    ours.div_(unit).sub_(centre)
+    halves = [torch.linalg.vector_norm(rows, dim=1).square() / 2 for rows in (ours, theirs)]
+    ours[:, -1], theirs[:, -1] = 1, -halves[1]
+    return Comparison(ours, theirs, halves[0], "euclidean", unit, leave_one_out=gallery is None)
