@@ -24,10 +24,16 @@ def scalars(**named):
 )
 def test_the_total_is_the_weighted_sum_of_the_reported_terms(weight, value, kl_factor):
     terms = scalars(**value)
-    total, reported = MultiTaskLoss(**{f"{name}_weight": weight[name] for name in TERMS})(**terms, kl_factor=kl_factor)
+    loss = MultiTaskLoss(**{f"{name}_weight": weight[name] for name in TERMS})
+    total, reported, weighted = loss(**terms, kl_factor=kl_factor)
     factor = dict.fromkeys(TERMS, 1.0) | {"kl": kl_factor}
     assert total.item() == pytest.approx(sum(weight[name] * factor[name] * reported[name].item() for name in TERMS))
     assert {name: term.item() for name, term in reported.items()} == {name: term.item() for name, term in terms.items()}
+    assert list(weighted) == list(TERMS)
+    assert sum(part.item() for part in weighted.values()) == pytest.approx(total.item())
+    for name in TERMS:
+        (alone,) = torch.autograd.grad(weighted[name], terms[name], retain_graph=True)
+        assert alone.item() == pytest.approx(weight[name] * factor[name])
     total.backward()
     for name in TERMS:
         assert terms[name].grad.item() == pytest.approx(weight[name] * factor[name])
@@ -37,7 +43,7 @@ def test_the_total_is_the_weighted_sum_of_the_reported_terms(weight, value, kl_f
 @given(weight=weights, triplet=values, classification=values)
 def test_the_simple_total_is_triplet_plus_weighted_classification(weight, triplet, classification):
     terms = scalars(triplet=triplet, classification=classification)
-    total, reported = SimpleLoss(classifier_weight=weight)(**terms)
+    total, reported, _ = SimpleLoss(classifier_weight=weight)(**terms)
     assert total.item() == pytest.approx(reported["triplet"].item() + weight * reported["classification"].item())
     assert list(reported) == ["triplet", "classification"]
 
@@ -46,7 +52,7 @@ def test_the_simple_total_is_triplet_plus_weighted_classification(weight, triple
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_weight_of_zero_gives_no_gradient_and_no_harm_but_is_reported(left_out, bad):
     terms = scalars(**dict.fromkeys(TERMS, 2.0) | {left_out: bad})
-    total, reported = MultiTaskLoss(**{f"{left_out}_weight": 0.0})(**terms)
+    total, reported, _ = MultiTaskLoss(**{f"{left_out}_weight": 0.0})(**terms)
     total.backward()
     assert total.item() == 6.0
     assert terms[left_out].grad is None
@@ -55,7 +61,8 @@ def test_a_weight_of_zero_gives_no_gradient_and_no_harm_but_is_reported(left_out
 
 def test_a_classifier_weight_of_zero_leaves_the_classification_out():
     terms = scalars(triplet=2.0, classification=math.nan)
-    total, _ = SimpleLoss(classifier_weight=0.0)(**terms)
+    total, _, weighted = SimpleLoss(classifier_weight=0.0)(**terms)
+    assert list(weighted) == ["triplet"]
     total.backward()
     assert total.item() == 2.0
     assert terms["classification"].grad is None
@@ -67,7 +74,7 @@ def test_a_term_that_counts_and_is_not_finite_is_not_hidden():
 
 
 def test_the_log_holds_no_graph():
-    _, reported = MultiTaskLoss()(**scalars(**dict.fromkeys(TERMS, 1.0)))
+    _, reported, _ = MultiTaskLoss()(**scalars(**dict.fromkeys(TERMS, 1.0)))
     assert not any(term.requires_grad for term in reported.values())
 
 

@@ -74,3 +74,20 @@ def test_shapes_that_would_broadcast_are_refused(shapes):
 
 def test_prints_its_margin():
     assert repr(TripletLoss(margin=None)) == "TripletLoss(margin=None)"
+
+
+@pytest.mark.parametrize("margin", [0.3, None])
+def test_the_statistics_count_the_triplets_that_are_not_yet_as_asked(margin):
+    parts = triplets(5, 40, 3)
+    statistics = TripletLoss(margin=margin).compare(*parts)
+
+    losses = []
+    for a, p, n in zip(*(part.detach() for part in parts), strict=True):
+        gap = float((a - p).norm() - (a - n).norm())
+        losses.append(math.log1p(math.exp(gap)) if margin is None else max(0.0, gap + margin))
+    assert statistics.loss.item() == pytest.approx(sum(losses) / 40, rel=1e-4)
+    assert statistics.active.item() == sum(loss > 0 for loss in losses)
+    assert statistics.valid.item() == 40
+    assert statistics.active_fraction.item() == pytest.approx(statistics.active.item() / 40)
+    assert (statistics.active.dtype, statistics.valid.dtype) == (torch.int64, torch.int64)
+    assert margin is None or 5 < statistics.active < 35

@@ -11,6 +11,7 @@ from triptych.config.schema import RunConfig
 from triptych.data.images import ImageData
 from triptych.data.loader import Batch
 from triptych.data.module import ImageDataModule
+from triptych.losses import TripletStatistics
 from triptych.training.modules import (
     ImageTransformerLightning,
     MultiTaskImageTransformerLightning,
@@ -198,6 +199,9 @@ def test_a_head_that_only_terms_of_weight_zero_use_gets_no_gradient(
 class Steep(nn.Module):
     """A term whose gradient nobody could overlook."""
 
+    def mine(self, embeddings: Tensor, labels: Tensor) -> TripletStatistics:
+        return TripletStatistics(self(embeddings), torch.ones(()), torch.ones(()))
+
     def forward(self, first: Tensor, *others: Tensor) -> Tensor:
         return 1e6 * sum((each.sum() for each in (first, *others) if each.is_floating_point()), torch.zeros(()))
 
@@ -246,7 +250,7 @@ def test_the_kl_weight_climbs_from_zero_over_its_epochs(prepare: Prepare) -> Non
     shares = []
     for step in (0, 3, 5, 10, 11):
         trainer = attach(module, num_training_batches=20, fit_loop=SimpleNamespace(total_batch_idx=step))
-        losses, _, _ = module.measure(batch)
+        losses = module.measure(batch).losses
         others = sum(losses.terms[name] for name in ("triplet", "classification", "reconstruction"))
         shares.append(float((losses.total.detach() - others) / (0.1 * losses.terms["kl"])))
         del trainer
@@ -257,7 +261,7 @@ def test_the_kl_weight_climbs_from_zero_over_its_epochs(prepare: Prepare) -> Non
 def test_outside_training_the_kl_weight_is_whole(prepare: Prepare) -> None:
     module, batch = prepare("training.kl_warmup_epochs=2", "training.kl_weight=0.1")
 
-    losses, _, _ = module.eval().measure(batch)
+    losses = module.eval().measure(batch).losses
 
     assert float(losses.total.detach()) == pytest.approx(
         float(sum(losses.terms.values()) - 0.9 * losses.terms["kl"]), rel=1e-6
@@ -319,7 +323,7 @@ def test_evaluation_is_without_noise_and_dropout(prepare: Prepare, mode: str) ->
     first, second = module.measure(batch), module.measure(batch)
 
     assert torch.equal(first.losses.total, second.losses.total)
-    assert first.size == len(batch.label)
+    assert len(first.label) == len(batch.label)
 
 
 # The device

@@ -14,7 +14,7 @@ from triptych.data.images import ImageData
 from triptych.data.module import ImageDataModule
 from triptych.runs.folders import RunFolders
 from triptych.training.hardware import Hardware
-from triptych.training.reporting import announce, environment, summarise, write_metrics
+from triptych.training.reporting import announce, environment, summarise
 from triptych.training.train import build_module
 
 TERMS = {"accuracy": 0.97222, "loss": 0.512345, "triplet": 0.05, "classification": 0.4, "reconstruction": 0.01}
@@ -112,18 +112,6 @@ def test_the_table_gives_each_metric_of_both_splits_in_eighty_columns() -> None:
     assert "tensorboard" not in text.getvalue()
 
 
-def test_metrics_are_written_whole(tmp_path: Path) -> None:
-    path = tmp_path / "metrics.json"
-
-    write_metrics({"test": {"accuracy": 0.5}, "epochs": 3}, path)
-
-    assert json.loads(path.read_text()) == {"test": {"accuracy": 0.5}, "epochs": 3}
-    with pytest.raises(TypeError):
-        write_metrics({"test": object()}, path)
-    assert json.loads(path.read_text())["epochs"] == 3
-    assert list(tmp_path.iterdir()) == [path]
-
-
 def test_the_environment_is_what_the_figures_depend_on() -> None:
     found = environment(Hardware("cpu", 2, 1, "bf16-mixed"))
 
@@ -132,3 +120,17 @@ def test_the_environment_is_what_the_figures_depend_on() -> None:
     assert found["precision"] == "bf16-mixed"
     assert found["device"].startswith("CPU")
     json.dumps(found)
+
+
+def test_what_the_guard_has_found_is_said_again_at_the_end() -> None:
+    def last_lines(*found: dict[str, Any]) -> str:
+        text = StringIO()
+        metrics = {"test": TERMS, "val": TERMS, "best_checkpoint": "x", "diagnoses": list(found)}
+        folders = RunFolders(Path("/out"), "digits", 0)
+        summarise(Console(file=text, width=80), metrics, folders, [], has_curves=False)
+        return text.getvalue()
+
+    point = {"epoch": 2, "last_epoch": 5, "name": "point_collapse"}
+    unheard = {"epoch": 3, "last_epoch": 3, "name": "unheard_loss"}
+    assert "diagnosis  point collapse in epochs 2 to 5; unheard loss in epoch 3\n" in last_lines(point, unheard)
+    assert "diagnosis" not in last_lines()

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from triptych.errors import CheckpointError, TrainingError
+from triptych.runs.checkpoint_list import write_names
 from triptych.runs.folders import RunFolders, new_run
 from triptych.training.checkpoint_io import AtomicCheckpointIO, read_checkpoint
-from triptych.training.checkpoint_list import write_names
 from triptych.training.run_checkpoints import RunCheckpoints
 
 ACCURACIES = (0.5, 0.7, 0.6, 0.8)

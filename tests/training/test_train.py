@@ -94,7 +94,7 @@ def test_the_config_in_the_version_folder_is_the_run(finished: Finished) -> None
 def test_metrics_json_has_the_promised_keys(finished: Finished) -> None:
     metrics = json.loads((finished.folder / "metrics.json").read_text())
 
-    assert list(metrics) == ["test", "val", "best_checkpoint", "epochs", "train_seconds", "environment"]
+    assert list(metrics) == ["test", "val", "best_checkpoint", "epochs", "train_seconds", "diagnoses", "environment"]
     assert list(metrics["test"]) == list(metrics["val"]) == ["accuracy", *TERMS]
     assert metrics == finished.result.metrics
     assert metrics["best_checkpoint"] == str(finished.result.best_checkpoint)

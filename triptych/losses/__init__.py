@@ -1,11 +1,11 @@
 """The losses, small modules over plain tensors; classification is PyTorch's own `CrossEntropyLoss`."""
 
-from triptych.losses.batch_triplet import BatchTripletLoss, Mining, TripletStatistics
+from triptych.losses.batch_triplet import BatchTripletLoss, Mining
 from triptych.losses.distances import pairwise_distances
 from triptych.losses.kl_divergence import KLDivergenceLoss, kl_per_dimension, warmup_factor
 from triptych.losses.multitask import LossBreakdown, MultiTaskLoss, SimpleLoss
 from triptych.losses.reconstruction import ReconstructionKind, ReconstructionLoss
-from triptych.losses.triplet import TripletLoss
+from triptych.losses.triplet import TripletLoss, TripletStatistics
 
 __all__ = [
     "BatchTripletLoss",

@@ -3,35 +3,19 @@
 Letters: B batch, E embedding dimension. In every B x B matrix, a row is an anchor.
 """
 
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.losses.distances import pairwise_distances
-from triptych.losses.triplet import checked_margin
+from triptych.losses.triplet import TripletStatistics, checked_margin
 
 Mining = Literal["all", "semihard", "hard"]
 
 SOFT_CHUNK_ELEMENTS = 2**22
 """Triplets that the soft margin with mining "all" looks at in one go, unless one anchor has more (B > 2,048)."""
-
-
-class TripletStatistics(NamedTuple):
-    """What mining found; all three are scalars on the embeddings' device, so that reading them later costs no wait."""
-
-    loss: Tensor
-    """The mean over the active triplets; 0 where there are none."""
-    active: Tensor
-    """Triplets whose loss is positive (and, semi-hard, whose negative lies in the band), int64."""
-    valid: Tensor
-    """Triplets that the labels allow, int64; with mining "hard", one for each anchor that has any."""
-
-    @property
-    def active_fraction(self) -> Tensor:
-        """The share of the valid triplets that is active, in [0, 1]; 0 where none is valid."""
-        return self.active / self.valid.clamp(min=1)
 
 
 class BatchTripletLoss(nn.Module):

@@ -15,6 +15,8 @@ class LossBreakdown(NamedTuple):
     """The weighted sum, a scalar to be differentiated, float32 at least."""
     terms: dict[str, Tensor]
     """Every term by name, unweighted and detached: for the log."""
+    weighted: dict[str, Tensor]
+    """The terms of positive weight as they enter the sum, to be differentiated one by one."""
 
 
 class MultiTaskLoss(nn.Module):
@@ -132,5 +134,8 @@ def _weighted_sum(
                 f"loss terms must be scalars, but {name} has the shape {tuple(term.shape)}; reduce it first"
             )
     terms = {name: term.to(torch.promote_types(term.dtype, torch.float32)) for name, term in terms.items()}
-    parts = [weights[name] * factors.get(name, 1.0) * term for name, term in terms.items() if weights[name] > 0]
-    return LossBreakdown(torch.stack(parts).sum(), {name: term.detach() for name, term in terms.items()})
+    weighted = {
+        name: weights[name] * factors.get(name, 1.0) * term for name, term in terms.items() if weights[name] > 0
+    }
+    total = torch.stack(list(weighted.values())).sum()
+    return LossBreakdown(total, {name: term.detach() for name, term in terms.items()}, weighted)

@@ -1,10 +1,27 @@
 """The triplet loss over triplets that are given: for training on the triplets of a data set."""
 
 import math
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+class TripletStatistics(NamedTuple):
+    """A triplet loss and the triplets behind it: scalars on the embeddings' device, not read yet."""
+
+    loss: Tensor
+    """Of drawn triplets the mean over all; of mined ones the mean over the active, 0 where there are none."""
+    active: Tensor
+    """Triplets whose loss is positive (and, semi-hard, whose negative lies in the band), int64."""
+    valid: Tensor
+    """Triplets that were drawn, or that the labels allow, int64; with mining "hard", one for each anchor with any."""
+
+    @property
+    def active_fraction(self) -> Tensor:
+        """The share of the valid triplets that is active, in [0, 1]; 0 where none is valid."""
+        return self.active / self.valid.clamp(min=1)
 
 
 class TripletLoss(nn.Module):
@@ -34,6 +51,14 @@ class TripletLoss(nn.Module):
         """Compare (B, E) anchors with their (B, E) positives and negatives; returns a scalar, float32 at least.
 
         Raises:
+            ValueError: as `compare`.
+        """
+        return self.compare(anchor, positive, negative).loss
+
+    def compare(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> TripletStatistics:
+        """The same loss, with the number of triplets behind it.
+
+        Raises:
             ValueError: the three are not of one shape (B, E).
         """
         if anchor.ndim != 2 or not anchor.shape == positive.shape == negative.shape:
@@ -45,8 +70,11 @@ class TripletLoss(nn.Module):
         dtype = torch.promote_types(anchor.dtype, torch.float32)
         anchor, positive, negative = anchor.to(dtype), positive.to(dtype), negative.to(dtype)
         if self.margin is not None:
-            return F.triplet_margin_loss(anchor, positive, negative, margin=self.margin)
-        return F.softplus(F.pairwise_distance(anchor, positive) - F.pairwise_distance(anchor, negative)).mean()
+            losses = F.triplet_margin_loss(anchor, positive, negative, margin=self.margin, reduction="none")
+        else:
+            losses = F.softplus(F.pairwise_distance(anchor, positive) - F.pairwise_distance(anchor, negative))
+        drawn = losses.new_full((), len(losses), dtype=torch.int64)
+        return TripletStatistics(losses.mean(), (losses > 0).sum(), drawn)
 
     def extra_repr(self) -> str:
         """The margin, for `print(loss)`."""

@@ -21,6 +21,7 @@ from triptych.losses import (
     ReconstructionLoss,
     SimpleLoss,
     TripletLoss,
+    TripletStatistics,
     warmup_factor,
 )
 from triptych.models import ImageTransformer, MultiTaskImageTransformer
@@ -37,8 +38,16 @@ class StepResult(NamedTuple):
     """The loss and its terms."""
     accuracy: Tensor
     """The share of images whose largest logit is their class's, a scalar."""
-    size: int
-    """Images behind these numbers."""
+    label: Tensor
+    """(B,) classes."""
+    embedding: Tensor
+    """(B, E), of the images themselves, not of the positives and negatives drawn for them."""
+    triplets: TripletStatistics
+    """The triplet loss and the triplets behind it."""
+    posterior: tuple[Tensor, ...]
+    """Mean and log-variance of the latent, (B, L) each; nothing in simple mode."""
+    shared: tuple[Tensor, ...]
+    """Where the losses' gradients meet, on the images of this process alone: the latent, or else the embedding."""
 
 
 class TaskModule(LightningModule, ABC):
@@ -52,8 +61,11 @@ class TaskModule(LightningModule, ABC):
     """
 
     model: ImageTransformer | MultiTaskImageTransformer
+    weighted_sum: MultiTaskLoss | SimpleLoss
     latest: dict[str, Tensor]
     """The accuracy, the loss and its terms of the latest step, on the device."""
+    result: StepResult | None = None
+    """All of the latest step; of a training step until the callbacks have seen its end, since it holds the graph."""
 
     def __init__(
         self,
@@ -98,6 +110,10 @@ class TaskModule(LightningModule, ABC):
         self._log("train", result)
         return result.losses.total * world_size()
 
+    def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """Let the graph of the step go."""
+        self.result = None
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Log the terms and the accuracy of a validation batch."""
         self._log("val", self.measure(batch))
@@ -121,11 +137,10 @@ class TaskModule(LightningModule, ABC):
             "lr_scheduler": {"scheduler": scheduler, "interval": "step", "name": "learning_rate"},
         }
 
-    def triplet_loss(self, embeddings: Sequence[Tensor], label: Tensor) -> Tensor:
+    def compare(self, embeddings: Sequence[Tensor], label: Tensor) -> TripletStatistics:
         """Return the loss of drawn triplets (three tensors of (B, E)), or of those mined in one (B, E)."""
         drawn = len(embeddings) == 3
-        loss: Tensor = self.drawn_triplets(*embeddings) if drawn else self.mined_triplets(embeddings[0], label)
-        return loss
+        return self.drawn_triplets.compare(*embeddings) if drawn else self.mined_triplets.mine(embeddings[0], label)
 
     def draws(self, batch: Batch) -> Draws:
         """Return the random numbers of this step, which depend on seed, epoch and image alone."""
@@ -134,6 +149,7 @@ class TaskModule(LightningModule, ABC):
     def _log(self, stage: str, result: StepResult) -> None:
         values = {"accuracy": result.accuracy, "loss": result.losses.total, **result.losses.terms}
         self.latest = {name: value.detach() for name, value in values.items()}
+        self.result = result
         # The gathered batch makes the numbers those of all processes, its size their weight in the epoch's mean. What
         # is validated after training is no point of the curve.
         self.log_dict(
@@ -141,7 +157,7 @@ class TaskModule(LightningModule, ABC):
             logger=stage != "val" or self.trainer.state.fn == "fit",
             on_step=stage == "train",
             on_epoch=stage != "train",
-            batch_size=result.size,
+            batch_size=len(result.label),
         )
 
 
@@ -182,14 +198,23 @@ class MultiTaskImageTransformerLightning(TaskModule):
             errors,
             *output.embedding.split(size),
         )
+        triplets = self.compare(embeddings, label)
         breakdown = self.weighted_sum(
-            triplet=self.triplet_loss(embeddings, label),
+            triplet=triplets.loss,
             classification=self.classification(logits, label),
             reconstruction=errors.mean(),
             kl=self.kl(mean, log_variance),
             kl_factor=self._kl_factor(),
         )
-        return StepResult(breakdown, accuracy(logits, label), len(label))
+        return StepResult(
+            breakdown,
+            accuracy(logits, label),
+            label,
+            embeddings[0],
+            triplets,
+            posterior=(mean, log_variance),
+            shared=(output.mean, output.log_variance),
+        )
 
     def _noise(self, batch: Batch) -> Tensor | None:
         """Draw the noise of the reparameterisation: (B, L), or (3B, L) with drawn triplets; none when evaluating."""
@@ -229,10 +254,17 @@ class ImageTransformerLightning(TaskModule):
         size = len(batch.label)
         output = self.model(views(batch))
         logits, label, *embeddings = gather_rows(output.logits[:size], batch.label, *output.embedding.split(size))
-        breakdown = self.weighted_sum(
-            triplet=self.triplet_loss(embeddings, label), classification=self.classification(logits, label)
+        triplets = self.compare(embeddings, label)
+        breakdown = self.weighted_sum(triplet=triplets.loss, classification=self.classification(logits, label))
+        return StepResult(
+            breakdown,
+            accuracy(logits, label),
+            label,
+            embeddings[0],
+            triplets,
+            posterior=(),
+            shared=(output.embedding,),
         )
-        return StepResult(breakdown, accuracy(logits, label), len(label))
 
 
 def views(batch: Batch) -> Tensor:

@@ -1,6 +1,5 @@
-"""What a run says: a few lines before it starts, a small table when it ends, and metrics.json for programs."""
+"""What a run says: a few lines before it starts, a small table when it ends, and what its figures depend on."""
 
-import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -18,7 +17,6 @@ from rich.table import Table
 from triptych.config.schema import RunConfig
 from triptych.data.images import ImageData
 from triptych.data.module import ImageDataModule
-from triptych.files import replacing
 from triptych.runs.folders import RunFolders
 from triptych.training.hardware import Hardware
 from triptych.training.modules import TaskModule
@@ -46,8 +44,9 @@ def announce(
     device, batch = hardware.device, str(config.dataset.batch_size)
     if hardware.processes > 1:
         device, batch = f"{device}, {hardware.processes} processes", f"{hardware.processes} x {batch}"
+    held_out = f", held out: {', '.join(data.holdout_classes)}" if data.holdout_classes else ""
     lines = {
-        "data": f"{config.dataset.name}, {len(data.classes)} classes ({images.origin})",
+        "data": f"{config.dataset.name}, {len(data.classes)} classes ({images.origin}){held_out}",
         "images": f"{height}x{width}x{channels}: {sizes}",
         "model": f"{type(module.model).__name__} ({panels}), {parameters:,} parameters",
         "device": f"{device}, precision {hardware.precision}",
@@ -74,13 +73,36 @@ def summarise(
     console.print(table)
     places = {
         "test accuracy": f"{metrics['test']['accuracy']:.4f}",
+        **_unseen(metrics),
+        **_diagnoses(metrics),
         "checkpoint": metrics["best_checkpoint"],
         "metrics": str(folders.version_folder / "metrics.json"),
         **{_subject(picture): str(folders.root / picture.name) for picture in pictures},
     }
+    places["report"] = f"triptych evaluate {quote(str(metrics['best_checkpoint']))}"
     if has_curves:
         places["curves"] = f"tensorboard --logdir {quote(str(folders.root / 'img_tasks'))}"
     _print_lines(console, places)
+
+
+def _unseen(metrics: dict[str, Any]) -> dict[str, str]:
+    """Tell how well images of held-out classes find their like."""
+    if "holdout" not in metrics:
+        return {}
+    figures = metrics["holdout"]
+    return {
+        "unseen classes": f"precision@1 {figures['precision_at_1']:.4f}, MAP@R {figures['map_at_r']:.4f}",
+    }
+
+
+def _diagnoses(metrics: dict[str, Any]) -> dict[str, str]:
+    """Name what the collapse guard has found, whose lines may have left the screen."""
+    named = []
+    for one in metrics.get("diagnoses", []):
+        first, last = one["epoch"], one["last_epoch"]
+        epochs = f"epoch {first}" if first == last else f"epochs {first} to {last}"
+        named.append(f"{one['name'].replace('_', ' ')} in {epochs}")
+    return {"diagnosis": "; ".join(named)} if named else {}
 
 
 def _subject(picture: Path) -> str:
@@ -107,9 +129,3 @@ def environment(hardware: Hardware) -> dict[str, Any]:
         "precision": hardware.precision,
         "processes": hardware.processes,
     }
-
-
-def write_metrics(metrics: dict[str, Any], path: Path) -> None:
-    """Write metrics.json, whole or not at all."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(metrics, indent=2) + "\n")

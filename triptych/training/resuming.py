@@ -7,9 +7,9 @@ from pathlib import Path
 from triptych.config import load_config
 from triptych.config.schema import RunConfig
 from triptych.errors import CheckpointError
+from triptych.runs.checkpoint_list import own_names
 from triptych.runs.folders import RunFolders, newest_run
 from triptych.training.checkpoint_io import read_checkpoint
-from triptych.training.checkpoint_list import own_names
 
 FREE_KEYS = (
     "dataset.root",

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from triptych.errors import CheckpointError, TrainingError
 from triptych.files import name_again, point_to, remove_leftovers
+from triptych.runs.checkpoint_list import free_name, own_names, write_names
 from triptych.runs.folders import RunFolders
-from triptych.training.checkpoint_list import free_name, own_names, write_names
 
 
 class RunCheckpoints(Callback):
@@ -33,7 +33,7 @@ class RunCheckpoints(Callback):
         self._fitting = False
         self._resumed = False
         # Held while the run trains, and let go by the system when the process is killed.
-        self._running = FileLock(folders.version_folder / ".lock")
+        self._running = FileLock(folders.lock)
 
     @property
     def best(self) -> Path:

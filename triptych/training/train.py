@@ -21,10 +21,13 @@ from triptych.config.schema import RunConfig
 from triptych.data.module import ImageDataModule
 from triptych.data.sources import load_dataset
 from triptych.errors import TrainingError
+from triptych.evaluation.measures import holdout_figures
 from triptych.evaluation.pictures import draw_embeddings, draw_triplets
 from triptych.files import replacing
 from triptych.runs.folders import RunFolders, new_run
+from triptych.runs.metrics_file import write_metrics
 from triptych.training.checkpoint_io import AtomicCheckpointIO
+from triptych.training.collapse_guard import CollapseGuard, found_in
 from triptych.training.finite_losses import FiniteLosses
 from triptych.training.hardware import Hardware, resolve_hardware
 from triptych.training.interruption import Interruptible
@@ -32,7 +35,7 @@ from triptych.training.modules import ImageTransformerLightning, MultiTaskImageT
 from triptych.training.processes import ending_together, is_first_process
 from triptych.training.progress import RunProgress
 from triptych.training.reconstructions import ReconstructionPictures
-from triptych.training.reporting import announce, environment, summarise, write_metrics
+from triptych.training.reporting import announce, environment, summarise
 from triptych.training.resuming import Resumption
 from triptych.training.run_checkpoints import RunCheckpoints
 
@@ -98,10 +101,13 @@ def train(
         "best_checkpoint": str(best),
         "epochs": trainer.current_epoch,
         "train_seconds": round(checkpoints.train_seconds, 3),
+        "diagnoses": found_in(trainer),
         "environment": environment(hardware),
     }
     if not trainer.is_global_zero:
         return RunResult(metrics, folders, best, ())
+    if len(data.holdout):
+        metrics["holdout"] = holdout_figures(module.model, data.holdout)
     write_metrics(metrics, folders.version_folder / "metrics.json")
     pictures = _draw(config, data, module, folders)
     summarise(console, metrics, folders, pictures, has_curves=config.logging.tensorboard)
@@ -141,7 +147,10 @@ def build_trainer(
         if training.use_multitask_loss and shown.reconstruction_every:
             examples = data.validation.images[:RECONSTRUCTIONS]
             callbacks.append(ReconstructionPictures(examples, every_n_epochs=shown.reconstruction_every))
-    callbacks += [RunProgress(console), checkpoints, Interruptible(checkpoints)]
+    callbacks.append(RunProgress(console))
+    if training.on_collapse != "ignore":
+        callbacks.append(CollapseGuard(console, stops=training.on_collapse == "stop"))
+    callbacks += [checkpoints, Interruptible(checkpoints)]
     logger = TensorBoardLogger(folders.tensorboard, "experiment", version=folders.version, default_hp_metric=False)
     try:
         trainer = Trainer(
@@ -202,7 +211,7 @@ def _write_config(config: RunConfig, folders: RunFolders, trainer: Trainer) -> N
         trainer.logger.log_hyperparams(config.model_dump(mode="json"))
         # Lightning shows them in TensorBoard only beside a value of the metric: by now, a false point on its curve.
         flat = flat_values(config.model_dump())
-        values = {key: str(value) if value is None else value for key, value in flat.items()}
+        values = {key: str(value) if value is None or isinstance(value, list) else value for key, value in flat.items()}
         metrics = {"val/accuracy": 0.0, "test/accuracy": 0.0}
         for summary in hparams(values, metrics):  # type: ignore[no-untyped-call] # PyTorch left it without types
             trainer.logger.experiment.file_writer.add_summary(summary)
@@ -210,13 +219,15 @@ def _write_config(config: RunConfig, folders: RunFolders, trainer: Trainer) -> N
 
 def _evaluate(trainer: Trainer, module: TaskModule, data: ImageDataModule, best: Path, stage: str) -> dict[str, float]:
     """Return accuracy, loss and terms of the best checkpoint on a split."""
-    run = trainer.test if stage == "test" else trainer.validate
+    run, size = (trainer.test, len(data.test)) if stage == "test" else (trainer.validate, len(data.validation))
     run(module, datamodule=data, ckpt_path=best, verbose=False)
-    return {
+    figures = {
         name.removeprefix(f"{stage}/"): float(value)
         for name, value in trainer.callback_metrics.items()
         if name.startswith(f"{stage}/")
     }
+    # A share of the images, freed from the rounding of the batches' mean: what any other count of them gives.
+    return {**figures, "accuracy": round(figures["accuracy"] * size) / size}
 
 
 def _draw(config: RunConfig, data: ImageDataModule, module: TaskModule, folders: RunFolders) -> tuple[Path, ...]:
