@@ -1,0 +1,100 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from cleanlab.rank import get_label_quality_scores
+from sklearn.metrics import average_precision_score
+
+from triptych.evaluation.audit.labels import doubt_labels, votes
+from triptych.evaluation.audit.pool import Pool
+
+
+def test_wrong_labels_are_ranked_better_than_by_cleanlab(flipped: Callable) -> None:
+    """Mean average precision over three draws, against whatever ranking of cleanlab's is best for each of them."""
+    ours, theirs = [], []
+    for seed in range(3):
+        pool, is_wrong, _ = flipped(seed)
+        ours.append(average_precision_score(is_wrong, doubt_labels(pool).score))
+        theirs.append(max(average_precision_score(is_wrong, score) for score in cleanlab_scores(pool)))
+
+    assert np.mean(ours) > 0.97
+    assert np.mean(ours) >= np.mean(theirs)
+
+
+def cleanlab_scores(pool: Pool) -> list[np.ndarray]:
+    methods = (
+        ("self_confidence", False),
+        ("self_confidence", True),
+        ("normalized_margin", False),
+        ("normalized_margin", True),
+        ("confidence_weighted_entropy", False),
+    )
+    return [
+        -get_label_quality_scores(pool.labels.numpy(), seen.numpy(), method=method, adjust_pred_probs=adjusted)
+        for seen in (pool.probabilities, neighbours_share(pool))
+        for method, adjusted in methods
+    ]
+
+
+def neighbours_share(pool: Pool) -> torch.Tensor:
+    """What cleanlab makes of features: the share of neighbours that carry each label."""
+    return torch.nn.functional.one_hot(pool.labels, 10).double()[pool.neighbours].mean(dim=1)
+
+
+def test_what_is_listed_is_mostly_wrong_and_the_true_class_is_suggested(flipped: Callable) -> None:
+    pool, is_wrong, truth = flipped(0)
+
+    doubts = doubt_labels(pool)
+
+    likely = doubts.likely.numpy()
+    assert is_wrong[likely].mean() > 0.9
+    assert likely[is_wrong].mean() > 0.6
+    found = torch.from_numpy(likely & is_wrong)
+    assert (doubts.suggested[found] == truth[found]).double().mean() > 0.95
+    assert not (doubts.suggested == pool.labels).any()
+
+
+def test_without_a_decoder_two_signals_serve(flipped: Callable) -> None:
+    pool, is_wrong, _ = flipped(1)
+
+    doubts = doubt_labels(replace(pool, error=None))
+
+    assert average_precision_score(is_wrong, doubts.score) > 0.95
+
+
+def test_of_two_equal_doubts_the_image_that_is_repainted_well_comes_first() -> None:
+    even = torch.tensor([[0.9, 0.1]] * 4)
+    pool = Pool(
+        images=torch.zeros(4, 1, 2, 2, dtype=torch.uint8),
+        labels=torch.tensor([1, 1, 0, 0]),
+        split=torch.zeros(4, dtype=torch.long),
+        position=torch.arange(4),
+        probabilities=even.double(),
+        neighbours=torch.tensor([[2, 3], [2, 3], [3, 0], [2, 0]]),
+        distances=torch.ones(4, 2).double(),
+        error=torch.tensor([0.2, 0.01, 0.05, 0.05]).double(),
+    )
+
+    score = doubt_labels(pool).score
+
+    assert score[1] > score[0] > score[2:].max()
+
+
+def test_the_vote_is_half_labels_and_half_what_the_classifier_sees_in_the_neighbours() -> None:
+    pool = Pool(
+        images=torch.zeros(3, 1, 2, 2, dtype=torch.uint8),
+        labels=torch.tensor([0, 0, 1]),
+        split=torch.zeros(3, dtype=torch.long),
+        position=torch.arange(3),
+        probabilities=torch.tensor([[0.8, 0.2], [0.6, 0.4], [0.1, 0.9]]).double(),
+        neighbours=torch.tensor([[1, 2], [0, 2], [1, 0]]),
+        distances=torch.ones(3, 2).double(),
+        error=None,
+    )
+
+    # Neighbours 1 and 2 of image 0: labels give (1, 1), the classifier (0.7, 1.3); the prior is (2/3, 1/3).
+    expected = [((1 + 0.7) / 2 + 2 / 3) / 3, ((1 + 1.3) / 2 + 1 / 3) / 3]
+    assert votes(pool)[0].tolist() == pytest.approx(expected)
+    assert np.allclose(votes(pool).sum(1), 1)

@@ -1,0 +1,134 @@
+import csv
+import math
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from triptych.evaluation.audit import Audit, counts, write_page, write_tables
+from triptych.evaluation.audit.audit import _ranked
+from triptych.evaluation.audit.duplicates import find_duplicates
+from triptych.evaluation.audit.labels import doubt_labels
+from triptych.evaluation.audit.outliers import find_outliers
+from triptych.evaluation.audit.pool import Pool
+from triptych.models import ImageTransformer
+
+CLASSES = ("zero", "<b>one</b>", "two, too", *map(str, range(3, 10)))
+
+
+def audit_of(pool: Pool, *, top: int | None = None) -> Audit:
+    doubts, outliers = doubt_labels(pool), find_outliers(pool)
+    return Audit(
+        pool,
+        doubts,
+        _ranked(doubts.score, doubts.likely, top),
+        find_duplicates(pool),
+        outliers,
+        _ranked(outliers.score, outliers.likely, top),
+    )
+
+
+@pytest.fixture(scope="module")
+def found(digits: tuple[Tensor, Tensor], judged: Callable[..., Pool]) -> Audit:
+    """An audit with three wrong labels, and a copy of 7 at 1500 (test image 300)."""
+    images, labels = digits[0].clone(), digits[1].clone()
+    images[1500], labels[1500] = images[7], labels[7]
+    labels[[300, 1300, 1350]] = (labels[[300, 1300, 1350]] + 5) % 10
+    return audit_of(judged(images, labels))
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_tables_name_images_by_their_place_in_the_data_set(found: Audit, tmp_path: Path) -> None:
+    write_tables(tmp_path, found, classes=CLASSES)
+
+    issues = rows(tmp_path / "label_issues.csv")
+    row = int(found.label_issues[0])
+    place = ("test", row - 1200) if row >= 1200 else ("validation" if row >= 1000 else "train", row)
+    issue = issues[0]
+    assert (issue["split"], int(issue["index"])) == place
+    assert [row["rank"] for row in issues] == [str(number) for number in range(1, len(issues) + 1)]
+    assert {row["likely"] for row in issues} == {"yes"}
+    assert issue["label"] == CLASSES[int(found.pool.labels[row])]
+    assert issue["suggested"] == CLASSES[int(found.doubts.suggested[row])]
+    assert math.isclose(float(issue["classifier_probability"]), float(found.doubts.classifier[row]), rel_tol=1e-4)
+    copy = rows(tmp_path / "near_duplicates.csv")[0]
+    assert (copy["split"], copy["index"], copy["other_split"], copy["other_index"]) == ("train", "7", "test", "300")
+    assert (copy["exact"], copy["across_splits"], copy["labels_differ"]) == ("yes", "yes", "no")
+
+
+def test_as_many_are_listed_as_are_asked_for(
+    digits: tuple[Tensor, Tensor], judged: Callable[..., Pool], tmp_path: Path
+) -> None:
+    write_tables(tmp_path, audit_of(judged(*digits), top=25), classes=CLASSES)
+
+    for name in ("label_issues.csv", "outliers.csv"):
+        listed = rows(tmp_path / name)
+        scores = [float(row["score"]) for row in listed]
+        assert len(listed) == 25
+        assert scores == sorted(scores, reverse=True)
+
+
+def test_a_model_without_a_decoder_leaves_its_signal_empty(
+    digits: tuple[Tensor, Tensor], judged: Callable[..., Pool], tmp_path: Path
+) -> None:
+    write_tables(tmp_path, audit_of(judged(*digits, has_decoder=False), top=3), classes=CLASSES)
+
+    assert {row["reconstruction_error"] for row in rows(tmp_path / "label_issues.csv")} == {""}
+
+
+def test_the_counts_are_those_of_the_tables(found: Audit, tmp_path: Path) -> None:
+    write_tables(tmp_path, found, classes=CLASSES)
+    pairs = rows(tmp_path / "near_duplicates.csv")
+
+    assert counts(found) == {
+        "label_issues": len(rows(tmp_path / "label_issues.csv")),
+        "duplicates": len(pairs),
+        "exact": 1,
+        "leaked": sum((pair["split"] == "test") != (pair["other_split"] == "test") for pair in pairs),
+        "contradictions": sum(pair["labels_differ"] == "yes" for pair in pairs),
+        "outliers": len(rows(tmp_path / "outliers.csv")),
+    }
+
+
+@pytest.fixture(scope="module")
+def page(found: Audit, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "audit.html"
+    torch.manual_seed(0)
+    model = ImageTransformer(
+        image_size=(8, 8), in_channels=1, num_classes=10, patch_size=4, patch_embedding="linear", embed_dim=8,
+        num_heads=2, num_layers=1, mlp_ratio=2.0, depthwise_convolution=False, dropout=0.0, embedding_dim=8,
+        pixel_mean=0.5, pixel_std=0.5,
+    )  # fmt: skip
+    write_page(path, model, found, classes=CLASSES, dataset="digits")
+    return path
+
+
+def test_the_page_needs_nothing_from_outside_and_escapes_class_names(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+
+    assert not re.search(r"(src|href)=[\"'](?!data:|#)", text)
+    assert "http" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", text)
+    assert "<b>one</b>" not in text
+
+
+def test_the_page_shows_suspects_and_copies_in_a_browser(page: Path, found: Audit, browser) -> None:
+    tab = browser.new_page(viewport={"width": 390, "height": 800})
+    problems: list[str] = []
+    tab.on("console", lambda message: problems.append(message.text))
+    tab.on("request", lambda request: request.url.startswith(("file:", "data:")) or problems.append(request.url))
+
+    tab.goto(page.as_uri())
+
+    assert problems == []
+    assert tab.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    assert tab.locator(".suspect").count() == len(found.label_issues) > 0
+    assert tab.locator("#duplicates .item").first.locator(".warn").all_text_contents() == ["in the test set too"]
+    tab.close()

@@ -1,0 +1,102 @@
+"""Images that come twice, exactly or nearly: leakage where one is in the test set, a contradiction where labels differ.
+
+Letters: N images, P numbers in an image.
+"""
+
+import hashlib
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from triptych.evaluation.audit.pool import Pool
+
+CANDIDATES = 8
+"""Nearest neighbours in the latent whose pixels are compared."""
+
+NEAR = 0.985
+"""Correlation of the pixels, after a small blur, below which two images are not the same picture."""
+
+UNUSUAL = 0.3
+"""How far two images of one picture are, at most, in units of what is usual between neighbours there."""
+
+COMPARED_AT_ONCE = 4096
+
+
+class Duplicates(NamedTuple):
+    """Pairs of images, the most alike first."""
+
+    first: Tensor
+    """(M,) rows of the pool."""
+    second: Tensor
+    """(M,) rows of the pool, each greater than its first."""
+    similarity: Tensor
+    """(M,) correlation of the pixels, 1 for exact copies."""
+    exact: Tensor
+    """(M,) whether all pixels are equal."""
+
+
+def find_duplicates(pool: Pool) -> Duplicates:
+    """Find the pairs: exact copies by their bytes, near ones among neighbours in the latent, confirmed on their pixels.
+
+    Near are images whose pixels correlate by 0.985 or more after a small blur, which a change of brightness or
+    contrast, a little noise, or storing as JPEG again leaves alike; and which are less than 0.3 times as far from each
+    other (1 - correlation) as either is, in the median, from its neighbours: plain strokes are alike without being
+    copies.
+    The cost grows linearly with the images. Of a picture that comes more than twice, each further exact copy is paired
+    with the first.
+    """
+    exact = _exact_pairs(pool.images)
+    near = _near_pairs(pool)
+    found = {**near, **dict.fromkeys(exact, 1.0)}
+    pairs = sorted(found, key=lambda pair: (pair not in exact, -found[pair], pair))
+    rows = torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2)
+    return Duplicates(
+        first=rows[:, 0],
+        second=rows[:, 1],
+        similarity=torch.tensor([found[pair] for pair in pairs], dtype=torch.float64),
+        exact=torch.tensor([pair in exact for pair in pairs], dtype=torch.bool),
+    )
+
+
+def _exact_pairs(images: Tensor) -> set[tuple[int, int]]:
+    first: dict[bytes, int] = {}
+    pairs = set()
+    for row, image in enumerate(images.numpy()):
+        original = first.setdefault(hashlib.blake2b(image.tobytes(), digest_size=16).digest(), row)
+        if original != row:
+            pairs.add((original, row))
+    return pairs
+
+
+def _near_pairs(pool: Pool) -> dict[tuple[int, int], float]:
+    """Map pairs of neighbours that look alike to their correlation."""
+    looks = _looks(pool.images)
+    neighbours = pool.neighbours[:, :CANDIDATES]
+    parts = zip(torch.split(looks, COMPARED_AT_ONCE), torch.split(neighbours, COMPARED_AT_ONCE), strict=True)
+    far = torch.cat([1 - torch.einsum("np,nkp->nk", own, looks[others]) for own, others in parts])
+    usual = far.median(dim=1).values
+    is_near = (far <= 1 - NEAR) & (far <= UNUSUAL * torch.minimum(usual[:, None], usual[neighbours]))
+    found = {}
+    for row, place in is_near.nonzero().tolist():
+        other = int(neighbours[row, place])
+        found[min(row, other), max(row, other)] = 1 - max(float(far[row, place]), 0.0)
+    return found
+
+
+def _looks(images: Tensor) -> Tensor:
+    """Return the images' pixels, blurred, centred and of unit length, (N, P): their products are correlations.
+
+    An image of one grey has no look: its row is zero, and only an exact copy is its duplicate.
+    """
+    parts = []
+    for part in torch.split(images, COMPARED_AT_ONCE):
+        pixels = part.float() / 255
+        if min(pixels.shape[2:]) >= 16:
+            pixels = F.avg_pool2d(pixels, kernel_size=2)
+        pixels = pixels.flatten(1)
+        centred = pixels - pixels.mean(dim=1, keepdim=True)
+        length = centred.norm(dim=1, keepdim=True)
+        parts.append(torch.where(length > 1e-3, centred / length.clamp(min=1e-3), 0.0))
+    return torch.cat(parts)
