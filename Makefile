@@ -10,10 +10,10 @@ demo: .venv/installed
 # Tests start many small processes: one thread each leaves the cores to them.
 test check: export OMP_NUM_THREADS = 1
 
-test: .venv/tested
+test: .venv/tested .venv/browser
 	$(BIN)/python -m pytest
 
-check: .venv/tested
+check: .venv/tested .venv/browser
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -29,3 +29,8 @@ check: .venv/tested
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	touch .venv/installed $@
+
+# Pages are tested in a real browser.
+.venv/browser: .venv/tested
+	sh tests/browser.sh $(BIN)/python
+	touch $@

@@ -3,9 +3,11 @@
 import multiprocessing
 import os
 import runpy
+import shutil
 from collections.abc import Callable, Iterator
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -101,3 +103,11 @@ def command(forks: ForkServerContext, tmp_path_factory: pytest.TempPathFactory) 
     for one in started:
         one.process.kill()
         one.process.join()
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    """The system's Chromium where it has one, else Playwright's own; in a container it has to do without a sandbox."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    found = next((path for path in map(shutil.which, names) if path), None)
+    return {**browser_type_launch_args, "args": ["--no-sandbox"], **({"executable_path": found} if found else {})}

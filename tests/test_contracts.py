@@ -127,6 +127,10 @@ def test_importing_is_quick(program: str) -> None:
         (("train", "--config", "configs/missing.yaml"), 2),
         (("train", "--config", "configs/digits.yaml", "--set", "model.patch_size=3"), 2),
         (("describe", "--config", "configs/digits.yaml", "--set", "model.layers=3"), 2),
+        (("evaluate", "--help"), 0),
+        (("runs", "--help"), 0),
+        (("runs", "--output", "configs"), 2),
+        (("runs", "compare", "digits/0", "digits/999"), 2),
     ],
 )
 def test_help_and_mistakes_come_before_anything_heavy_is_loaded(arguments: tuple[str, ...], code: int) -> None:

@@ -28,6 +28,8 @@ def blocks(language: str) -> list[str]:
 
 COMMANDS = [line.split("  #")[0].strip() for block in blocks("bash") for line in block.splitlines() if line.strip()]
 TRAINING = [command for command in COMMANDS if command.startswith("python run.py")]
+OF_A_RUN = ("triptych evaluate", "triptych audit", "triptych runs")
+"""Commands that look at what training left."""
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,7 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_every_command_of_the_readme_is_of_a_kind_that_is_tested_here() -> None:
-    tested = ("make ", "python run.py", "python -m pip install", "triptych describe", "tensorboard")
+    tested = ("make ", "python run.py", "python -m pip install", "triptych describe", "tensorboard", *OF_A_RUN)
     assert COMMANDS
     assert [command for command in COMMANDS if not command.startswith(tested)] == []
 
@@ -101,6 +103,29 @@ def test_the_training_commands_run_and_leave_what_the_readme_says(command: str, 
     for picture in (f"triplet_samples_{dataset}.png", "embeddings_tsne.png"):
         assert (output / picture).stat().st_size > 5_000
         assert (newest / picture).is_file()
+
+
+@pytest.fixture(scope="module")
+def trained(workplace: Path) -> Path:
+    """The workplace after two runs on the digits."""
+    for seed in (0, 1):
+        assert run(f"python run.py --config configs/digits.yaml --seed {seed} {TINY}", workplace).returncode == 0
+    return workplace
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith(OF_A_RUN)])
+def test_the_commands_about_runs_say_and_leave_what_the_readme_says(command: str, trained: Path) -> None:
+    finished = run(command, trained)
+
+    assert finished.returncode == 0, finished.stderr
+    newest = (trained / "lightning_checkpoints/digits/best.ckpt").resolve().parents[2] / "img_tasks/digits/experiment"
+    left = {path.name for path in newest.glob("version_*/*")}
+    if "evaluate" in command:
+        assert {"report.html", "metrics.json", "per_image_test.parquet"} <= left
+    if "audit" in command:
+        assert "audit.html" in left
+    if "runs" in command:
+        assert "accuracy" in finished.stdout
 
 
 def test_the_demo_reaches_its_accuracy_and_says_where_everything_is(tmp_path: Path) -> None:

@@ -163,6 +163,12 @@ def test_held_out_classes_are_kept_from_all_that_training_sees() -> None:
     assert rows(data.train.images, data.validation.images) == rows(train.images[is_known])
     assert data.test.labels.bincount().tolist() == [5] * 8
     assert data.holdout_classes == ("7", "9")
+    for name, split, source in (
+        ("train", data.train, train),
+        ("validation", data.validation, train),
+        ("test", data.test, test),
+    ):
+        assert torch.equal(source.images[data.positions[name]], split.images)
     for label, digit in enumerate((7, 9)):
         assert torch.equal(data.holdout.images[data.holdout.labels == label], test.images[test.labels == digit])
 

@@ -9,14 +9,17 @@ from types import FrameType
 
 import click
 
+from triptych.cli.audit import audit
 from triptych.cli.describe import describe
+from triptych.cli.evaluate import evaluate
 from triptych.cli.options import HELP
+from triptych.cli.runs import runs
 from triptych.cli.train import train
 from triptych.errors import Interruption, TriptychError
 from triptych.files import DISK_FULL
 from triptych.version import __version__
 
-VERBS = {"train": train, "describe": describe}
+VERBS = {"train": train, "evaluate": evaluate, "audit": audit, "describe": describe, "runs": runs}
 
 USERS_MISTAKE = 2
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from triptych.config.schema import RunConfig
 from triptych.data.augmentation import Augmentation
-from triptych.data.holdout import held_out_labels, hold_out
+from triptych.data.holdout import held_out_labels, hold_out, positions_of_known
 from triptych.data.images import ImageData, Split
 from triptych.data.loader import Batch, BatchLoader
 from triptych.data.sampling import BalancedBatchSampler
@@ -31,6 +31,8 @@ class ImageDataModule(LightningDataModule):
         holdout: Test images of the classes that `evaluation.holdout_classes` keeps from training, numbered among
             themselves; none where it is empty.
         holdout_classes: Their names.
+        positions: Where the images of "train" and "validation" stand in the data set's own training file, and those of
+            "test" in its test file: (N,) int64 each.
 
     Raises:
         ConfigError: `evaluation.holdout_classes` names no such classes, or leaves too few.
@@ -51,6 +53,12 @@ class ImageDataModule(LightningDataModule):
             train, validation = stratified_split(known.labels, fraction=fraction, seed=seed)
         except ValueError as error:
             raise DataError(f"No validation images can be held out ({data.origin}): {error}.") from error
+        in_file = positions_of_known(data.train, held)
+        self.positions = {
+            "train": in_file[train],
+            "validation": in_file[validation],
+            "test": positions_of_known(data.test, held),
+        }
         padding = config.dataset.pad
         self.train = _padded(_subset(known, train), padding)
         self.validation = _padded(_subset(known, validation), padding)

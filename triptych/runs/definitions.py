@@ -35,7 +35,7 @@ DEFINITIONS: dict[str, Definition] = {
     "psnr": Definition("PSNR", "peak signal to noise, in dB, averaged over images", "higher"),
     "ssim": Definition("SSIM", "structural similarity, at most 1", "higher"),
     "elbo": Definition("ELBO", "bound on the log-likelihood, in nats an image", "higher"),
-    "kl": Definition("KL divergence", "of the latent from the prior, in nats an image", ""),
+    "kl_divergence": Definition("KL divergence", "of the latent from the prior, in nats an image", ""),
     "active_units": Definition("active units", "latent dimensions that vary with the image", ""),
     "alignment": Definition("alignment", "mean squared distance within a class", "lower"),
     "uniformity": Definition("uniformity", "evenness on the sphere, lower is more even", ""),
@@ -45,6 +45,7 @@ DEFINITIONS: dict[str, Definition] = {
     "loss": Definition("loss", "the weighted sum that training minimises", "lower"),
     "triplet": Definition("triplet loss", "over the triplets of a batch", "lower"),
     "classification": Definition("classification loss", "cross-entropy, in nats", "lower"),
-    "reconstruction": Definition("reconstruction loss", "as training weighs it", "lower"),
+    "reconstruction": Definition("reconstruction loss", "squared error or cross-entropy of a pixel", "lower"),
+    "kl": Definition("KL loss", "the divergence as training counts it, after free bits", ""),
 }
 """In the order in which tables show them."""

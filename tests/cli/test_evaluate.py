@@ -1,0 +1,128 @@
+"""The whole verb in real processes: a trained run, evaluated as a user does it."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from triptych.runs.definitions import DEFINITIONS
+from triptych.runs.per_image import read_per_image
+
+RUN = "img_tasks/digits/experiment/version_0"
+BEST = "lightning_checkpoints/digits/best.ckpt"
+
+
+@pytest.fixture(scope="module")
+def trained(command: Callable, quick_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output root of a run that held two classes out."""
+    root = tmp_path_factory.mktemp("trained")
+    held_out = ("--set", "evaluation.holdout_classes=[7, 9]")
+    printed = command("train", "--config", quick_yaml, "--output", root, *held_out).ends(0)
+    assert "held out: 7, 9" in printed
+    assert "unseen classes" in printed
+    return root
+
+
+@pytest.fixture(scope="module")
+def before(trained: Path) -> dict:
+    """The metrics.json that training left."""
+    return json.loads((trained / RUN / "metrics.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def evaluated(command: Callable, trained: Path, before: dict) -> tuple[Path, str]:
+    """The same root after an evaluation, and what was printed."""
+    return trained, command("evaluate", trained / BEST).ends(0)
+
+
+def test_the_figures_stand_beside_those_of_training(evaluated: tuple[Path, str], before: dict) -> None:
+    after = json.loads((evaluated[0] / RUN / "metrics.json").read_text())
+
+    for name, value in before["test"].items():
+        assert after["test"][name] == value
+    for name in ("val", "best_checkpoint", "epochs", "environment", "holdout"):
+        assert after[name] == before[name]
+    new = {"macro_f1", "ece", "map_at_r", "knn_accuracy", "ami", "silhouette", "ssim", "elbo", "active_units"}
+    assert after["test"].keys() >= new | {"trustworthiness", "confusion", "per_class_accuracy", "baselines"}
+    assert len(after["test"]["confusion"]) == 8
+
+
+def test_the_images_own_results_average_to_the_figures(evaluated: tuple[Path, str]) -> None:
+    table = read_per_image(evaluated[0] / RUN / "per_image_test.parquet")
+    figures = json.loads((evaluated[0] / RUN / "metrics.json").read_text())["test"]
+
+    assert figures["accuracy"] == table.columns["correct"].mean()
+    for name in ("map_at_r", "mrr", "ssim", "psnr", "kl_divergence"):
+        assert figures[name] == pytest.approx(np.nanmean(table.columns[name].astype(float)))
+    assert table.description["holdout"] == ["7", "9"]
+    assert table.description["checkpoint"] == Path(BEST).with_name((evaluated[0] / BEST).resolve().name).name
+
+
+def test_the_table_tells_every_figure_and_where_the_files_are(evaluated: tuple[Path, str]) -> None:
+    root, printed = evaluated
+
+    for name in ("accuracy", "map_at_r", "nmi", "ssim"):
+        assert DEFINITIONS[name].title in printed
+    assert "1-NN on raw pixels" in printed
+    assert "never trained on" in printed
+    assert str(root / RUN / "report.html") in printed.replace("\n", "")
+    assert (root / RUN / "report.html").stat().st_size > 50_000
+
+
+def test_the_same_checkpoint_gives_the_same_figures_every_time(
+    command: Callable, evaluated: tuple[Path, str], tmp_path: Path
+) -> None:
+    printed = command("evaluate", evaluated[0] / BEST, "--out", tmp_path / "again", "--json").ends(0)
+
+    again = json.loads(printed)
+    first = json.loads((evaluated[0] / RUN / "metrics.json").read_text())
+    assert again["test"] == {name: first["test"][name] for name in again["test"]}
+    assert again["holdout"] == first["holdout"]
+    assert {path.name for path in (tmp_path / "again").iterdir()} >= {
+        "metrics.json",
+        "report.html",
+        "per_image_test.parquet",
+    }
+
+
+def test_another_checkpoint_of_the_run_leaves_the_best_ones_figures_alone(
+    command: Callable, evaluated: tuple[Path, str]
+) -> None:
+    root, _ = evaluated
+    kept = (root / RUN / "metrics.json").read_bytes()
+
+    command("evaluate", root / "lightning_checkpoints/digits/version_0-last.ckpt", "--split", "val").ends(0)
+
+    assert (root / RUN / "metrics.json").read_bytes() == kept
+    written = json.loads((root / RUN / "evaluation-version_0-last/metrics.json").read_text())
+    assert written["val"].keys() >= {"accuracy", "map_at_r"}
+
+
+def test_a_checkpoint_that_has_left_its_run_is_evaluated_beside_itself(
+    command: Callable, trained: Path, tmp_path: Path
+) -> None:
+    shutil.copy(trained / BEST, tmp_path / "mine.ckpt")
+
+    command("evaluate", tmp_path / "mine.ckpt").ends(0)
+
+    assert (tmp_path / "mine-evaluation/report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("missing.ckpt",), "there is no such file"),
+        (("configs",), "Expected a checkpoint file, got the folder"),
+        (("README.md",), "README.md was refused"),
+        (("x.ckpt", "--split", "tset"), "'tset' is not one of 'test', 'val', 'train'"),
+        ((), "Missing argument 'CKPT'"),
+    ],
+)
+def test_mistakes_are_told_in_one_message(command: Callable, arguments: tuple[str, ...], told: str) -> None:
+    printed = command("evaluate", *arguments).ends(2)
+
+    assert told in printed
+    assert "Traceback" not in printed

@@ -1,0 +1,59 @@
+"""A real run for the tests of what is shown of one: trained for a second, with class names that nobody should trust."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+from triptych.config import load_config
+from triptych.config.schema import RunConfig
+from triptych.data.images import ImageData
+from triptych.data.module import ImageDataModule
+from triptych.data.sources import load_dataset
+from triptych.evaluation.evaluate import Evaluation, evaluate
+from triptych.evaluation.outputs import Model
+from triptych.evaluation.report import Picture, report_pictures
+from triptych.training.loading import load_lightning_model
+from triptych.training.train import train
+
+CLASSES = (
+    "zero",
+    "one",
+    "two",
+    "<script>alert(1)</script>",
+    "four",
+    "</script>five",
+    "$x_6$",
+    "a\tb",
+    '"eight"',
+    "nine",
+)
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A trained model, what was measured of it, and, when asked for, the pictures of its report."""
+
+    config: RunConfig
+    folder: Path
+    model: Model
+    data: ImageDataModule
+    evaluation: Evaluation
+
+    @cached_property
+    def pictures(self) -> dict[str, list[Picture]]:
+        return report_pictures(self.model, self.data, self.evaluation)
+
+
+@pytest.fixture(scope="session")
+def reported(quick_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -> Reported:
+    """A run on the digits: six epochs of six steps."""
+    config = load_config(
+        quick_yaml, ("training.epochs=6", "training.deterministic=false", "training.learning_rate=0.005")
+    )
+    result = train(config, output=tmp_path_factory.mktemp("reported"))
+    images = load_dataset("digits")
+    data = ImageDataModule(config, ImageData(images.train, images.test, CLASSES, "made"))
+    model = load_lightning_model(result.best_checkpoint).model
+    return Reported(config, result.folders.version_folder, model, data, evaluate(model, data, split_name="test"))

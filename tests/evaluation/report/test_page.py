@@ -1,0 +1,192 @@
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from triptych.config.schema import RunConfig
+from triptych.data.images import ImageData, Split
+from triptych.data.module import ImageDataModule
+from triptych.evaluation.evaluate import evaluate
+from triptych.evaluation.report import gallery, report_pictures, write_report
+from triptych.models.builder import build_model
+
+
+class Words(HTMLParser):
+    """The text of a page, and the targets of its links, without scripts and styles."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.text, self.links, self.names, self._skipped = "", list[str](), set[str](), False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._skipped = tag in ("script", "style")
+        given = dict(attrs)
+        self.links += [value for name in ("src", "href") if (value := given.get(name))]
+        self.names |= {value for value in [given.get("id")] if value}
+
+    def handle_endtag(self, tag: str) -> None:
+        self._skipped = False
+
+    def handle_data(self, data: str) -> None:
+        if not self._skipped:
+            self.text += f" {' '.join(data.split())}"
+
+
+def split(count: int, classes: int, seed: int) -> Split:
+    generator = torch.Generator().manual_seed(seed)
+    pixels = torch.randint(0, 256, (count, 1, 8, 8), generator=generator).to(torch.uint8)
+    return Split(pixels, torch.arange(count) % classes)
+
+
+def untrained(path: Path, *, classes: tuple[str, ...], version_folder: Path | None = None, **sections: Any) -> str:
+    """Write the page of a small untrained model without its pictures, and return it."""
+    config = RunConfig.model_validate(
+        {
+            "dataset": {"name": "digits"},
+            "model": {"patch_size": 4, "embed_dim": 8, "num_heads": 2, "num_layers": 1, "latent_dim": 4},
+            "logging": {"tsne_samples": 100},
+            **sections,
+        }
+    )
+    images = (split(max(60, 5 * len(classes)), len(classes), seed) for seed in (1, 2))
+    data = ImageDataModule(config, ImageData(*images, classes, "made"))
+    torch.manual_seed(0)
+    model = build_model(config, num_classes=len(data.classes), pixel_mean=0.5, pixel_std=0.3)
+    evaluation = evaluate(model, data, split_name="test")
+    pictures: dict[str, Any] = {section: [] for section in ("compare", "name", "attention")}
+    write_report(path, model, data, evaluation, pictures, checkpoint="a.ckpt", version_folder=version_folder)
+    return path.read_text()
+
+
+def test_the_page_needs_nothing_but_itself(report: Path) -> None:
+    page = report.read_text()
+
+    assert "://" not in page
+    assert "@import" not in page
+    assert all(link.startswith(("data:", "#")) for link in Words(page).links)
+    assert report.stat().st_size < 5e6
+
+
+def test_every_link_leads_somewhere(report: Path) -> None:
+    words = Words(report.read_text())
+
+    assert {link[1:] for link in words.links if link.startswith("#")} <= words.names
+
+
+def test_class_names_are_text_and_nothing_else(report: Path, reported: Any) -> None:
+    page = report.read_text()
+    (content,) = re.findall(r'<script id="map-data" type="application/json">(.*?)</script>', page, re.DOTALL)
+
+    assert "<script>alert" not in page
+    assert "</script>five" not in page
+    assert json.loads(content)["classes"] == list(reported.data.classes)
+    assert Words(page).text.count("<script>alert(1)</script>") >= 2
+
+
+def test_the_same_model_makes_the_same_page(report: Path, reported: Any, tmp_path: Path) -> None:
+    again = tmp_path / "again.html"
+    write_report(
+        again,
+        reported.model,
+        reported.data,
+        reported.evaluation,
+        reported.pictures,
+        checkpoint="best.ckpt",
+        version_folder=reported.folder,
+    )
+
+    assert again.read_bytes() == report.read_bytes()
+
+
+def test_all_figures_the_config_and_the_run_are_told(report: Path, reported: Any) -> None:
+    text = Words(report.read_text()).text
+
+    assert f"{reported.evaluation.figures['map_at_r']:.4f}" in text
+    assert "1-NN on raw pixels" in text
+    assert "embed_dim: 16" in text
+    assert "Epochs 6" in text
+    assert "Learning curves" in text
+
+
+def test_two_panels_leave_out_what_would_be_repainted(tmp_path: Path) -> None:
+    page = Words(
+        untrained(tmp_path / "report.html", classes=("a", "b"), training={"use_multitask_loss": False}),
+    )
+
+    assert "This run had two panels" in page.text
+    assert "repaint" not in page.names
+    assert "Squared error" not in page.text
+
+
+def test_the_gallery_of_two_panels_has_nothing_repainted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("compare_pictures", "naming_pictures", "attention_pictures"):
+        monkeypatch.setattr(gallery, name, lambda *_: [])
+    data = ImageDataModule(
+        RunConfig.model_validate({"dataset": {"name": "digits"}}),
+        ImageData(split(40, 2, seed=0), split(40, 2, seed=1), ("a", "b"), "made"),
+    )
+    model = build_model(
+        RunConfig.model_validate({"dataset": {"name": "digits"}, "training": {"use_multitask_loss": False}}),
+        num_classes=2,
+        pixel_mean=0.5,
+        pixel_std=0.3,
+    )
+
+    assert set(report_pictures(model, data, evaluate(model, data, split_name="test"))) == {
+        "compare",
+        "name",
+        "attention",
+    }
+
+
+def test_many_classes_are_all_there(tmp_path: Path) -> None:
+    names = tuple(f"class {number}" for number in range(70))
+    text = Words(untrained(tmp_path / "report.html", classes=names)).text
+
+    assert "and 50 more classes" in text
+    assert all(f" {name} " in text for name in names)
+
+
+def test_classes_that_were_held_out_are_reported_alone(tmp_path: Path) -> None:
+    text = Words(
+        untrained(
+            tmp_path / "report.html", classes=("a", "b", "cow", "dog"), evaluation={"holdout_classes": ["cow", "dog"]}
+        )
+    ).text
+
+    assert "Classes that training never saw: cow, dog" in text
+
+
+@pytest.mark.parametrize(
+    ("record", "training", "told"),
+    [
+        ({"diagnoses": []}, {}, "No sign of collapse."),
+        ({"diagnoses": []}, {"on_collapse": "ignore"}, "the collapse guard left no record"),
+        ({}, {}, "the collapse guard left no record"),
+        (
+            {"diagnoses": [{"epoch": 1, "last_epoch": 2, "name": "x", "what": "embeddings are a <point>"}]},
+            {},
+            "The collapse guard found something Epochs 1 to 2 embeddings are a <point>",
+        ),
+    ],
+)
+def test_the_page_says_whether_the_run_collapsed(
+    tmp_path: Path, record: dict[str, Any], training: dict[str, Any], told: str
+) -> None:
+    (tmp_path / "metrics.json").write_text(json.dumps(record))
+
+    page = untrained(tmp_path / "report.html", classes=("a", "b"), version_folder=tmp_path, training=training)
+
+    assert told in re.sub(r"\s+", " ", Words(page).text)
+
+
+def test_a_checkpoint_that_left_its_run_has_a_page_without_curves(tmp_path: Path) -> None:
+    text = Words(untrained(tmp_path / "report.html", classes=("a", "b"))).text
+
+    assert "This run has no curves" in text
+    assert "left no record" in text

@@ -1,0 +1,125 @@
+"""The pictures of comparing: what is found for a few images, and the triplets that are hardest."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from triptych.evaluation.evaluate import Evaluation
+from triptych.evaluation.report.choice import drawn_images
+from triptych.evaluation.report.hardest import hardest_triplets
+from triptych.evaluation.report.pictures import Picture, picture
+from triptych.metrics import nearest_neighbours
+from triptych.visualisation import retrieval_figure, triplet_figure
+
+NEAREST = 10
+DRAWN = 6
+WORST = 4
+TRIPLETS = 6
+
+
+def compare_pictures(evaluation: Evaluation, classes: Sequence[str]) -> list[Picture]:
+    """Draw what the embeddings find among the other images of the split; a single image has none."""
+    labels = evaluation.outputs.labels
+    if len(labels) < 2:
+        return []
+    neighbours = nearest_neighbours(evaluation.outputs.embeddings, k=min(NEAREST, len(labels) - 1)).indices
+    hits = (labels[neighbours] == labels[:, None]).sum(1)
+    drawn = drawn_images(labels, count=DRAWN)
+    worst = _worst(hits, labels, count=WORST, besides=drawn)
+    found = neighbours.shape[1]
+    shown = [
+        _retrieval(
+            "retrieval",
+            evaluation,
+            drawn,
+            neighbours[drawn],
+            classes,
+            title="What is found for images drawn at random",
+            caption=f"On the left an image of the split, then the {found} others whose embeddings are nearest, the "
+            "nearest first; framed in blue what is of the same class. Nobody chose these: a fixed seed drew them, from "
+            "different classes.",
+        )
+    ]
+    if len(worst):
+        shown.append(
+            _retrieval(
+                "retrieval_worst",
+                evaluation,
+                worst,
+                neighbours[worst],
+                classes,
+                title="What is found in the worst cases",
+                caption=f"Those with the fewest of their own class among their nearest {found}, at most one of each "
+                "class. They were chosen for that, and say how the model errs, not how often.",
+            )
+        )
+    return [*shown, *_triplets(evaluation, classes)]
+
+
+def _worst(hits: Tensor, labels: Tensor, *, count: int, besides: Tensor) -> Tensor:
+    """Choose images of different classes with the fewest hits, which are not shown already."""
+    chosen: list[int] = []
+    for image in hits.argsort(stable=True).tolist():
+        if len(chosen) < count and image not in besides and labels[image] not in labels[chosen]:
+            chosen.append(image)
+    return torch.tensor(chosen, dtype=torch.int64)
+
+
+def _retrieval(
+    name: str,
+    evaluation: Evaluation,
+    queries: Tensor,
+    neighbours: Tensor,
+    classes: Sequence[str],
+    *,
+    title: str,
+    caption: str,
+) -> Picture:
+    images, labels = evaluation.split.images.cpu(), evaluation.outputs.labels
+    figure = retrieval_figure(
+        images[queries].float() / 255,
+        images[neighbours].float() / 255,
+        labels[queries],
+        labels[neighbours],
+        classes=classes,
+        title="",
+    )
+    right = (labels[neighbours] == labels[queries, None]).sum(1).tolist()
+    told = "; ".join(f"{classes[label]}: {hits}" for label, hits in zip(labels[queries].tolist(), right, strict=True))
+    alt = f"Images and their {neighbours.shape[1]} nearest. Of the same class are, for {told}."
+    return picture(name, figure, title=title, caption=caption, alt=alt)
+
+
+def _triplets(evaluation: Evaluation, classes: Sequence[str]) -> list[Picture]:
+    labels, images = evaluation.outputs.labels, evaluation.split.images.cpu()
+    found = hardest_triplets(evaluation.outputs.embeddings, labels, count=TRIPLETS)
+    if not len(found.anchors):
+        return []
+    anchor_labels, negative_labels = labels[found.anchors], labels[found.negatives]
+    figure = triplet_figure(
+        images[found.anchors].float() / 255,
+        images[found.positives].float() / 255,
+        images[found.negatives].float() / 255,
+        anchor_labels,
+        negative_labels,
+        classes=classes,
+        title="",
+        distances=found.distances,
+    )
+    pairs = zip(anchor_labels.tolist(), negative_labels.tolist(), strict=True)
+    names = ", ".join(f"{classes[anchor]} and {classes[negative]}" for anchor, negative in pairs)
+    caption = (
+        "Of all triplets in the split, those whose positive, an image of the anchor's own class, is far away while the "
+        "negative, one of another class, is near. Odd images and wrong labels come first. Distances are Euclidean, "
+        "between embeddings of length 1: at most 2."
+    )
+    return [
+        picture(
+            "hardest_triplets",
+            figure,
+            title="The hardest triplets",
+            caption=caption,
+            alt=f"Anchors, far positives and near negatives of {names}.",
+        )
+    ]

@@ -1,0 +1,63 @@
+"""Many small images as one picture: the sheet of thumbnails behind the report's map, and what the projector shows."""
+
+import math
+from dataclasses import dataclass
+from io import BytesIO
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class SpriteSheet:
+    """Thumbnails side by side, row by row.
+
+    Attributes:
+        picture: An image file: PNG of grey images; JPEG of coloured ones, where PNG would take five times the bytes.
+        mime_type: Which of the two.
+        columns: Thumbnails in a row.
+        width: Of a thumbnail, in pixels.
+        height: Likewise.
+    """
+
+    picture: bytes
+    mime_type: str
+    columns: int
+    width: int
+    height: int
+
+
+def thumbnails(images: Tensor, *, longest: int) -> Tensor:
+    """Shrink uint8 images (N, C, H, W) until no side has more than `longest` pixels; small ones stay as they are.
+
+    Example:
+        >>> thumbnails(torch.zeros(2, 3, 96, 64, dtype=torch.uint8), longest=48).shape
+        torch.Size([2, 3, 48, 32])
+    """
+    factor = longest / max(images.shape[2:])
+    if factor >= 1:
+        return images
+    size = [max(1, round(side * factor)) for side in images.shape[2:]]
+    # By parts: as floats, all of them at once would take four times their memory.
+    parts = (F.interpolate(part.float(), size=size, mode="area") for part in torch.split(images, 4096))
+    return torch.cat([part.round().byte() for part in parts])
+
+
+def sprite_sheet(images: Tensor) -> SpriteSheet:
+    """Lay out uint8 images (N, C, H, W), grey or RGB, N at least 1, as nearly in a square as their number allows."""
+    from PIL import Image
+
+    count, channels, height, width = images.shape
+    columns = math.ceil(math.sqrt(count))
+    rows = -(-count // columns)
+    filled = F.pad(images.cpu(), (0, 0, 0, 0, 0, 0, 0, rows * columns - count))
+    sheet = filled.view(rows, columns, channels, height, width).permute(0, 3, 1, 4, 2)
+    pixels = sheet.reshape(rows * height, columns * width, channels).numpy()
+    written = BytesIO()
+    if channels == 1:
+        Image.fromarray(pixels[:, :, 0]).save(written, format="PNG", optimize=True)
+        return SpriteSheet(written.getvalue(), "image/png", columns, width, height)
+    # Without chroma subsampling, which would mix the colours of neighbours.
+    Image.fromarray(pixels).save(written, format="JPEG", quality=85, subsampling=0)
+    return SpriteSheet(written.getvalue(), "image/jpeg", columns, width, height)
