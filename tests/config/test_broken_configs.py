@@ -8,6 +8,7 @@ from triptych.config import load_config
 from triptych.errors import ConfigError
 
 MNIST = "dataset:\n  name: mnist\n"
+SECTIONS = "(dataset, model, training, evaluation, logging)"
 DIGITS = "dataset:\n  name: digits\n"
 CIFAR10 = "dataset:\n  name: cifar10\n"
 SEMIHARD_WITHOUT_MARGIN = (
@@ -432,19 +433,19 @@ NOT_YAML = {
     ),
     "empty file": (
         "",
-        "line 1: expected sections at the top (dataset, model, training, evaluation, logging); got nothing but comments or blanks",
+        f"line 1: expected sections at the top {SECTIONS}; got nothing but comments or blanks",
     ),
     "comments alone": (
         "# dataset: mnist\n",
-        "line 1: expected sections at the top (dataset, model, training, evaluation, logging); got nothing but comments or blanks",
+        f"line 1: expected sections at the top {SECTIONS}; got nothing but comments or blanks",
     ),
     "list at the top": (
         "- dataset\n- model\n",
-        "line 1: expected sections at the top (dataset, model, training, evaluation, logging); got ['dataset', 'model']",
+        f"line 1: expected sections at the top {SECTIONS}; got ['dataset', 'model']",
     ),
     "word at the top": (
         "mnist\n",
-        "line 1: expected sections at the top (dataset, model, training, evaluation, logging); got 'mnist'",
+        f"line 1: expected sections at the top {SECTIONS}; got 'mnist'",
     ),
 }
 
