@@ -19,8 +19,10 @@ SAMPLES_IN_A_ROW = 12
 WALKS = 6
 STEPS = 11
 DIMENSIONS = 8
-REACH = 3.0
-"""A traversal goes so many deviations of the prior either way."""
+SURVEYED = 10_000
+"""Images whose latents say how far a traversal goes."""
+REACH = 0.02
+"""Share of the images that lies beyond either end of a traversal."""
 
 
 @torch.inference_mode()
@@ -96,7 +98,8 @@ def _traversal(
     rows = []
     for dimension in knowledge.argsort(descending=True, stable=True)[:DIMENSIONS].tolist():
         walk = latent.mean[start].repeat(STEPS, 1)
-        walk[:, dimension] = torch.linspace(-REACH, REACH, STEPS)
+        low, high = torch.quantile(latent.mean[:, dimension][:SURVEYED], torch.tensor([REACH, 1 - REACH])).tolist()
+        walk[:, dimension] = torch.linspace(low, high, STEPS)
         note = f"{knowledge[dimension]:.1f} nats"
         rows.append(ImageRow(_decoded(model, walk), name=f"dim. {dimension}", note=note))
     return picture(
@@ -104,8 +107,8 @@ def _traversal(
         image_rows_figure(rows, title=""),
         title="One dimension at a time",
         caption=f"The usual image, of class {name}: half of all are repainted better. One number of its latent goes "
-        f"from -{REACH:.0f} to {REACH:.0f} while the others stay. The {len(rows)} dimensions are those that tell most "
-        "about an image, by their KL divergence.",
+        f"through the values that images have, but for {REACH:.0%} at either end, while the others stay. The "
+        f"{len(rows)} dimensions are those that tell most about an image, by their KL divergence.",
         alt=f"Traversals of {len(rows)} latent dimensions.",
     )
 
