@@ -1,6 +1,8 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
 BIN = .venv/bin
+# A file of tests stays in one process, because its tests share what is costly to make.
+PARALLEL = --numprocesses auto --dist loadfile
 
 .PHONY: demo test check
 
@@ -11,13 +13,13 @@ demo: .venv/installed
 test check: export OMP_NUM_THREADS = 1
 
 test: .venv/tested .venv/browser
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 check: .venv/tested .venv/browser
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest --cov
+	$(BIN)/python -m pytest $(PARALLEL) --cov
 
 # The constraints pin the versions that were tested; pyproject.toml asks only for ranges.
 .venv/installed: pyproject.toml constraints.txt

@@ -21,6 +21,7 @@ FREE_KEYS = (
     "training.strategy",
     "training.precision",
     "training.deterministic",
+    "training.on_collapse",
     "logging",
 )
 """What may differ between a run and its resumption; everything else is the run itself."""
