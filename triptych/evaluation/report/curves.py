@@ -51,7 +51,9 @@ def learning_curves(folder: Path | None) -> dict[str, dict[str, Curve]]:
     for tag in events.Tags()[SCALARS]:
         if match := re.fullmatch(r"(train|val)/(.+)", tag):
             # A run that was resumed may have logged a step twice: the later value is that of the weights that stayed.
-            values = {event.step: event.value for event in events.Scalars(tag)}
+            # By the clock, as the reader takes event files in the order of their names: "...9" after "...10".
+            in_time = sorted(events.Scalars(tag), key=lambda event: event.wall_time)
+            values = {event.step: event.value for event in in_time}
             steps = sorted(values)
             curves.setdefault(match[2], {})[SERIES[match[1]]] = (steps, [values[step] for step in steps])
     return curves
