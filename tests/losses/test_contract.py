@@ -5,7 +5,14 @@ import torch
 import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from triptych.losses import BatchTripletLoss, KLDivergenceLoss, MultiTaskLoss, ReconstructionLoss, TripletLoss
+from triptych.losses import (
+    BatchTripletLoss,
+    KLDivergenceLoss,
+    MultiTaskLoss,
+    ReconstructionLoss,
+    TripletLoss,
+    UncertaintyWeights,
+)
 
 LABELS = torch.arange(24) % 4
 
@@ -32,6 +39,8 @@ LOSSES = {
     "kl": lambda x: KLDivergenceLoss(free_bits=0.05)(x[:, :4], x[:, 4:]),
     "mse": reconstructed("mse"),
     "bce": reconstructed("bce"),
+    "gaussian": reconstructed("gaussian"),
+    "uncertainty": lambda x: UncertaintyWeights(["a"])({"a": x.square().mean()})["a"],
     "multi-task": lambda x: MultiTaskLoss()(*x.square().mean(dim=0)[:4], kl_factor=0.5).total,
 }
 every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())

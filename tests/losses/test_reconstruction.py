@@ -5,10 +5,18 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.distributions import Normal
 
 from triptych.losses import ReconstructionLoss
 
-PEERS = {"mse": F.mse_loss, "bce": F.binary_cross_entropy}
+
+def gaussian(reconstruction, images):
+    """The likelihood of every pixel under a normal distribution of the batch's own deviation."""
+    deviation = (reconstruction - images).square().mean().sqrt()
+    return -Normal(reconstruction, deviation).log_prob(images).mean()
+
+
+PEERS = {"mse": F.mse_loss, "bce": F.binary_cross_entropy, "gaussian": gaussian}
 every_kind = pytest.mark.parametrize("kind", PEERS)
 
 
@@ -32,9 +40,10 @@ def test_is_the_mean_over_all_pixels(kind, seed, batch, channels, side):
 def test_each_image_has_the_error_of_its_own_pixels(kind):
     reconstruction, images = pictures(0)
     loss = ReconstructionLoss(kind=kind)
-    single = torch.stack([PEERS[kind](one, other) for one, other in zip(reconstruction, images, strict=True)])
+    error = F.mse_loss if kind == "gaussian" else PEERS[kind]
+    single = torch.stack([error(one, other) for one, other in zip(reconstruction, images, strict=True)])
     torch.testing.assert_close(loss.per_image(reconstruction, images), single)
-    assert torch.equal(loss(reconstruction, images), loss.per_image(reconstruction, images).mean())
+    assert torch.equal(loss(reconstruction, images), loss.reduce(loss.per_image(reconstruction, images)))
 
 
 @every_kind
@@ -70,7 +79,7 @@ def test_a_pixel_that_is_not_a_number_makes_the_loss_so(kind):
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(ValueError, match="kind must be one of mse, bce, but it is 'mae'"):
+    with pytest.raises(ValueError, match="kind must be one of mse, bce, gaussian, but it is 'mae'"):
         ReconstructionLoss(kind="mae")
 
 
@@ -78,6 +87,26 @@ def test_an_unknown_kind_is_refused():
 def test_shapes_that_would_broadcast_are_refused(shapes):
     with pytest.raises(ValueError, match=r"one shape \(B, C, H, W\)"):
         ReconstructionLoss()(*(torch.zeros(shape) for shape in shapes))
+
+
+def test_the_gaussian_loss_of_a_perfect_reconstruction_is_bounded_and_without_gradient():
+    images = torch.rand(2, 1, 2, 2, generator=torch.Generator().manual_seed(0))
+    reconstruction = images.clone().requires_grad_()
+    loss = ReconstructionLoss(kind="gaussian")(reconstruction, images)
+    loss.backward()
+    assert loss.item() == pytest.approx(0.5 * math.log(2 * math.pi * math.e * 1e-8))
+    assert reconstruction.grad.count_nonzero() == 0
+
+
+def test_the_gaussian_loss_pulls_alike_on_images_of_any_contrast():
+    reconstruction, images = pictures(3)
+    (pull,) = torch.autograd.grad(
+        ReconstructionLoss(kind="gaussian")(reconstruction.requires_grad_(), images), reconstruction
+    )
+    (faint,) = torch.autograd.grad(
+        ReconstructionLoss(kind="gaussian")(reconstruction / 10, images / 10), reconstruction
+    )
+    torch.testing.assert_close(faint, pull)
 
 
 def test_prints_its_kind():

@@ -208,6 +208,9 @@ class Steep(nn.Module):
     def per_image(self, reconstruction: Tensor, images: Tensor) -> Tensor:
         return 1e6 * reconstruction.flatten(1).sum(1)
 
+    def reduce(self, errors: Tensor) -> Tensor:
+        return errors.mean()
+
 
 @pytest.mark.parametrize(
     ("weight", "part"),

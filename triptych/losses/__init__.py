@@ -6,6 +6,7 @@ from triptych.losses.kl_divergence import KLDivergenceLoss, kl_per_dimension, wa
 from triptych.losses.multitask import LossBreakdown, MultiTaskLoss, SimpleLoss
 from triptych.losses.reconstruction import ReconstructionKind, ReconstructionLoss
 from triptych.losses.triplet import TripletLoss, TripletStatistics
+from triptych.losses.uncertainty import UncertaintyWeights
 
 __all__ = [
     "BatchTripletLoss",
@@ -18,6 +19,7 @@ __all__ = [
     "SimpleLoss",
     "TripletLoss",
     "TripletStatistics",
+    "UncertaintyWeights",
     "kl_per_dimension",
     "pairwise_distances",
     "warmup_factor",

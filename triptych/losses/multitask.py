@@ -1,11 +1,13 @@
 """The losses of a training step, weighted into the one number that is minimised: for the training modules."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from triptych.losses.uncertainty import UncertaintyWeights
 
 
 class LossBreakdown(NamedTuple):
@@ -31,6 +33,7 @@ class MultiTaskLoss(nn.Module):
         classification_weight: weight of the cross-entropy.
         reconstruction_weight: weight of the reconstruction error, a mean per pixel.
         kl_weight: weight of the KL divergence, a sum over latent dimensions.
+        balanced: terms, by name, that are weighed by a learned uncertainty as well (see `UncertaintyWeights`).
 
     Raises:
         ValueError: a weight is negative or not finite, or all of them are zero.
@@ -48,6 +51,7 @@ class MultiTaskLoss(nn.Module):
         classification_weight: float = 1.0,
         reconstruction_weight: float = 1.0,
         kl_weight: float = 1.0,
+        balanced: Collection[str] = (),
     ) -> None:
         super().__init__()
         self.weights = _checked(
@@ -58,6 +62,8 @@ class MultiTaskLoss(nn.Module):
                 "kl": kl_weight,
             }
         )
+        # A term that is left out would leave its uncertainty without a gradient.
+        self.balance = UncertaintyWeights([name for name in balanced if self.weights[name]]) if balanced else None
 
     def forward(
         self, triplet: Tensor, classification: Tensor, reconstruction: Tensor, kl: Tensor, kl_factor: float = 1.0
@@ -68,7 +74,7 @@ class MultiTaskLoss(nn.Module):
             ValueError: a term is not a scalar.
         """
         terms = {"triplet": triplet, "classification": classification, "reconstruction": reconstruction, "kl": kl}
-        return _weighted_sum(terms, self.weights, factors={"kl": kl_factor})
+        return _weighted_sum(terms, self.weights, factors={"kl": kl_factor}, balance=self.balance)
 
     def extra_repr(self) -> str:
         """The weights, for `print(loss)`."""
@@ -121,9 +127,12 @@ def _checked(weights: dict[str, float]) -> dict[str, float]:
 
 
 def _weighted_sum(
-    terms: Mapping[str, Tensor], weights: Mapping[str, float], factors: Mapping[str, float] | None = None
+    terms: Mapping[str, Tensor],
+    weights: Mapping[str, float],
+    factors: Mapping[str, float] | None = None,
+    balance: UncertaintyWeights | None = None,
 ) -> LossBreakdown:
-    """Sum the terms of positive weight, each times its weight and its factor (1 where none is given).
+    """Sum the terms of positive weight, balanced, each times its weight and its factor (1 where none is given).
 
     A factor of zero does multiply, so that the total stays connected to what is being trained while a warm-up begins.
     """
@@ -134,8 +143,9 @@ def _weighted_sum(
                 f"loss terms must be scalars, but {name} has the shape {tuple(term.shape)}; reduce it first"
             )
     terms = {name: term.to(torch.promote_types(term.dtype, torch.float32)) for name, term in terms.items()}
-    weighted = {
-        name: weights[name] * factors.get(name, 1.0) * term for name, term in terms.items() if weights[name] > 0
-    }
+    kept = {name: term for name, term in terms.items() if weights[name] > 0}
+    if balance is not None:
+        kept = balance(kept)
+    weighted = {name: weights[name] * factors.get(name, 1.0) * term for name, term in kept.items()}
     total = torch.stack(list(weighted.values())).sum()
     return LossBreakdown(total, {name: term.detach() for name, term in terms.items()}, weighted)

@@ -1,21 +1,28 @@
 """How far a repainted image is from the original: for the VAE's decoder."""
 
+import math
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-ReconstructionKind = Literal["mse", "bce"]
+ReconstructionKind = Literal["mse", "bce", "gaussian"]
 
+LEAST_VARIANCE = 1e-8
+"""The gaussian error takes no variance below this, a ten-thousandth of the range of a pixel as deviation."""
 BCE_EPSILON = 1e-6
 """Cross-entropy keeps this far from 0 and 1: no pixel costs more than 13.8 nats."""
 
 
 class ReconstructionLoss(nn.Module):
-    """The error of reconstructions. Reduction: the mean over images, channels and pixels.
+    """The error of reconstructions. Reduction: the mean over images, channels and pixels; for gaussian its logarithm.
 
     Kinds:
         mse: the squared difference.
+        gaussian: ½ · log(2πe · mse), the negative log-likelihood in nats per pixel and channel of a Gaussian around the
+            reconstruction whose variance is the best there is, the mean squared difference of the batch (Rybkin et al.
+            2021, "sigma-VAE"). It has one scale on all data sets, and is negative where the error is below 1 / 2πe.
+            The KL divergence, divided by the number of pixels and channels, makes it the evidence lower bound.
         bce: the binary cross-entropy in nats of the original, read as a probability, under the reconstruction, as in
             Kingma & Welling 2014. Reconstructions are held in [1e-6, 1 - 1e-6]; beyond, the gradient is 0.
 
@@ -42,10 +49,17 @@ class ReconstructionLoss(nn.Module):
         Raises:
             ValueError: as `per_image`.
         """
-        return self.per_image(reconstruction, images).mean()
+        return self.reduce(self.per_image(reconstruction, images))
+
+    def reduce(self, errors: Tensor) -> Tensor:
+        """Make the loss, a scalar, of the (B,) errors of the images of a batch, those of other processes among them."""
+        error = errors.mean()
+        return (
+            error if self.kind != "gaussian" else 0.5 * (2 * math.pi * math.e * error.clamp_min(LEAST_VARIANCE)).log()
+        )
 
     def per_image(self, reconstruction: Tensor, images: Tensor) -> Tensor:
-        """The (B,) errors of the single images, each a mean over channels and pixels; `forward` is their mean.
+        """The (B,) errors of the single images, each a mean over channels and pixels, squared ones for gaussian.
 
         Raises:
             ValueError: the shapes are not one and the same (B, C, H, W).
@@ -57,7 +71,7 @@ class ReconstructionLoss(nn.Module):
             )
         dtype = torch.promote_types(reconstruction.dtype, torch.float32)
         reconstruction, images = reconstruction.to(dtype), images.to(dtype)
-        errors = _squared_error if self.kind == "mse" else _cross_entropy
+        errors = _cross_entropy if self.kind == "bce" else _squared_error
         return errors(reconstruction, images).flatten(start_dim=1).mean(dim=1)
 
     def extra_repr(self) -> str:

@@ -125,7 +125,7 @@ class TaskModule(LightningModule, ABC):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Build the optimiser and the schedule, which moves at every optimiser step."""
         training = self.config.training
-        optimizer = build_optimizer(self.model, training)
+        optimizer = build_optimizer(self, training)
         # Asking the trainer for its number of batches now would start the loader before a saved state reaches it.
         batches = len(self.trainer.datamodule.train_dataloader())  # type: ignore[attr-defined] # undeclared by Lightning
         steps_per_epoch = math.ceil(batches / training.accumulate_gradients)
@@ -178,11 +178,16 @@ class MultiTaskImageTransformerLightning(TaskModule):
         training = self.config.training
         self.reconstruction = ReconstructionLoss(kind=training.reconstruction_loss)
         self.kl = KLDivergenceLoss(free_bits=training.kl_free_bits)
+        is_gaussian = training.reconstruction_loss == "gaussian"
+        # The KL divergence is of a whole image, as the gaussian loss would be without its mean over the pixels.
+        pixels = math.prod(self.config.dataset.image_shape) if is_gaussian else 1
+        balanced = ("triplet", "classification") if is_gaussian else ("triplet", "classification", "reconstruction")
         self.weighted_sum = MultiTaskLoss(
             triplet_weight=training.triplet_weight,
             classification_weight=training.classification_weight,
             reconstruction_weight=training.reconstruction_weight,
-            kl_weight=training.kl_weight,
+            kl_weight=training.kl_weight / pixels,
+            balanced=balanced if training.loss_balancing == "uncertainty" else (),
         )
 
     def measure(self, batch: Batch) -> StepResult:
@@ -202,7 +207,7 @@ class MultiTaskImageTransformerLightning(TaskModule):
         breakdown = self.weighted_sum(
             triplet=triplets.loss,
             classification=self.classification(logits, label),
-            reconstruction=errors.mean(),
+            reconstruction=self.reconstruction.reduce(errors),
             kl=self.kl(mean, log_variance),
             kl_factor=self._kl_factor(),
         )
@@ -279,7 +284,7 @@ def accuracy(logits: Tensor, label: Tensor) -> Tensor:
     return (logits.argmax(1) == label).float().mean()
 
 
-def build_optimizer(model: nn.Module, training: TrainingConfig) -> MuonAdamW:
+def build_optimizer(module: nn.Module, training: TrainingConfig) -> MuonAdamW:
     """Build AdamW, or Muon on the matrices inside the transformer's blocks and AdamW on everything else.
 
     AdamW alone comes in `MuonAdamW` too, which Lightning allows to clip gradients under mixed precision: of PyTorch's
@@ -287,7 +292,7 @@ def build_optimizer(model: nn.Module, training: TrainingConfig) -> MuonAdamW:
     """
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
+    for name, parameter in module.named_parameters():
         is_hidden = ".blocks." in name and parameter.ndim == 2
         (matrices if is_hidden and training.optimizer == "muon" else others).append(parameter)
     return MuonAdamW(
