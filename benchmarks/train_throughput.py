@@ -1,185 +1,208 @@
-"""Anchors per second of training at one model size: Triptych beside the plain way, in turns, in one run.
+"""Images per second of training at one model size: Triptych beside the plain way and the usual libraries, in turns.
 
-    python benchmarks/train_throughput.py [--rounds 5] [--seconds 10]
+    python benchmarks/train_throughput.py [--config configs/mnist.yaml] [--rounds 5] [--seconds 10] [--only WAY ...]
 
-The plain way: every item is a triplet that PIL rotates and shifts image by image in worker processes, the model runs
-three times a step (anchor, positive, negative), AdamW steps, all in float32. Triptych: the shipped MNIST recipe, which
-gathers a batch of uint8 tensors, moves all its images in one resampling, mines triplets in the batch and runs the model
-once. Both train the same model with the same batch size on the same images, each in a process of its own; both
-are timed with everything that a step needs, data included.
+    triptych    the shipped recipe as the command trains it: `Trainer.fit` with its logs, guards and checkpoints
+    bare        the same module, data, optimiser, clipping and schedule in a loop without Lightning
+    plain       triplets made one by one by PIL in 2 workers, three forwards a step, AdamW (plain_way.py)
+    libraries   Lightning and pytorch-metric-learning: images changed one by one by PIL in 2 workers, semi-hard miner
+                and triplet loss of that library, one forward, AdamW, nothing written (libraries_way.py)
+
+All train the same model on the same images with the same batch size, each in a process of its own, and are timed with
+everything that a step needs, data included; validation and checkpoints at an epoch's end are not timed. The first steps
+of a turn are not either, for which the workers have made batches in the pause. Wanted of two cores: triptych/plain of
+at least 5 (anchors), triptych/libraries of at least 1.7 (images), at most 3 % more time than bare.
 """
 
 import argparse
-import json
 import multiprocessing
-import platform
 import statistics
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from PIL import Image
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from libraries_way import fit_with_libraries
+from lightning import Callback, LightningModule, Trainer
+from measuring import conditions, one_key_a_line
+from plain_way import PREFETCHED, PlainImages, PlainTriplets, plain_loader, plain_steps
+from shipped_way import Clocked, fit_shipped, shipped, shipped_config
 
-from triptych.config import load_config
 from triptych.config.schema import RunConfig
-from triptych.data.draws import Draws
-from triptych.data.loader import BatchLoader
 from triptych.data.module import ImageDataModule
-from triptych.data.sources import load_dataset
-from triptych.losses import BatchTripletLoss, KLDivergenceLoss, ReconstructionLoss
 from triptych.models import MultiTaskImageTransformer
-from triptych.models.builder import build_model
-from triptych.training.modules import build_optimizer
+from triptych.training.modules import TaskModule
+from triptych.training.train import build_module
 
 CONFIG = Path(__file__).parents[1] / "configs" / "mnist.yaml"
-WORKERS = 2
+EPOCHS = 10_000
+"""More than anybody waits for: the schedule does not end while it is timed."""
 
 
-class PlainTriplets(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
-    """A triplet per item, each of its images moved by PIL."""
+class Turns:
+    """A clock that answers each order of so many seconds with images per second, and waits for the next."""
 
-    def __init__(self, images: Tensor, labels: Tensor, config: RunConfig) -> None:
-        self.images = images[:, 0].numpy()
-        self.labels = labels.numpy()
-        self.classes = np.unique(self.labels)
-        self.members = {label: np.flatnonzero(self.labels == label) for label in self.classes}
-        self.augmentation = config.dataset.augmentation
+    def __init__(self, orders: Connection) -> None:
+        self.orders = orders
+        self._wait()
+        self.resume()
 
-    def __len__(self) -> int:
-        return len(self.labels)
+    def resume(self) -> None:
+        """Begin to count from now."""
+        self.began = time.perf_counter()
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, int]:
-        label = self.labels[index]
-        positive = np.random.choice(self.members[label])  # noqa: NPY002
-        negative = np.random.choice(self.members[np.random.choice(self.classes[self.classes != label])])  # noqa: NPY002
-        return self._moved(index), self._moved(positive), self._moved(negative), int(label)
+    def step_done(self, images: int) -> None:
+        """Count the step, or end the process when the orders end."""
+        self.steps += 1
+        if self.steps > PREFETCHED:
+            self.counted += time.perf_counter() - self.began
+            self.images += images
+        if self.counted >= self.seconds:
+            self.orders.send(self.images / self.counted)
+            self._wait()
+        self.resume()
 
-    def _moved(self, index: int) -> Tensor:
-        strength = self.augmentation
-        picture = Image.fromarray(self.images[index])
-        angle = np.random.uniform(-strength.rotation, strength.rotation)  # noqa: NPY002
-        shift = np.random.uniform(-strength.translate, strength.translate, 2) * picture.size  # noqa: NPY002
-        scale = np.random.uniform(1 - strength.scale, 1 + strength.scale)  # noqa: NPY002
-        picture = picture.rotate(angle, Image.Resampling.BILINEAR, translate=tuple(shift))
-        size = round(picture.size[0] * scale), round(picture.size[1] * scale)
-        resized = picture.resize(size, Image.Resampling.BILINEAR)
-        canvas = Image.new("L", picture.size)
-        canvas.paste(resized, ((picture.size[0] - size[0]) // 2, (picture.size[1] - size[1]) // 2))
-        return torch.from_numpy(np.array(canvas)).float().div(255).unsqueeze(0)
+    def _wait(self) -> None:
+        try:
+            self.seconds: float = self.orders.recv()
+        except EOFError:
+            sys.exit()
+        self.steps, self.images, self.counted = 0, 0, 0.0
 
 
-def plain_steps(config: RunConfig, data: ImageDataModule, model: MultiTaskImageTransformer) -> Iterator[int]:
-    """Train the plain way; yield the anchors of each step."""
-    training = config.training
-    optimizer = torch.optim.AdamW(model.parameters(), lr=training.learning_rate)
-    kl = KLDivergenceLoss()
-    loader = DataLoader(
-        PlainTriplets(data.train.images, data.train.labels, config),
-        batch_size=config.dataset.batch_size,
-        shuffle=True,
-        num_workers=WORKERS,
-        persistent_workers=True,
-        drop_last=True,
+class BareLoop(Callback):
+    """Takes over when the trainer has set everything up, and steps in its place."""
+
+    def __init__(self, turns: Turns) -> None:
+        self.turns = turns
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Never returns."""
+        assert isinstance(pl_module, TaskModule)
+        (optimizer,), (schedule,) = trainer.optimizers, trainer.lr_scheduler_configs
+        loader, parameters = trainer.train_dataloader, list(pl_module.parameters())
+        clip, epoch = pl_module.config.training.gradient_clip_norm, 0
+        pl_module.train()
+        while True:
+            loader.sampler.set_epoch(epoch)
+            for batch in loader:
+                optimizer.zero_grad()
+                with trainer.precision_plugin.train_step_context():
+                    loss = pl_module.measure(batch).losses.total
+                loss.backward()
+                if clip:
+                    torch.nn.utils.clip_grad_norm_(parameters, clip)
+                optimizer.step()
+                schedule.scheduler.step()
+                self.turns.step_done(len(batch.label))
+            epoch += 1
+
+
+def triptych(config: RunConfig, data: ImageDataModule, turns: Turns) -> None:
+    """Train the shipped recipe."""
+    fit_shipped(config, data, callbacks=[Clocked(turns)], validation=1)
+
+
+def bare(config: RunConfig, data: ImageDataModule, turns: Turns) -> None:
+    """Train the shipped recipe without Lightning's loop."""
+    fit_shipped(config, data, callbacks=[BareLoop(turns)])
+
+
+def plain(config: RunConfig, data: ImageDataModule, turns: Turns) -> None:
+    """Train the plain way."""
+    items = PlainTriplets(data.train, config.dataset.augmentation)
+    loader = plain_loader(items, batch_size=config.dataset.batch_size)
+    for images in plain_steps(model_of(config, data), loader, learning_rate=config.training.learning_rate):
+        turns.step_done(images)
+
+
+def libraries(config: RunConfig, data: ImageDataModule, turns: Turns) -> None:
+    """Train with Lightning and pytorch-metric-learning."""
+    fit_with_libraries(
+        model_of(config, data),
+        plain_loader(PlainImages(data.train, config.dataset.augmentation), batch_size=config.dataset.batch_size),
+        learning_rate=config.training.learning_rate,
+        callbacks=[Clocked(turns)],
     )
-    while True:
-        for anchor, positive, negative, label in loader:
-            outputs = [model(images) for images in (anchor, positive, negative)]
-            first = outputs[0]
-            loss = F.triplet_margin_loss(*(output.embedding for output in outputs), margin=training.margin or 0.2)
-            loss = loss + F.cross_entropy(first.logits, label) + F.mse_loss(first.reconstruction, anchor)
-            loss = loss + training.kl_weight * kl(first.mean, first.log_variance)
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            yield len(label)
 
 
-def triptych_steps(config: RunConfig, data: ImageDataModule, model: MultiTaskImageTransformer) -> Iterator[int]:
-    """Train as the shipped recipe does; yield the anchors of each step."""
-    training = config.training
-    optimizer = build_optimizer(model, training)
-    triplet = BatchTripletLoss(margin=training.margin, mining=training.triplet_mining)
-    reconstruction = ReconstructionLoss(kind=training.reconstruction_loss)
-    kl = KLDivergenceLoss(free_bits=training.kl_free_bits)
-    loader: BatchLoader = data.train_dataloader()
-    while True:
-        for batch in loader:
-            noise = Draws(0, 0, batch.index).normal("latent", config.model.latent_dim)
-            output = model(batch.anchor, noise)
-            loss = triplet(output.embedding, batch.label) + F.cross_entropy(output.logits, batch.label)
-            loss = loss + reconstruction(output.reconstruction, batch.anchor)
-            loss = loss + training.kl_weight * kl(output.mean, output.log_variance)
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            yield len(batch.label)
+WAYS: dict[str, Callable[[RunConfig, ImageDataModule, Turns], None]] = {
+    "triptych": triptych,
+    "bare": bare,
+    "plain": plain,
+    "libraries": libraries,
+}
 
 
-def rate(steps: Iterator[int], seconds: float) -> float:
-    """Return anchors per second over about `seconds`."""
-    began, anchors = time.perf_counter(), 0
-    while time.perf_counter() - began < seconds:
-        anchors += next(steps)
-    return anchors / (time.perf_counter() - began)
+def model_of(config: RunConfig, data: ImageDataModule) -> MultiTaskImageTransformer:
+    """Build the model that the shipped recipe trains."""
+    model = build_module(config, data).model
+    assert isinstance(model, MultiTaskImageTransformer), "the benchmark needs training.use_multitask_loss: true"
+    return model.train()
 
 
-def serve(way: str, orders: Connection) -> None:
-    """Train one way in a process of its own, for as many seconds as each order says, and answer with the rate."""
-    config = load_config(CONFIG)
-    data = ImageDataModule(config, load_dataset(config.dataset.name))
-    mean, deviation = data.pixel_statistics()
-    torch.manual_seed(0)
-    model = build_model(config, num_classes=len(data.classes), pixel_mean=mean, pixel_std=deviation)
-    assert isinstance(model, MultiTaskImageTransformer)
-    steps = WAYS[way](config, data, model.train())
-    while (seconds := orders.recv()) is not None:
-        orders.send(rate(steps, seconds))
+def serve(way: str, path: Path, orders: Connection) -> None:
+    """Train one way in this process, whenever it is its turn."""
+    config, data = shipped(path, [f"training.epochs={EPOCHS}"])
+    WAYS[way](config, data, Turns(orders))
 
 
-WAYS = {"plain": plain_steps, "triptych": triptych_steps}
+def measured(path: Path, ways: list[str], *, rounds: int, seconds: float) -> dict[str, list[float]]:
+    """Return each way's images per second in every round."""
+    context, orders = multiprocessing.get_context("spawn"), {}
+    for way in ways:
+        orders[way], theirs = context.Pipe()
+        context.Process(target=serve, args=(way, path, theirs)).start()
+        theirs.close()  # so that a process that dies is noticed
+    rates: dict[str, list[float]] = {way: [] for way in ways}
+    try:
+        for number in range(rounds + 1):
+            # There and back, so that a machine that slows down favours nobody.
+            for way in ways if number % 2 else reversed(ways):
+                orders[way].send(seconds)
+                rate = orders[way].recv()
+                if number:  # the first round warms up: workers, allocator, kernels
+                    rates[way].append(rate)
+    except (EOFError, BrokenPipeError):
+        sys.exit(f"the way {way!r} did not end well")
+    finally:
+        for connection in orders.values():
+            connection.close()
+    return rates
+
+
+def summary(values: list[float], digits: int) -> dict[str, Any]:
+    """Return the median and the spread over the rounds."""
+    spread = [round(min(values), digits), round(max(values), digits)]
+    return {"median": round(statistics.median(values), digits), "spread": spread}
 
 
 def main() -> None:
-    """Time both in turns and print the medians and their ratio."""
+    """Time the ways in turns and print rates, ratios and Lightning's overhead."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", type=Path, default=CONFIG)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10.0)
-    arguments = parser.parse_args()
+    parser.add_argument("--only", nargs="+", choices=WAYS, default=list(WAYS))
+    given = parser.parse_args()
 
-    context = multiprocessing.get_context("spawn")
-    orders = {}
-    for way in WAYS:
-        orders[way], theirs = context.Pipe()
-        context.Process(target=serve, args=(way, theirs)).start()
-    rates: dict[str, list[float]] = {way: [] for way in WAYS}
-    for number in range(arguments.rounds + 1):
-        for way, connection in orders.items():
-            connection.send(arguments.seconds)
-            measured = connection.recv()
-            if number:  # the first round warms up: workers, allocator, kernels
-                rates[way].append(measured)
-    for connection in orders.values():
-        connection.send(None)
-    ratios = [ours / plain for ours, plain in zip(rates["triptych"], rates["plain"], strict=True)]
-    report = {
-        "anchors_per_second": {way: round(statistics.median(values), 1) for way, values in rates.items()},
-        "ratio": round(statistics.median(ratios), 2),
-        "ratio_spread": [round(min(ratios), 2), round(max(ratios), 2)],
-        "rounds": arguments.rounds,
-        "batch_size": load_config(CONFIG).dataset.batch_size,
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-    }
-    print(json.dumps(report, indent=2))
+    rates = measured(given.config, given.only, rounds=given.rounds, seconds=given.seconds)
+    report: dict[str, Any] = {"images_per_second": {way: summary(values, 1) for way, values in rates.items()}}
+    ours = rates.get("triptych", [])
+    for other in ("plain", "libraries"):
+        if ours and other in rates:
+            ratios = [mine / theirs for mine, theirs in zip(ours, rates[other], strict=True)]
+            report[f"triptych_over_{other}"] = summary(ratios, 2)
+    if ours and "bare" in rates:
+        overhead = [100 * (best / mine - 1) for mine, best in zip(ours, rates["bare"], strict=True)]
+        report["lightning_overhead_percent"] = summary(overhead, 1)
+    config = shipped_config(given.config)
+    report |= {"config": given.config.name, "batch_size": config.dataset.batch_size}
+    report |= {"rounds": given.rounds, "seconds": given.seconds, **conditions(config)}
+    print(one_key_a_line(report))
 
 
 if __name__ == "__main__":

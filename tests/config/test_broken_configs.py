@@ -136,19 +136,27 @@ WRONG_VALUES = {
     ),
     "beginning of an option": (
         MNIST + "training:\n  scheduler:\n    name: cosine\n",
-        "line 5: training.scheduler.name: expected one of StepLR, CosineAnnealingLR, ExponentialLR, none; got "
-        "'cosine'; "
+        "line 5: training.scheduler.name: expected one of StepLR, CosineAnnealingLR, LinearLR, ExponentialLR, none; "
+        "got 'cosine'; "
         "did you mean 'CosineAnnealingLR'?",
     ),
     "null for the option none": (
         MNIST + "training:\n  scheduler:\n    name:\n",
-        "line 5: training.scheduler.name: expected one of StepLR, CosineAnnealingLR, ExponentialLR, none; got null; "
-        "did you mean 'none'?",
+        "line 5: training.scheduler.name: expected one of StepLR, CosineAnnealingLR, LinearLR, ExponentialLR, none; "
+        "got null; did you mean 'none'?",
     ),
     "number for an option": (
         MNIST + "training:\n  precision: 16\n",
         "line 4: training.precision: expected one of auto, 32-true, bf16-mixed, 16-mixed; got 16; "
         "did you mean '16-mixed'?",
+    ),
+    "text for a switch with a third way": (
+        MNIST + "training:\n  compile: yes please\n",
+        "line 4: training.compile: expected auto or true or false; got 'yes please'",
+    ),
+    "number for a switch with a third way": (
+        MNIST + "training:\n  compile: 1\n",
+        "line 4: training.compile: expected auto or true or false; got 1; write true",
     ),
     "text for an integer": (
         MNIST + "training:\n  epochs: many\n",

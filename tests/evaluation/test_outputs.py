@@ -29,7 +29,7 @@ def two_panels() -> ImageTransformer:
 
 def three_panels() -> MultiTaskImageTransformer:
     torch.manual_seed(0)
-    return MultiTaskImageTransformer(**SHAPE, latent_dim=4, decoder_dim=4).train()
+    return MultiTaskImageTransformer(**SHAPE, latent_dim=4, decoder_dim=4, principal_components=True).train()
 
 
 def split(size: int) -> Split:

@@ -21,7 +21,7 @@ ENCODER: dict[str, Any] = {
     "dropout": 0.0,
 }
 SIMPLE: dict[str, Any] = {**ENCODER, "num_classes": 5, "embedding_dim": 6, "pixel_mean": 0.3, "pixel_std": 0.4}
-MULTITASK: dict[str, Any] = {**SIMPLE, "latent_dim": 4, "decoder_dim": 8}
+MULTITASK: dict[str, Any] = {**SIMPLE, "latent_dim": 4, "decoder_dim": 8, "principal_components": True}
 
 
 @pytest.fixture(autouse=True)

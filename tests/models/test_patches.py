@@ -50,7 +50,7 @@ def test_every_pixel_reaches_a_token(name, patch_size):
 
 
 def test_convolutional_tokens_lie_where_their_patches_lie():
-    embedding = ConvolutionalPatchEmbedding(1, embed_dim=8, patch_size=4)
+    embedding = ConvolutionalPatchEmbedding(1, embed_dim=128, patch_size=4)
     blank = torch.zeros(1, 1, 16, 16)
     spot = blank.clone()
     spot[0, 0, 5:7, 9:11] = 1.0  # inside the patch at row 1, column 2
@@ -75,10 +75,13 @@ def test_the_grid_counts_rows_before_columns():
     assert token_grid(8, 24, patch_size=4) == (2, 6)
 
 
-def test_the_convolutional_embedding_is_its_convolutions_with_gelu_between():
+def test_the_convolutional_embedding_is_strided_and_residual_convolutions_with_gelu_between():
     embedding = ConvolutionalPatchEmbedding(1, embed_dim=16, patch_size=4)
-    first, second = (layer for layer in embedding.convolutions if isinstance(layer, torch.nn.Conv2d))
-    images = torch.rand(2, 1, 8, 8)
-    hidden = F.gelu(F.conv2d(images, first.weight, first.bias, stride=2, padding=1))
-    features = F.conv2d(hidden, second.weight, second.bias, stride=2, padding=1)
-    torch.testing.assert_close(embedding(images), features.flatten(2).transpose(1, 2))
+    features = torch.rand(2, 1, 8, 8)
+    expected = features
+    for number, (strided, residual) in enumerate([(0, 1), (3, 4)]):
+        first, second = embedding.convolutions[strided], embedding.convolutions[residual].convolution
+        expected = F.gelu(expected) if number else expected
+        expected = F.conv2d(expected, first.weight, first.bias, stride=2, padding=1)
+        expected = expected + F.conv2d(F.gelu(expected), second.weight, second.bias, padding=1)
+    torch.testing.assert_close(embedding(features), expected.flatten(2).transpose(1, 2))

@@ -7,9 +7,10 @@ def test_the_encoder_is_counted_as_by_hand(make_simple):
     summary = model_summary(make_simple())
     parts = {part.name: part for part in summary.parts}
 
-    # Stem: one 3x3 convolution of stride 2, 1 -> 16 channels, 8x8 -> 4x4 pixels; a multiply-add is two.
-    assert parts["patch embedding"].parameters == 9 * 16 + 16
-    assert parts["patch embedding"].flops == 2 * 9 * 16 * 16
+    # Stem: one 3x3 convolution of stride 2, 1 -> 16 channels, 8x8 -> 4x4 pixels, and one 16 -> 16 that keeps the size;
+    # a multiply-add is two.
+    assert parts["patch embedding"].parameters == 9 * 16 + 16 + 9 * 16 * 16 + 16
+    assert parts["patch embedding"].flops == 2 * 9 * 16 * 16 + 2 * 9 * 16 * 16 * 16
 
     # Two blocks of width 16 on 16 tokens, two heads of 8, hidden 32.
     attention = 16 * 48 + 48 + 16 * 16 + 16
@@ -31,6 +32,12 @@ def test_the_latent_is_counted_as_by_hand(make_multitask):
     parts = {part.name: part for part in model_summary(make_multitask()).parts}
     assert parts["latent"].parameters == 2 * (256 * 4 + 4)
     assert parts["latent"].flops == 2 * 2 * 256 * 4
+
+
+def test_the_components_cost_a_product_in_and_one_out(make_multitask):
+    parts = {part.name: part for part in model_summary(make_multitask()).parts}
+    assert parts["components"].parameters == 0
+    assert parts["components"].flops == 2 * 2 * 64 * 4
 
 
 def test_the_parts_add_up_to_the_total(make_multitask, make_simple):
@@ -64,6 +71,7 @@ def test_counting_leaves_modes_and_randomness_as_they_were(make_multitask):
 def test_the_table_has_a_row_for_each_part_and_a_total(make_multitask):
     lines = model_summary(make_multitask().double()).format().splitlines()
     assert [line[:20].strip() for line in lines] == [
-        "part", "patch embedding", "encoder", "latent", "embedding head", "classifier", "decoder", "total",
+        "part", "patch embedding", "encoder", "latent", "embedding head", "classifier", "decoder", "components",
+        "total",
     ]  # fmt: skip
     assert len({len(line) for line in lines}) == 1

@@ -3,7 +3,7 @@ import torch
 
 from triptych.config.schema import TrainingConfig
 from triptych.errors import TrainingError
-from triptych.training.hardware import Hardware, resolve_hardware
+from triptych.training.hardware import Hardware, calculates_in_bf16, resolve_hardware
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def machine(monkeypatch: pytest.MonkeyPatch):
     def pretend(*, gpus: int = 0, mps: bool = False, bf16: bool = True) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: bf16)
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16 or including_emulation)
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Some GPU")
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
 
@@ -42,6 +42,33 @@ def test_auto_is_the_best_that_the_machine_has(machine, there: dict, expected: t
     hardware = resolve_hardware(TrainingConfig())
 
     assert (hardware.accelerator, hardware.devices, hardware.precision) == expected
+    assert hardware.precision_reason
+    assert not hardware.compiled
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "able"),
+    [
+        ({"architecture": "x86_64", "avx2": True, "avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, False),
+        ({"architecture": "x86_64", "avx2": True, "avx512_f": True, "avx512_bf16": True, "amx_bf16": False}, True),
+        ({"architecture": "x86_64", "avx2": True, "avx512_f": True, "avx512_bf16": False, "amx_bf16": True}, True),
+        ({"architecture": "arm64", "neon": True, "bf16": False}, False),
+        ({"architecture": "arm64", "neon": True, "bf16": True}, True),
+        ({"architecture": "ppc64le"}, True),
+        (None, True),
+    ],
+    ids=str,
+)
+def test_a_cpu_that_may_have_bf16_is_told_from_one_that_has_not(
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict | None, able: bool
+) -> None:
+    if capabilities is None:  # an older PyTorch
+        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    else:
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+
+    assert calculates_in_bf16("cpu") is able
+    assert resolve_hardware(TrainingConfig(accelerator="cpu")).precision == "32-true"
 
 
 def test_what_is_asked_for_is_what_is_used(machine) -> None:
@@ -51,7 +78,7 @@ def test_what_is_asked_for_is_what_is_used(machine) -> None:
 
     assert resolve_hardware(asked) == Hardware("gpu", 2, 3, "16-mixed")
     assert resolve_hardware(asked).processes == 6
-    assert resolve_hardware(TrainingConfig(accelerator="cpu")) == Hardware("cpu", 1, 1, "32-true")
+    assert resolve_hardware(TrainingConfig(accelerator="cpu", precision="32-true")) == Hardware("cpu", 1, 1, "32-true")
     assert resolve_hardware(TrainingConfig(accelerator="cpu", devices=3, precision="bf16-mixed")).devices == 3
 
 

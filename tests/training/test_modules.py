@@ -353,7 +353,7 @@ def test_a_training_step_never_waits_for_the_device(prepare: Prepare, mining: st
     module, batch = prepare(
         f"training.triplet_mining={mining}", f"training.use_multitask_loss={mode}", "training.kl_free_bits=0.1"
     )
-    optimizer = build_optimizer(module.model, module.config.training)
+    optimizer = build_optimizer(module, module.config.training)
 
     with NoWaiting():
         module.training_step(batch, 0).backward()
@@ -403,16 +403,19 @@ def test_the_seed_decides_the_weights(prepare: Prepare) -> None:
 
 
 @pytest.mark.parametrize("mode", ["true", "false"])
-def test_muon_gets_the_blocks_matrices_and_adamw_everything_else(prepare: Prepare, mode: str) -> None:
+def test_muon_gets_the_encoders_hidden_weights_and_adamw_everything_else(prepare: Prepare, mode: str) -> None:
     module, _ = prepare(f"training.use_multitask_loss={mode}")
     names = {parameter: name for name, parameter in module.model.named_parameters()}
 
-    groups = build_optimizer(module.model, module.config.training).param_groups
+    groups = build_optimizer(module, module.config.training).param_groups
 
     found = {group["name"]: {names[parameter] for parameter in group["params"]} for group in groups}
     assert found["muon"] == {
         f"encoder.blocks.0.{part}.weight"
         for part in ("attention.query_key_value", "attention.output", "mlp.hidden", "mlp.output")
+    } | {
+        f"encoder.patch_embedding.convolutions.{layer}.weight"
+        for layer in ("1.convolution", "3", "4.convolution")  # not 0, which sees pixels
     }
     assert sorted(name for group in found.values() for name in group) == sorted(names.values())
     assert all(module.model.get_parameter(name).ndim < 2 for name in found["adamw_undecayed"])
@@ -427,7 +430,7 @@ def test_muon_gets_the_blocks_matrices_and_adamw_everything_else(prepare: Prepar
 def test_adamw_takes_everything_where_it_is_asked_for(prepare: Prepare) -> None:
     module, _ = prepare("training.optimizer=adamw")
 
-    groups = build_optimizer(module.model, module.config.training).param_groups
+    groups = build_optimizer(module, module.config.training).param_groups
 
     assert [group["name"] for group in groups] == ["adamw", "adamw_undecayed"]
     assert sum(len(group["params"]) for group in groups) == len(list(module.model.parameters()))

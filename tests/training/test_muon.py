@@ -199,5 +199,22 @@ def test_a_closure_computes_loss_and_gradients() -> None:
 
 
 def test_muon_refuses_what_is_no_matrix() -> None:
-    with pytest.raises(ValueError, match=r"Muon is for matrices, but got the shape \(2, 3, 3, 3\)"):
-        MuonAdamW(parameters((2, 3, 3, 3)), parameters((3,)), **RATES)
+    with pytest.raises(ValueError, match=r"Muon is for matrices, but got the shape \(3,\)"):
+        MuonAdamW(parameters((3,)), parameters((4,)), **RATES)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_filters_move_as_a_matrix_of_a_row_each(memory_format: torch.memory_format) -> None:
+    (filters,), (matrix,) = parameters((6, 4, 3, 3)), parameters((6, 36))
+    filters.data = filters.data.to(memory_format=memory_format)
+    optimizers = [MuonAdamW([each], parameters((3,)), **RATES) for each in (filters, matrix)]
+
+    for step in range(3):
+        (gradient,) = parameters((6, 4, 3, 3), seed=step)
+        filters.grad = gradient.detach().to(memory_format=memory_format)
+        matrix.grad = gradient.detach().flatten(1)
+        for optimizer in optimizers:
+            optimizer.step()
+
+    assert filters.is_contiguous(memory_format=memory_format)
+    assert torch.allclose(filters.flatten(1), matrix, atol=1e-6)

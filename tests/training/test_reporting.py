@@ -49,7 +49,9 @@ def test_a_run_says_what_it_will_do(tiny_config: Callable[..., RunConfig], digit
         "data": "digits, 10 classes (part of the installation)",
         "images": "8x8x1: 1,293 training, 144 validation, 360 test",
         "model": f"MultiTaskImageTransformer (compare, name, repaint), {parameters:,} parameters",
-        "device": f"CPU, {threads} thread{'s' if threads > 1 else ''}, precision 32-true",
+        "device": f"CPU, {threads} thread{'s' if threads > 1 else ''}",
+        "precision": "32-true",
+        "compiled": "no",
         "training": "7 epochs, batch 64, muon, triplets semihard, seed 5",
         "writes to": "/out/img_tasks/digits/experiment/version_3",
     }
@@ -58,12 +60,13 @@ def test_a_run_says_what_it_will_do(tiny_config: Callable[..., RunConfig], digit
 def test_it_says_what_is_special_about_a_run(tiny_config: Callable[..., RunConfig], digits: ImageData) -> None:
     config = tiny_config("training.use_multitask_loss=false", "training.epochs=1")
 
-    lines = announced(
-        config, digits, Hardware("cpu", 2, 3, "bf16-mixed"), resumed_from=Path("/out/version_3-last.ckpt")
-    )
+    hardware = Hardware("cpu", 2, 3, "bf16-mixed", "so it began", compiled=True, compile_reason="so long")
+    lines = announced(config, digits, hardware, resumed_from=Path("/out/version_3-last.ckpt"))
 
     assert lines["model"].startswith("ImageTransformer (compare, name), ")
-    assert lines["device"].endswith(", 6 processes, precision bf16-mixed")
+    assert lines["device"].endswith(", 6 processes")
+    assert lines["precision"] == "bf16-mixed (auto: so it began)"
+    assert lines["compiled"] == "yes (auto: so long)"
     assert lines["training"].startswith("1 epoch, batch 6 x 64, ")
     assert lines["resumes"] == "/out/version_3-last.ckpt"
 
@@ -113,11 +116,12 @@ def test_the_table_gives_each_metric_of_both_splits_in_eighty_columns() -> None:
 
 
 def test_the_environment_is_what_the_figures_depend_on() -> None:
-    found = environment(Hardware("cpu", 2, 1, "bf16-mixed"))
+    found = environment(Hardware("cpu", 2, 1, "bf16-mixed", "so it began", compiled=True))
 
     assert found["torch"] == torch.__version__
     assert found["processes"] == 2
-    assert found["precision"] == "bf16-mixed"
+    assert [found["precision"], found["precision_reason"]] == ["bf16-mixed", "so it began"]
+    assert [found["compiled"], found["compile_reason"]] == [True, ""]
     assert found["device"].startswith("CPU")
     json.dumps(found)
 

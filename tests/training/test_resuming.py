@@ -191,18 +191,39 @@ def test_a_run_that_had_not_begun_is_begun_only_with_its_own_config(run, tmp_pat
 def test_the_state_to_go_on_from_is_found_by_any_of_its_names(whole, quick_yaml, monkeypatch):
     config = load_config(quick_yaml)
     folder = whole / "lightning_checkpoints" / "digits"
-    last = Resumption((folder / "version_0-last.ckpt").resolve(), 0)
+    last = Resumption((folder / "version_0-last.ckpt").resolve(), 0, "32-true")
     assert resumption(config, output=whole, path=None) == last
     assert resumption(config, output=whole, path=folder / "last.ckpt") == last
     (best,) = folder.glob("epoch=*")
-    assert resumption(config, output=whole, path=folder / "best.ckpt") == Resumption(best.resolve(), 0)
+    assert resumption(config, output=whole, path=folder / "best.ckpt") == Resumption(best.resolve(), 0, "32-true")
     monkeypatch.chdir(folder)
     assert resumption(config, output=Path("../.."), path=Path("last.ckpt")) == last
 
 
 def test_what_does_not_make_another_run_of_it_may_change(whole, quick_yaml):
     changes = ["logging.embeddings=true", "training.epochs=9", "dataset.num_workers=0", "training.accelerator=auto"]
+    changes += ["training.precision=bf16-mixed", "training.compile=false"]
     assert resumption(load_config(quick_yaml, changes), output=whole, path=None).version == 0
+
+
+@pytest.mark.parametrize(("asked", "kept"), [("auto", "bf16-mixed"), ("32-true", None)])
+def test_what_auto_came_to_is_kept_and_what_was_asked_for_is_asked_again(finished, quick_yaml, asked, kept):
+    path = finished / "lightning_checkpoints" / "digits" / "version_0-last.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["hyper_parameters"]["config"]["training"]["precision"] = asked
+    checkpoint["callbacks"]["PrecisionRecord"]["precision"] = "bf16-mixed"
+    torch.save(checkpoint, path)
+
+    assert resumption(load_config(quick_yaml), output=finished, path=path).precision == kept
+
+
+def test_a_checkpoint_from_before_the_precision_was_kept_is_resumed(finished, quick_yaml):
+    path = finished / "lightning_checkpoints" / "digits" / "version_0-last.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    del checkpoint["callbacks"]["PrecisionRecord"], checkpoint["hyper_parameters"]["config"]["training"]["compile"]
+    torch.save(checkpoint, path)
+
+    assert resumption(load_config(quick_yaml), output=finished, path=path).precision is None
 
 
 def refusal(config: Path, output: Path, *overrides: str, path: Path | None = None) -> str:

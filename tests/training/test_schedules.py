@@ -4,7 +4,7 @@ from itertools import pairwise
 import pytest
 import torch
 from torch.optim import SGD, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, LRScheduler, StepLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, ExponentialLR, LinearLR, LRScheduler, StepLR
 
 from triptych.config.schema import SchedulerConfig
 from triptych.training.schedules import build_scheduler
@@ -47,8 +47,21 @@ def test_a_constant_rate_stays() -> None:
         # A shorter T_max climbs again, as PyTorch's does.
         (SchedulerConfig(name="CosineAnnealingLR", T_max=4), lambda o: CosineAnnealingLR(o, T_max=4)),
         (SchedulerConfig(name="CosineAnnealingLR", T_max=9), lambda o: CosineAnnealingLR(o, T_max=9)),
+        (SchedulerConfig(name="LinearLR"), lambda o: LinearLR(o, 1.0, 0.0, total_iters=EPOCHS)),
+        (
+            SchedulerConfig(name="LinearLR", total_iters=4, end_factor=0.1),
+            lambda o: LinearLR(o, 1.0, 0.1, total_iters=4),
+        ),
     ],
-    ids=["StepLR", "ExponentialLR", "CosineAnnealingLR", "CosineAnnealingLR-short", "CosineAnnealingLR-long"],
+    ids=[
+        "StepLR",
+        "ExponentialLR",
+        "CosineAnnealingLR",
+        "CosineAnnealingLR-short",
+        "CosineAnnealingLR-long",
+        "LinearLR",
+        "LinearLR-short",
+    ],
 )
 def test_after_whole_epochs_the_rate_is_that_of_pytorchs_scheduler(config: SchedulerConfig, oracle) -> None:
     scheduler = build_scheduler(optimizer(), config, epochs=EPOCHS, steps_per_epoch=STEPS)

@@ -110,12 +110,14 @@ class ModelConfig(Section):
     """Dimensions of the L2-normalised embedding."""
     decoder_dim: PositiveInt = 32
     """Channels of the decoder's widest layer at the image's finest scale."""
+    principal_components: bool = True
+    """Encoder and decoder add what they learn to the principal components of the training images."""
 
 
 class SchedulerConfig(Section):
     """How the learning rate moves: PyTorch's names and arguments, in epochs, applied smoothly at every step."""
 
-    name: Literal["StepLR", "CosineAnnealingLR", "ExponentialLR", "none"] = "CosineAnnealingLR"
+    name: Literal["StepLR", "CosineAnnealingLR", "LinearLR", "ExponentialLR", "none"] = "CosineAnnealingLR"
     """PyTorch's scheduler, or none: a constant rate."""
     step_size: PositiveInt = 10
     """StepLR: epochs between two drops."""
@@ -125,6 +127,10 @@ class SchedulerConfig(Section):
     """CosineAnnealingLR: epochs to the minimum; null: the run's epochs after the warm-up."""
     eta_min: NonNegativeFloat = 0.0
     """CosineAnnealingLR: the lowest learning rate, an absolute rate."""
+    total_iters: PositiveInt | None = None
+    """LinearLR: epochs to the end; null: the run's epochs after the warm-up."""
+    end_factor: Fraction = 0.0
+    """LinearLR: factor of the learning rate that is reached in a straight line, and kept."""
     warmup_epochs: NonNegativeFloat = 0.0
     """Epochs, fewer than the run's, over which the rate climbs from near zero, before any scheduler."""
 
@@ -173,7 +179,8 @@ class TrainingConfig(Section):
     reconstruction_weight: NonNegativeFloat = 1.0
     """Multi-task mode: weight of the reconstruction loss, a mean per pixel."""
     kl_weight: NonNegativeFloat = 1e-3
-    """Multi-task mode: weight of the KL divergence, a sum over latent dimensions."""
+    """Multi-task mode: weight of the KL divergence, a sum over latent dimensions; with the gaussian reconstruction loss
+    that sum is divided by the pixels and channels of an image, as the reconstruction loss is a mean over them."""
     classifier_weight: NonNegativeFloat = 1.0
     """Simple mode: weight of the classification loss beside the triplet loss."""
     margin: PositiveFloat | None = 0.2
@@ -182,8 +189,12 @@ class TrainingConfig(Section):
     """Triplets drawn by TripletDataset (random), or mined in the batch."""
     label_smoothing: ProperFraction = 0.0
     """Share of the target's probability that is spread evenly over all classes."""
-    reconstruction_loss: Literal["mse", "bce"] = "mse"
-    """Squared error, or binary cross-entropy, of a pixel in [0, 1]."""
+    loss_balancing: Literal["fixed", "uncertainty"] = "fixed"
+    """Multi-task mode: the weights alone, or times learned uncertainties (Kendall et al., 2018) of all losses but the
+    KL divergence and the gaussian reconstruction loss, which has its own."""
+    reconstruction_loss: Literal["mse", "bce", "gaussian"] = "mse"
+    """Of a pixel in [0, 1]: squared error, binary cross-entropy, or half the logarithm of the squared error, which has
+    one scale on all data sets."""
     kl_free_bits: NonNegativeFloat = 0.0
     """Nats per latent dimension that cost nothing."""
     kl_warmup_epochs: NonNegativeFloat = 0.0
@@ -202,7 +213,13 @@ class TrainingConfig(Section):
     strategy: Literal["auto", "ddp"] = "auto"
     """How processes share the work; auto is ddp as soon as there are several."""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
-    """Width of the floating-point numbers; auto is bf16 where a GPU has it, 32 bits elsewhere; 16-mixed needs a GPU."""
+    """Width of the floating-point numbers; 16-mixed needs a GPU. auto is bf16 where a few steps, timed before the run,
+    are at least 1.15 times as fast with it, else 32 bits. Nothing is timed in deterministic runs, with several
+    processes, or for a compiled model on a GPU: these take bf16 on a GPU that has it. A resumed run keeps its own."""
+    compile: Literal["auto"] | bool = "auto"
+    """Let PyTorch's compiler speed up the model. It takes a minute or more at the start: auto compiles on a CUDA GPU in
+    runs of 5,000 steps and more, and never on a CPU or an Apple GPU, where it rarely pays, nor in deterministic runs.
+    true needs Triton on a GPU, or a C++ compiler on a CPU."""
 
 
 class EvaluationConfig(Section):

@@ -76,6 +76,12 @@ class ImageDataModule(LightningDataModule):
         deviation = (weights @ levels.square() - mean.square()).clamp_min(0).sqrt()
         return tuple(mean.tolist()), tuple(deviation.tolist())
 
+    def sample(self, size: int) -> Tensor:
+        """Return training images, `size` or all there are, drawn from the seed: uint8 (n, C, H, W)."""
+        generator = torch.Generator().manual_seed(self.config.training.seed)
+        drawn = torch.randperm(len(self.train), generator=generator)[:size]
+        return self.train.images[drawn]
+
     def setup(self, stage: str) -> None:
         """Move the images to the GPU that trains, when they fit."""
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")

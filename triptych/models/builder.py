@@ -43,6 +43,7 @@ def build_model(
             latent_dim=model.latent_dim,
             embedding_dim=model.embedding_dim,
             decoder_dim=model.decoder_dim,
+            principal_components=model.principal_components,
             pixel_mean=pixel_mean,
             pixel_std=pixel_std,
         )

@@ -45,7 +45,7 @@ class ImageDecoder(nn.Module):
         self.pixels = channels_last(nn.Conv2d(decoder_dim, CELL**2 * out_channels, 3, padding=1))
 
     def forward(self, latent: Tensor) -> Tensor:
-        """Map latents (B, L) to images (B, C, H, W), pixels in [0, 1], in float32 at least."""
+        """Map latents (B, L) to logits of pixels (B, C, H, W), before the sigmoid, in float32 at least."""
         rows, columns = self.grids[0]
         cells = self.coarse(F.gelu(self.hidden(latent))).reshape(latent.shape[0], rows, columns, -1)
         features = cells.permute(0, 3, 1, 2)  # channels-last in memory
@@ -53,7 +53,7 @@ class ImageDecoder(nn.Module):
             features = refinement(features)[..., :rows, :columns]
         pixels = F.pixel_shuffle(self.pixels(F.gelu(features)), CELL)
         height, width = self.image_size
-        return at_least_float32(pixels[..., :height, :width]).sigmoid()
+        return at_least_float32(pixels[..., :height, :width])
 
 
 class Refinement(nn.Module):

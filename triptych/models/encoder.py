@@ -92,6 +92,16 @@ class ImageEncoder(nn.Module):
         normalised: Tensor = self.norm(tokens)
         return normalised
 
+    def hidden_weights(self) -> list[Tensor]:
+        """List the weights that map features to features: what an optimiser such as Muon treats apart.
+
+        Matrices of the blocks and filters of the patch embedding, but for its first layer, which sees pixels. Depthwise
+        filters are not among them: their channels have nothing to do with each other.
+        """
+        stem = [layer.weight for layer in self.patch_embedding.modules() if isinstance(layer, nn.Conv2d)]
+        blocks = [layer.weight for layer in self.blocks.modules() if isinstance(layer, nn.Linear)]
+        return stem[1:] + blocks
+
     def attention_maps(self, images: Tensor) -> Tensor:
         """Say how much each token of standardised images (B, C, H, W) gave to the features: shares (B, h, w).
 

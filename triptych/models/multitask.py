@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from triptych.models.components import PrincipalComponents
 from triptych.models.decoder import ImageDecoder
 from triptych.models.encoder import ImageEncoder
 from triptych.models.heads import ClassificationHead, EmbeddingHead
@@ -13,6 +14,11 @@ from triptych.models.latent import LatentHead, reparameterise
 from triptych.models.pixels import PixelStandardisation
 
 # B batch, C channels, H/W image, L latent_dim, E embedding_dim, K classes.
+
+SIGMOID_SLOPE = 4.0
+"""A logit of 4 · (pixel - ½) gives the pixel back at ½, and nearly so around it."""
+ENCODER_SHARE = 0.3
+"""Of the encoder's first say in the latent, beside principal components; none at all would leave it no gradient."""
 
 
 class MultiTaskOutput(NamedTuple):
@@ -38,6 +44,9 @@ class MultiTaskImageTransformer(nn.Module):
         images -> encoder -> mean, log_variance -> latent -> embedding -> logits
                                                           -> reconstruction
 
+    With `principal_components`, the mean begins as the principal components of the image and the repainted image as
+    what these say of it, once they are known (`fit_components`); encoder and decoder learn what to add.
+
     No loss inside. `encode`, `embed`, `classify` and `reconstruct` use the mean of the posterior, never noise, in
     training mode too; in evaluation mode they equal `forward`. None of the methods switches gradients off: wrap the
     call in `torch.no_grad()` where none are wanted.
@@ -57,6 +66,7 @@ class MultiTaskImageTransformer(nn.Module):
         latent_dim: L.
         embedding_dim: E.
         decoder_dim: channels of the decoder at its finest scale.
+        principal_components: whether encoder and decoder add to the images' principal components.
         pixel_mean: of the training images in [0, 1], one number or one per channel.
         pixel_std: likewise, the standard deviation.
 
@@ -67,7 +77,7 @@ class MultiTaskImageTransformer(nn.Module):
         >>> model = MultiTaskImageTransformer(
         ...     image_size=(8, 8), in_channels=1, num_classes=10, patch_size=2, patch_embedding="convolutional",
         ...     embed_dim=16, num_heads=2, num_layers=1, mlp_ratio=2.0, depthwise_convolution=True, dropout=0.0,
-        ...     latent_dim=4, embedding_dim=6, decoder_dim=8, pixel_mean=0.3, pixel_std=0.4,
+        ...     latent_dim=4, embedding_dim=6, decoder_dim=8, principal_components=True, pixel_mean=0.3, pixel_std=0.4,
         ... ).eval()
         >>> output = model(torch.rand(3, 1, 8, 8))
         >>> [tuple(part.shape) for part in output]
@@ -91,6 +101,7 @@ class MultiTaskImageTransformer(nn.Module):
         latent_dim: int,
         embedding_dim: int,
         decoder_dim: int,
+        principal_components: bool,
         pixel_mean: float | Sequence[float],
         pixel_std: float | Sequence[float],
     ) -> None:
@@ -115,6 +126,11 @@ class MultiTaskImageTransformer(nn.Module):
         self.decoder = ImageDecoder(
             latent_dim, image_size=image_size, out_channels=in_channels, decoder_dim=decoder_dim
         )
+        self.components = (
+            PrincipalComponents(latent_dim, image_size=image_size, channels=in_channels)
+            if principal_components
+            else None
+        )
 
     def forward(self, images: Tensor, noise: Tensor | None = None) -> MultiTaskOutput:
         """Look at images (B, C, H, W), floating point with pixels in [0, 1].
@@ -135,7 +151,7 @@ class MultiTaskImageTransformer(nn.Module):
         return MultiTaskOutput(
             embedding=embedding,
             logits=self.classification_head(embedding),
-            reconstruction=self.decoder(latent),
+            reconstruction=self.decode(latent),
             mean=mean,
             log_variance=log_variance,
             latent=latent,
@@ -143,7 +159,10 @@ class MultiTaskImageTransformer(nn.Module):
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Map images (B, C, H, W) to the mean (B, L) and log-variance (B, L) of their posterior."""
-        mean, log_variance = self.latent_head(self.encoder(self.pixels(images)))
+        standardised = self.pixels(images)
+        mean, log_variance = self.latent_head(self.encoder(standardised))
+        if self.components is not None:
+            mean = mean + self.components.encode(standardised)
         return mean, log_variance
 
     def embed(self, images: Tensor) -> Tensor:
@@ -162,8 +181,25 @@ class MultiTaskImageTransformer(nn.Module):
 
     def decode(self, latent: Tensor) -> Tensor:
         """Map points (B, L) of the latent space to images (B, C, H, W), pixels in [0, 1]."""
-        image: Tensor = self.decoder(latent)
-        return image
+        logits: Tensor = self.decoder(latent)
+        if self.components is not None:
+            pixels = self.components.decode(latent) * self.pixels.std + self.pixels.mean
+            logits = logits + SIGMOID_SLOPE * (pixels - 0.5)
+        return logits.sigmoid()
+
+    def fit_components(self, images: Tensor, *, seed: int) -> None:
+        """Find the principal components, for a model that has them; encoder and decoder begin by adding little.
+
+        Args:
+            images: (n, C, H, W), uint8; a few thousand training images.
+            seed: of the decomposition.
+        """
+        if self.components is not None:
+            batches = (self.pixels(batch.float() / 255) for batch in torch.split(images, 256))
+            self.components.fit(batches, seed=seed)
+            with torch.no_grad():
+                self.latent_head.mean.weight.mul_(ENCODER_SHARE)
+            nn.init.zeros_(self.decoder.pixels.weight)
 
     def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
         """Draw n latents from the prior N(0, I) and paint them: (n, C, H, W), pixels in [0, 1].

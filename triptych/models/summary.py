@@ -17,6 +17,7 @@ PARTS = {
     "embedding head": "embedding_head",
     "classifier": "classification_head",
     "decoder": "decoder",
+    "components": "components",
 }
 """Where each part of a model lies; the encoder's row is without its patch embedding."""
 
@@ -81,6 +82,10 @@ def model_summary(model: MultiTaskImageTransformer | ImageTransformer) -> ModelS
         measured["encoder"] = PartSummary(
             encoder.name, encoder.parameters - stem.parameters, encoder.flops - stem.flops
         )
+    if "components" in measured:
+        # They have two ways, neither of which is a module's `forward`, by which PyTorch counts.
+        counted = sum(part.flops for part in measured.values())
+        measured["components"] = PartSummary("components", 0, flops.get("Global", 0) - counted)
     return ModelSummary(
         parts=tuple(measured.values()), total=PartSummary("total", _parameters(model), flops.get("Global", 0))
     )

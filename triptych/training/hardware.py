@@ -1,8 +1,9 @@
 """What the run computes on: accelerator, processes, precision and their description, decided once and said aloud."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
@@ -14,6 +15,9 @@ from triptych.errors import TrainingError
 Accelerator = Literal["cpu", "gpu", "mps"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
+CPU_BF16 = ("amx_bf16", "avx512_bf16", "bf16", "sve_bf16")
+"""The instructions that calculate in bf16, as PyTorch names them on x86 and on ARM."""
+
 
 @dataclass(frozen=True)
 class Hardware:
@@ -24,12 +28,18 @@ class Hardware:
         devices: Processes on each machine.
         num_nodes: Machines.
         precision: Lightning's name.
+        precision_reason: Why `precision: auto` came to it; empty where the config asks for it.
+        compiled: Whether PyTorch's compiler takes the model.
+        compile_reason: Why `compile: auto` came to it; empty where the config asks for it.
     """
 
     accelerator: Accelerator
     devices: int
     num_nodes: int
     precision: Precision
+    precision_reason: str = ""
+    compiled: bool = False
+    compile_reason: str = ""
 
     @property
     def processes(self) -> int:
@@ -50,11 +60,27 @@ class Hardware:
 def resolve_hardware(training: TrainingConfig) -> Hardware:
     """Find what the run computes on; what the config leaves open is the best that the machine has.
 
+    Nothing is tried out yet: `precision: auto` goes by what the machine can do, and nothing is compiled. What a trial
+    says in their place is in `probing.py` and `compiling.py`.
+
     Raises:
         TrainingError: What the config asks for is not there.
     """
     accelerator = _accelerator(training)
-    return Hardware(accelerator, _devices(training, accelerator), training.num_nodes, _precision(training, accelerator))
+    precision, reason = _precision(training, accelerator)
+    return Hardware(accelerator, _devices(training, accelerator), training.num_nodes, precision, reason)
+
+
+def calculates_in_bf16(accelerator: Accelerator) -> bool:
+    """Say whether this machine has instructions for bf16, or may have them: what lacks them emulates it, slowly."""
+    if accelerator == "gpu":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    if accelerator == "mps":
+        return False
+    # Added to PyTorch after 2.9. Of another kind of processor it knows no instructions that would tell.
+    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    known = [capabilities[name] for name in CPU_BF16 if name in capabilities]
+    return any(known) if known else True
 
 
 def _accelerator(training: TrainingConfig) -> Accelerator:
@@ -91,16 +117,19 @@ def _devices(training: TrainingConfig, accelerator: Accelerator) -> int:
     return wanted
 
 
-def _precision(training: TrainingConfig, accelerator: Accelerator) -> Precision:
-    """Return the one asked for, else bf16 where a GPU has it, else whole float32."""
+def _precision(training: TrainingConfig, accelerator: Accelerator) -> tuple[Precision, str]:
+    """Return the one asked for, else bf16 where a GPU has it, else whole float32; and the reason of auto."""
     if training.precision == "auto":
-        return "bf16-mixed" if accelerator == "gpu" and torch.cuda.is_bf16_supported() else "32-true"
+        device = {"cpu": "CPU", "gpu": "GPU", "mps": "Apple GPU"}[accelerator]
+        if not calculates_in_bf16(accelerator):
+            return "32-true", f"no bf16 on this {device}"
+        return ("bf16-mixed", "this GPU has bf16") if accelerator == "gpu" else ("32-true", "bf16 was not timed")
     if training.precision == "16-mixed" and accelerator == "cpu":
         raise TrainingError(
             "training.precision: expected bf16-mixed, 32-true or auto where there is no GPU, got '16-mixed'. Use "
             "precision: auto."
         )
-    return training.precision
+    return training.precision, ""
 
 
 def _started_by_a_launcher() -> int | None:

@@ -284,20 +284,17 @@ def accuracy(logits: Tensor, label: Tensor) -> Tensor:
     return (logits.argmax(1) == label).float().mean()
 
 
-def build_optimizer(module: nn.Module, training: TrainingConfig) -> MuonAdamW:
-    """Build AdamW, or Muon on the matrices inside the transformer's blocks and AdamW on everything else.
+def build_optimizer(module: TaskModule, training: TrainingConfig) -> MuonAdamW:
+    """Build AdamW, or Muon on the encoder's hidden weights and AdamW on everything else.
 
     AdamW alone comes in `MuonAdamW` too, which Lightning allows to clip gradients under mixed precision: of PyTorch's
     fused AdamW it believes that the gradients are still scaled.
     """
-    matrices: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
-    for name, parameter in module.named_parameters():
-        is_hidden = ".blocks." in name and parameter.ndim == 2
-        (matrices if is_hidden and training.optimizer == "muon" else others).append(parameter)
+    hidden = module.model.encoder.hidden_weights() if training.optimizer == "muon" else []
+    treated = set(hidden)
     return MuonAdamW(
-        matrices,
-        others,
+        hidden,
+        [parameter for parameter in module.parameters() if parameter not in treated],
         muon_learning_rate=training.muon_learning_rate,
         learning_rate=training.learning_rate,
         weight_decay=training.weight_decay,

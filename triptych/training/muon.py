@@ -1,4 +1,4 @@
-"""Muon for the hidden matrices and AdamW for the rest, as one optimiser, which is what Lightning steps and saves."""
+"""Muon for the hidden weights and AdamW for the rest, as one optimiser, which is what Lightning steps and saves."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -13,7 +13,7 @@ ITERATIONS = 5
 
 
 class MuonAdamW(Optimizer):
-    """Muon on some matrices, AdamW on all other parameters.
+    """Muon on some matrices and filters, AdamW on all other parameters.
 
     Muon replaces the gradient's momentum by the nearest semi-orthogonal matrix, so that every direction of a hidden
     layer learns at the same rate (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
@@ -21,7 +21,7 @@ class MuonAdamW(Optimizer):
     eight times as long as float32, so this one works in float32 there, on all matrices of a shape at once.
 
     Args:
-        matrices: Parameters for Muon, of two dimensions.
+        matrices: Parameters for Muon, of two dimensions or more: filters are read as a matrix of a row each.
         others: Parameters for AdamW.
         muon_learning_rate: Step length relative to a semi-orthogonal matrix, times sqrt(rows / columns) of a tall one.
         learning_rate: AdamW's.
@@ -29,7 +29,7 @@ class MuonAdamW(Optimizer):
         momentum: Muon's, with Nesterov's look-ahead.
 
     Raises:
-        ValueError: A parameter for Muon is not a matrix.
+        ValueError: A parameter for Muon is a vector or a number.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class MuonAdamW(Optimizer):
     ) -> None:
         matrices = list(matrices)
         for matrix in matrices:
-            if matrix.ndim != 2:
+            if matrix.ndim < 2:
                 raise ValueError(f"Muon is for matrices, but got the shape {tuple(matrix.shape)}; pass it in `others`")
         self._adamw = adamw(others, learning_rate=learning_rate, weight_decay=weight_decay)
         groups = list(self._adamw.param_groups)
@@ -83,12 +83,13 @@ class MuonAdamW(Optimizer):
             if "momentum_buffer" not in state:
                 state["momentum_buffer"] = torch.zeros_like(matrix)
             buffer = state["momentum_buffer"].lerp_(matrix.grad, 1 - momentum)
-            by_shape[matrix.shape].append((matrix, matrix.grad.lerp(buffer, momentum)))
+            ahead = matrix.grad.lerp(buffer, momentum).flatten(1)
+            by_shape[ahead.shape].append((matrix, ahead))
         for (rows, columns), pairs in by_shape.items():
             directions = orthogonalise(torch.stack([ahead for _, ahead in pairs]))
             length = rate * max(1.0, rows / columns) ** 0.5
             for (matrix, _), direction in zip(pairs, directions.unbind(), strict=True):
-                matrix.mul_(1 - rate * decay).add_(direction.to(matrix.dtype), alpha=-length)
+                matrix.mul_(1 - rate * decay).add_(direction.to(matrix.dtype).view(matrix.shape), alpha=-length)
 
 
 def adamw(parameters: Iterable[Tensor], *, learning_rate: float, weight_decay: float) -> AdamW:

@@ -49,7 +49,9 @@ def announce(
         "data": f"{config.dataset.name}, {len(data.classes)} classes ({images.origin}){held_out}",
         "images": f"{height}x{width}x{channels}: {sizes}",
         "model": f"{type(module.model).__name__} ({panels}), {parameters:,} parameters",
-        "device": f"{device}, precision {hardware.precision}",
+        "device": device,
+        "precision": _chosen(hardware.precision, hardware.precision_reason),
+        "compiled": _chosen("yes" if hardware.compiled else "no", hardware.compile_reason),
         "training": f"{training.epochs} epoch{'s' if training.epochs > 1 else ''}, batch {batch}, "
         f"{training.optimizer}, triplets {training.triplet_mining}, seed {training.seed}",
         "writes to": str(folders.version_folder),
@@ -109,6 +111,11 @@ def _subject(picture: Path) -> str:
     return "triplets" if picture.name.startswith("triplet") else "embeddings"
 
 
+def _chosen(value: str, reason: str) -> str:
+    """Say what was asked for, or what auto came to and why."""
+    return f"{value} (auto: {reason})" if reason else value
+
+
 def _print_lines(console: Console, lines: Mapping[str, str]) -> None:
     """Print names and values in two columns; a path stays in one piece, however long."""
     width = max(map(len, lines))
@@ -127,5 +134,8 @@ def environment(hardware: Hardware) -> dict[str, Any]:
         "device": hardware.device,
         "cpu_count": os.cpu_count(),
         "precision": hardware.precision,
+        "precision_reason": hardware.precision_reason,
+        "compiled": hardware.compiled,
+        "compile_reason": hardware.compile_reason,
         "processes": hardware.processes,
     }

@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from lightning import Callback
 
 from triptych.config import load_config
 from triptych.config.schema import RunConfig
@@ -10,6 +13,7 @@ from triptych.errors import CheckpointError
 from triptych.runs.checkpoint_list import own_names
 from triptych.runs.folders import RunFolders, newest_run
 from triptych.training.checkpoint_io import read_checkpoint
+from triptych.training.hardware import Precision
 
 FREE_KEYS = (
     "dataset.root",
@@ -20,6 +24,7 @@ FREE_KEYS = (
     "training.num_nodes",
     "training.strategy",
     "training.precision",
+    "training.compile",
     "training.deterministic",
     "training.on_collapse",
     "logging",
@@ -34,10 +39,23 @@ class Resumption:
     Attributes:
         path: The checkpoint to go on from; None where the run was stopped before it had saved one, and begins anew.
         version: The number of the version folder that the run keeps.
+        precision: What `precision: auto` came to when the run began; None where the run did not ask for auto.
     """
 
     path: Path | None
     version: int
+    precision: Precision | None = None
+
+
+class PrecisionRecord(Callback):
+    """Keeps the precision of a run in its checkpoints, so that auto does not come to another when it is resumed."""
+
+    def __init__(self, precision: Precision) -> None:
+        self.precision = precision
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what resumption needs, before there is a trainer that could load it."""
+        return {"precision": self.precision}
 
 
 def resumption(config: RunConfig, *, output: Path, path: Path | None) -> Resumption:
@@ -87,7 +105,9 @@ def _from_checkpoint(config: RunConfig, path: Path, output: Path) -> Resumption:
             f"{path} has {done} epochs behind it: expected training.epochs of at least as many, got "
             f"{config.training.epochs}. Ask for more with --epochs, or start anew without --resume."
         )
-    return Resumption(path.resolve(), folders.version)
+    asked = checkpoint["hyper_parameters"]["config"]["training"]["precision"]
+    record = checkpoint["callbacks"].get("PrecisionRecord", {})
+    return Resumption(path.resolve(), folders.version, record.get("precision") if asked == "auto" else None)
 
 
 def _from_the_start(config: RunConfig, folders: RunFolders) -> Resumption:

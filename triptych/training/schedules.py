@@ -20,7 +20,8 @@ def build_scheduler(optimizer: Optimizer, config: SchedulerConfig, *, epochs: in
     Args:
         optimizer: Whose rates move.
         config: Name, arguments in epochs, and the length of the warm-up.
-        epochs: Epochs of the run; CosineAnnealingLR without T_max reaches its minimum at their end.
+        epochs: Epochs of the run; CosineAnnealingLR without T_max, and LinearLR without
+            total_iters, reach theirs with the last.
         steps_per_epoch: Optimiser steps in an epoch.
     """
     warmup = round(config.warmup_epochs * steps_per_epoch)
@@ -31,21 +32,24 @@ def build_scheduler(optimizer: Optimizer, config: SchedulerConfig, *, epochs: in
             if step < warmup:
                 return (step + 1) / (warmup + 1)
             epoch = (step - warmup) / steps_per_epoch
-            return rate(config, base, epoch, T_max=config.T_max or after_warmup) / base
+            return rate(config, base, epoch, epochs=after_warmup) / base
 
         return of_step
 
     return LambdaLR(optimizer, [share(group["lr"]) for group in optimizer.param_groups])
 
 
-def rate(config: SchedulerConfig, base: float, epoch: float, *, T_max: float) -> float:  # noqa: N803 - PyTorch's name
-    """Return the learning rate that began at `base`, `epoch` epochs after the warm-up."""
+def rate(config: SchedulerConfig, base: float, epoch: float, *, epochs: float) -> float:
+    """Return the learning rate that began at `base`, `epoch` epochs after the warm-up, of `epochs` in all."""
     match config.name:
         case "StepLR":
             # A hair of an epoch guards the drop against rounding of step / steps_per_epoch.
             return base * math.pow(config.gamma, math.floor(epoch / config.step_size + 1e-9))
         case "CosineAnnealingLR":
-            return config.eta_min + (base - config.eta_min) * (1 + math.cos(math.pi * epoch / T_max)) / 2
+            turn = math.pi * epoch / (config.T_max or epochs)
+            return config.eta_min + (base - config.eta_min) * (1 + math.cos(turn)) / 2
+        case "LinearLR":
+            return base * (1 + (config.end_factor - 1) * min(1.0, epoch / (config.total_iters or epochs)))
         case "ExponentialLR":
             return base * math.pow(config.gamma, epoch)
         case "none":

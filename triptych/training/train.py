@@ -28,17 +28,21 @@ from triptych.runs.folders import RunFolders, new_run
 from triptych.runs.metrics_file import write_metrics
 from triptych.training.checkpoint_io import AtomicCheckpointIO
 from triptych.training.collapse_guard import CollapseGuard, found_in
+from triptych.training.compiling import compiled_training, settle_compilation
 from triptych.training.finite_losses import FiniteLosses
 from triptych.training.hardware import Hardware, resolve_hardware
 from triptych.training.interruption import Interruptible
 from triptych.training.modules import ImageTransformerLightning, MultiTaskImageTransformerLightning, TaskModule
+from triptych.training.probing import settle_precision
 from triptych.training.processes import ending_together, is_first_process
 from triptych.training.progress import RunProgress
 from triptych.training.reconstructions import ReconstructionPictures
 from triptych.training.reporting import announce, environment, summarise
-from triptych.training.resuming import Resumption
+from triptych.training.resuming import PrecisionRecord, Resumption
 from triptych.training.run_checkpoints import RunCheckpoints
 
+COMPONENT_IMAGES = 10_000
+"""Training images from which principal components are computed."""
 RECONSTRUCTIONS = 16
 """Validation images that TensorBoard shows beside their reconstructions."""
 
@@ -74,7 +78,7 @@ def train(
     Raises:
         DataError, DownloadError: The data set cannot be read.
         CheckpointError: The saved state is not of this run.
-        TrainingError: The loss stopped being finite, the disk is full, or the hardware is missing.
+        TrainingError: The loss stopped being finite, the disk is full, or hardware or compiler are missing.
         Interruption: Ctrl-C or SIGTERM; the state is saved.
     """
     console = console if console and is_first_process() else Console(quiet=True)
@@ -84,6 +88,8 @@ def train(
     images = load_dataset(config.dataset.name, root=config.dataset.root, num_workers=config.dataset.num_workers)
     data = ImageDataModule(config, images)
     module = build_module(config, data)
+    hardware = settle_compilation(hardware, module, data)
+    hardware = settle_precision(hardware, module, data, begun_with=resume.precision if resume else None)
     folders = _claim_folders(config, output, resume)
     resumed_from = resume.path if resume else None
     announce(console, config, images, data, module, hardware=hardware, folders=folders, resumed_from=resumed_from)
@@ -93,7 +99,8 @@ def train(
     if trainer.is_global_zero:
         _write_config(config, folders, trainer)
     with ending_together(trainer):
-        trainer.fit(module, datamodule=data, ckpt_path=resumed_from)
+        with compiled_training(module, data, hardware):
+            trainer.fit(module, datamodule=data, ckpt_path=resumed_from)
         best = trainer.strategy.broadcast(checkpoints.best)
         results = {stage: _evaluate(trainer, module, data, best, stage) for stage in ("test", "val")}
     metrics = {
@@ -115,11 +122,14 @@ def train(
 
 
 def build_module(config: RunConfig, data: ImageDataModule) -> TaskModule:
-    """Build the Lightning module that the config asks for, its weights drawn from the seed."""
+    """Build the Lightning module that the config asks for: weights drawn from the seed, components from the images."""
     mean, deviation = data.pixel_statistics()
     kind = MultiTaskImageTransformerLightning if config.training.use_multitask_loss else ImageTransformerLightning
     torch.manual_seed(config.training.seed)
-    return kind(config, classes=data.classes, pixel_mean=mean, pixel_std=deviation)
+    module = kind(config, classes=data.classes, pixel_mean=mean, pixel_std=deviation)
+    if isinstance(module, MultiTaskImageTransformerLightning):
+        module.model.fit_components(data.sample(COMPONENT_IMAGES), seed=config.training.seed)
+    return module
 
 
 def build_trainer(
@@ -150,7 +160,7 @@ def build_trainer(
     callbacks.append(RunProgress(console))
     if training.on_collapse != "ignore":
         callbacks.append(CollapseGuard(console, stops=training.on_collapse == "stop"))
-    callbacks += [checkpoints, Interruptible(checkpoints)]
+    callbacks += [PrecisionRecord(hardware.precision), checkpoints, Interruptible(checkpoints)]
     logger = TensorBoardLogger(folders.tensorboard, "experiment", version=folders.version, default_hp_metric=False)
     try:
         trainer = Trainer(

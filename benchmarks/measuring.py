@@ -1,0 +1,44 @@
+"""What the benchmarks share beside the ways to train: processes of their own, memory, and what figures depend on."""
+
+import json
+import multiprocessing
+import resource
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from triptych.config.schema import RunConfig
+from triptych.training.hardware import resolve_hardware
+from triptych.training.reporting import environment
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def in_own_process(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Call a function of a module in a fresh process, whose memory and threads nobody else has touched."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+        return process.submit(function, *args, **kwargs).result()
+
+
+def resident_bytes() -> int:
+    """Return the memory that the process holds now, and forget how much it held before (Linux only)."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+def peak_bytes() -> int:
+    """Return the most memory that the process has held since `resident_bytes` was asked."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 2**10
+
+
+def conditions(config: RunConfig) -> dict[str, Any]:
+    """Return hardware and versions."""
+    names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    return {**environment(resolve_hardware(config.training)), "cpu": names[0].split(": ")[1] if names else "unknown"}
+
+
+def one_key_a_line(report: Mapping[str, Any]) -> str:
+    """Write JSON that a person can read too."""
+    return "{\n" + ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in report.items()) + "\n}"

@@ -1,0 +1,101 @@
+"""Principal components as a fixed way into the latent and out of it, beside the encoder and the decoder."""
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# B batch, C channels, H/W image, h/w grid of the components, L latent, P = C * h * w.
+
+FINEST = 32
+"""Pixels along a side of the images that the components see; larger images are averaged down to it."""
+SPARE = 16
+"""Components that are computed beyond L, for the accuracy of the last ones."""
+LEAST_SHARE = 1e-3
+"""Components with less than this share of the first one's deviation carry noise, and are left out."""
+
+
+class PrincipalComponents(nn.Module):
+    """A linear autoencoder that is not trained: what it knows is added to what encoder and decoder learn.
+
+    A latent that is learned from nothing takes long to tell one image from another. The best linear one is known
+    beforehand (PCA, Pearson 1901). With it the panel that repaints begins where PCA ends. Before `fit` it adds nothing.
+
+    Args:
+        latent_dim: L.
+        image_size: H and W; images beyond 32x32 are averaged down on the way in, and smoothed up on the way out.
+        channels: C.
+    """
+
+    directions: Tensor
+    deviations: Tensor
+    centre: Tensor
+    shrink_rows: Tensor | None
+    shrink_columns: Tensor | None
+    grow_rows: Tensor | None
+    grow_columns: Tensor | None
+
+    def __init__(self, latent_dim: int, *, image_size: tuple[int, int], channels: int) -> None:
+        super().__init__()
+        self.grid = (channels, min(image_size[0], FINEST), min(image_size[1], FINEST))
+        # Matrix products, since the backward pass of interpolation is not deterministic on a GPU.
+        for name, side, cells in zip(("rows", "columns"), image_size, self.grid[1:], strict=True):
+            is_whole = side == cells
+            self.register_buffer(f"shrink_{name}", None if is_whole else _averages(side, cells), persistent=False)
+            self.register_buffer(f"grow_{name}", None if is_whole else _interpolation(cells, side), persistent=False)
+        pixels = channels * self.grid[1] * self.grid[2]
+        self.register_buffer("directions", torch.zeros(latent_dim, pixels))
+        self.register_buffer("deviations", torch.ones(latent_dim))
+        self.register_buffer("centre", torch.zeros(pixels))
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Map standardised images (B, C, H, W) to (B, L), each component of deviation one over the fitted images."""
+        return F.linear(self._shrunk(images) - self.centre, self.directions / self.deviations[:, None])
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Map latents (B, L) to standardised images (B, C, H, W)."""
+        points = torch.addmm(self.centre, latent, self.directions * self.deviations[:, None])
+        return _resized(points.reshape(-1, *self.grid), self.grow_rows, self.grow_columns)
+
+    @torch.no_grad()
+    def fit(self, batches: Iterable[Tensor], *, seed: int) -> None:
+        """Find the components.
+
+        Args:
+            batches: Standardised images (B, C, H, W), a few thousand in all. Where they are fewer than L, or less
+                various, the remaining dimensions are left to the encoder.
+            seed: of the randomised decomposition (Halko et al., 2011).
+        """
+        points = torch.cat([self._shrunk(images) for images in batches])
+        self.centre.copy_(points.mean(0))
+        count = min(len(self.directions), *points.shape)
+        with torch.random.fork_rng(devices=[points.device] if points.is_cuda else []):
+            torch.manual_seed(seed)
+            computed = min(count + SPARE, *points.shape)
+            _, values, directions = torch.pca_lowrank(points - self.centre, q=computed, center=False, niter=4)
+        deviations = values[:count] / max(1, len(points) - 1) ** 0.5
+        kept = deviations > LEAST_SHARE * deviations[0]
+        self.directions[:count] = directions[:, :count].T * kept[:, None]
+        self.deviations[:count] = torch.where(kept, deviations, 1.0)
+
+    def _shrunk(self, images: Tensor) -> Tensor:
+        """Average images (B, C, H, W) down to the grid, (B, P)."""
+        return _resized(images, self.shrink_rows, self.shrink_columns).flatten(1)
+
+
+def _resized(images: Tensor, rows: Tensor | None, columns: Tensor | None) -> Tensor:
+    """Apply a matrix to the rows of images (B, C, H, W) and one to the columns, where there are any."""
+    if rows is not None:
+        images = rows @ images
+    return images if columns is None else images @ columns.T
+
+
+def _averages(side: int, cells: int) -> Tensor:
+    """Return the matrix (cells, side) of means over neighbouring pixels."""
+    return F.adaptive_avg_pool1d(torch.eye(side)[None], cells)[0].T.contiguous()
+
+
+def _interpolation(cells: int, side: int) -> Tensor:
+    """Return the matrix (side, cells) of linear interpolation."""
+    return F.interpolate(torch.eye(cells)[None], size=side, mode="linear", align_corners=False)[0].T.contiguous()
