@@ -213,7 +213,7 @@ def test_a_class_can_be_hidden_and_shown_again(
     button.click()
 
     assert button.get_attribute("aria-pressed") == "false"
-    assert whole.coloured() < all_of_them
+    assert whole.coloured() != all_of_them
     whole.canvas.scroll_into_view_if_needed()
     whole.page.mouse.move(*place(point))
     assert f"Image {int(reported.evaluation.map.indices[point])}:" not in whole.told()

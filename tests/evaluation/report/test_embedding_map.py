@@ -33,7 +33,7 @@ def test_each_point_is_told_what_the_model_said_of_its_image(reported: Any) -> N
         probabilities = torch.softmax(outputs.logits[image], 0)
         assert data["label"][point] == outputs.labels[image]
         assert data["predicted"][point] == probabilities.argmax()
-        assert abs(data["confidence"][point] - 1000 * probabilities.max()) <= 0.51
+        assert abs(data["confidence"][point] - 10_000 * probabilities.max()) <= 0.51
 
 
 def test_neighbours_are_the_nearest_embeddings_on_the_map(reported: Any) -> None:

@@ -20,7 +20,7 @@
 
   function words(point) {
     const [label, predicted] = [data.classes[data.label[point]], data.classes[data.predicted[point]]];
-    const sure = data.confidence[point] / 10;
+    const sure = data.confidence[point] / 100;
     const named = `named ${predicted}, ${sure.toFixed(sure > 99 ? 1 : 0)}% sure`;
     const text = make("div");
     text.append(make("strong", `Image ${data.image[point]}: ${label}`));

@@ -129,7 +129,7 @@ function createMap(box, data) {
     if (map.colouring === "class") return colours.classes[data.label[point]];
     if (map.colouring === "verdict") return map.isRight(point) ? colours.right : colours.wrong;
     const guess = 1 / data.classes.length;
-    return blend(colours.unsure, colours.sure, clamp((data.confidence[point] / 1000 - guess) / (1 - guess), 0, 1));
+    return blend(colours.unsure, colours.sure, clamp((data.confidence[point] / 10000 - guess) / (1 - guess), 0, 1));
   }
 
   // An image, where there is a size for it, or a dot.
