@@ -45,9 +45,7 @@ DEFINITIONS: dict[str, Definition] = {
     "loss": Definition("loss", "the weighted sum that training minimises", "lower"),
     "triplet": Definition("triplet loss", "over the triplets of a batch", "lower"),
     "classification": Definition("classification loss", "cross-entropy, in nats", "lower"),
-    "reconstruction": Definition(
-        "reconstruction loss", "squared error, cross-entropy or nats of a pixel", "lower"
-    ),
+    "reconstruction": Definition("reconstruction loss", "squared error, cross-entropy or nats of a pixel", "lower"),
     "kl": Definition("KL loss", "the divergence as training counts it, after free bits", ""),
 }
 """In the order in which tables show them."""

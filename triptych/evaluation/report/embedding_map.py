@@ -35,7 +35,8 @@ def map_data(evaluation: Evaluation, classes: Sequence[str]) -> dict[str, Any]:
     Returns:
         `classes`, their `colours`, and `hearts`: where their names belong, null for a class without an image. `sprite`,
         the sheet of thumbnails. And for each point: `x` and `y`, downwards; `image`, its position in the split;
-        `label`, `predicted`, and `confidence` in ten-thousandths; and `neighbours`, as positions on the map, nearest first.
+        `label`, `predicted`, and `confidence` in ten-thousandths; and `neighbours`, as positions on the map, nearest
+        first.
     """
     step = -(-len(evaluation.map.indices) // MOST_POINTS)
     points = torch.as_tensor(evaluation.map.points)[::step].double()
