@@ -1,3 +1,4 @@
+import math
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -269,6 +270,16 @@ def test_outside_training_the_kl_weight_is_whole(prepare: Prepare) -> None:
     assert float(losses.total.detach()) == pytest.approx(
         float(sum(losses.terms.values()) - 0.9 * losses.terms["kl"]), rel=1e-6
     )
+
+
+def test_beside_the_gaussian_loss_the_kl_divergence_is_a_mean_over_pixels_too(prepare: Prepare) -> None:
+    module, batch = prepare("training.reconstruction_loss=gaussian", "training.kl_weight=0.1")
+
+    losses = module.measure(batch).losses
+
+    pixels = math.prod(module.config.dataset.image_shape)
+    assert float(losses.weighted["kl"] / losses.terms["kl"]) == pytest.approx(0.1 / pixels, rel=1e-6)
+    assert module.weighted_sum.weights["kl"] == 0.1  # as the diagnoses of a run quote it from its config
 
 
 # Randomness

@@ -68,7 +68,7 @@ class MultiTaskLoss(nn.Module):
     def forward(
         self, triplet: Tensor, classification: Tensor, reconstruction: Tensor, kl: Tensor, kl_factor: float = 1.0
     ) -> LossBreakdown:
-        """Weigh four scalars; `kl_factor` is the warm-up's share of the KL weight, in [0, 1] (see `warmup_factor`).
+        """Weigh four scalars; `kl_factor` multiplies the KL weight at this step (see `warmup_factor`).
 
         Raises:
             ValueError: a term is not a scalar.

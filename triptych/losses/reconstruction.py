@@ -54,9 +54,9 @@ class ReconstructionLoss(nn.Module):
     def reduce(self, errors: Tensor) -> Tensor:
         """Make the loss, a scalar, of the (B,) errors of the images of a batch, those of other processes among them."""
         error = errors.mean()
-        return (
-            error if self.kind != "gaussian" else 0.5 * (2 * math.pi * math.e * error.clamp_min(LEAST_VARIANCE)).log()
-        )
+        if self.kind == "gaussian":
+            return 0.5 * (2 * math.pi * math.e * error.clamp_min(LEAST_VARIANCE)).log()
+        return error
 
     def per_image(self, reconstruction: Tensor, images: Tensor) -> Tensor:
         """The (B,) errors of the single images, each a mean over channels and pixels, squared ones for gaussian.

@@ -180,13 +180,13 @@ class MultiTaskImageTransformerLightning(TaskModule):
         self.kl = KLDivergenceLoss(free_bits=training.kl_free_bits)
         is_gaussian = training.reconstruction_loss == "gaussian"
         # The KL divergence is of a whole image, as the gaussian loss would be without its mean over the pixels.
-        pixels = math.prod(self.config.dataset.image_shape) if is_gaussian else 1
+        self.kl_scale = 1 / math.prod(self.config.dataset.image_shape) if is_gaussian else 1.0
         balanced = ("triplet", "classification") if is_gaussian else ("triplet", "classification", "reconstruction")
         self.weighted_sum = MultiTaskLoss(
             triplet_weight=training.triplet_weight,
             classification_weight=training.classification_weight,
             reconstruction_weight=training.reconstruction_weight,
-            kl_weight=training.kl_weight / pixels,
+            kl_weight=training.kl_weight,
             balanced=balanced if training.loss_balancing == "uncertainty" else (),
         )
 
@@ -230,12 +230,12 @@ class MultiTaskImageTransformerLightning(TaskModule):
         return torch.cat([draws.fork(name).normal("latent", dimensions) for name in names])
 
     def _kl_factor(self) -> float:
-        """Return the warm-up's factor of the KL weight, which is whole outside training."""
+        """Return the factor of the KL weight: its scale, times that of the warm-up, which is 1 outside training."""
         epochs = self.config.training.kl_warmup_epochs
         if not (self.training and epochs):
-            return 1.0
+            return self.kl_scale
         steps = epochs * self.trainer.num_training_batches
-        return warmup_factor(self.trainer.fit_loop.total_batch_idx, warmup_steps=steps)
+        return self.kl_scale * warmup_factor(self.trainer.fit_loop.total_batch_idx, warmup_steps=steps)
 
 
 class ImageTransformerLightning(TaskModule):
