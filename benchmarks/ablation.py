@@ -1,4 +1,4 @@
-"""What each ingredient of a recipe is worth: the shipped config, and the same with one of them taken away.
+"""What each ingredient of a recipe is worth: the shipped config, and the same with one thing changed.
 
     python benchmarks/ablation.py [--config configs/cifar10.yaml] [--epochs 3] [--seeds 0] [--only NAME ...]
 
@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.callbacks import EMAWeightAveraging
 from measuring import conditions, in_own_process
 from shipped_way import fit_shipped, shipped, shipped_config
 
@@ -21,39 +22,51 @@ from triptych.evaluation.measures import image_columns, split_figures
 from triptych.evaluation.outputs import model_outputs
 from triptych.training.train import build_module
 
-WITHOUT: dict[str, tuple[str, ...]] = {
-    "nothing": (),
-    "convolutional stem": ("model.patch_embedding=linear",),
-    "depthwise convolution": ("model.depthwise_convolution=false",),
-    "Muon": ("training.optimizer=adamw",),
-    "principal components": ("model.principal_components=false",),
-    "triplet loss": ("training.triplet_weight=0",),
-    "VAE panel": ("training.use_multitask_loss=false",),
-    "gaussian reconstruction": (
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "as shipped": (),
+    "without the convolutional stem": ("model.patch_embedding=linear",),
+    "without depthwise convolutions": ("model.depthwise_convolution=false",),
+    "without Muon": ("training.optimizer=adamw",),
+    "without principal components": ("model.principal_components=false",),
+    "without the triplet loss": ("training.triplet_weight=0",),
+    "without the VAE panel": ("training.use_multitask_loss=false",),
+    "without the KL divergence": ("training.kl_weight=0",),
+    "compare alone": ("training.classification_weight=0", "training.reconstruction_weight=0", "training.kl_weight=0"),
+    "name alone": ("training.triplet_weight=0", "training.reconstruction_weight=0", "training.kl_weight=0"),
+    "repaint alone": ("training.triplet_weight=0", "training.classification_weight=0"),
+    "squared error": (
         "training.reconstruction_loss=mse",
         "training.reconstruction_weight=10",
         "training.kl_weight=0.0003",
     ),
-    "fixed weights": ("training.loss_balancing=uncertainty",),
-    "name and repaint": (
-        "training.classification_weight=0",
-        "training.reconstruction_weight=0",
-        "training.kl_weight=0",
-    ),
-    "compare and repaint": ("training.triplet_weight=0", "training.reconstruction_weight=0", "training.kl_weight=0"),
-    "compare and name": ("training.triplet_weight=0", "training.classification_weight=0"),
+    "uncertainty balancing": ("training.loss_balancing=uncertainty",),
+    "averaged weights": (),
+    "all triplets": ("training.triplet_mining=all",),
+    "hardest triplets": ("training.triplet_mining=hard",),
+    "drawn triplets": ("training.triplet_mining=random",),
+    "soft margin": ("training.triplet_mining=hard", "training.margin=null"),
+    "label smoothing": ("training.label_smoothing=0.1",),
+    "KL warm-up and free bits": ("training.kl_warmup_epochs=0.5", "training.kl_free_bits=0.05"),
+    "no augmentation": ("dataset.augmentation={}",),
 }
-"""What is taken away, and the changes to the config that do it; the last three leave one panel alone."""
+"""What is changed, and the changes to the config that do it."""
+
+AVERAGED = "averaged weights"
+"""The variant that is no change to the config: an exponential moving average of the weights in the last third."""
+DECAY = 0.99
+"""Of that average: the weights of about a hundred steps."""
 
 FIGURES = ("accuracy", "nearest_neighbour_accuracy", "map_at_r", "mse")
 
 
-def measured(path: Path, changes: list[str]) -> dict[str, Any]:
+def measured(path: Path, changes: list[str], averaged: bool) -> dict[str, Any]:
     """Train and measure one variant."""
     config, data = shipped(path, changes)
     module = build_module(config, data)
+    steps = config.training.epochs * len(data.train_dataloader())
+    averages = [EMAWeightAveraging(decay=DECAY, update_starting_at_step=steps * 2 // 3)] if averaged else []
     began = time.perf_counter()
-    fit_shipped(config, data, module=module, validation=1)
+    fit_shipped(config, data, module=module, callbacks=averages, validation=1)
     seconds = time.perf_counter() - began
     model = module.model.eval()
     outputs = model_outputs(model, data.test)
@@ -72,15 +85,15 @@ def main() -> None:
     parser.add_argument("--config", type=Path, default=Path(__file__).parents[1] / "configs" / "cifar10.yaml")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--only", nargs="+", choices=WITHOUT, default=list(WITHOUT))
+    parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     given = parser.parse_args()
 
     print(json.dumps({"config": given.config.name, "epochs": given.epochs, **conditions(shipped_config(given.config))}))
     for seed in given.seeds:
         for name in given.only:
-            changes = [f"training.epochs={given.epochs}", f"training.seed={seed}", *WITHOUT[name]]
-            row = in_own_process(measured, given.config, changes)
-            print(json.dumps({"without": name, "seed": seed, **row}), flush=True)
+            changes = [f"training.epochs={given.epochs}", f"training.seed={seed}", *VARIANTS[name]]
+            row = in_own_process(measured, given.config, changes, name == AVERAGED)
+            print(json.dumps({"variant": name, "seed": seed, **row}), flush=True)
 
 
 if __name__ == "__main__":
