@@ -280,7 +280,7 @@ WRONG_VALUES = {
     "text for the data set": (
         "dataset: mnist\n",
         "line 1: dataset: expected a section of keys (name, root, batch_size, num_workers, validation_fraction, pad, "
-        "augmentation); got 'mnist'",
+        "augmentation, unaugmented_share); got 'mnist'",
     ),
 }
 

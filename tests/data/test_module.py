@@ -87,6 +87,17 @@ def test_only_training_images_are_augmented_and_shuffled() -> None:
         assert torch.equal(torch.cat([batch.label for batch in batches]), split.labels)
 
 
+@pytest.mark.parametrize(("share", "augmented"), [(0.0, 4), (0.25, 3), (0.6, 2), (1.0, 0)])
+def test_the_last_epochs_may_show_images_as_they_are(share: float, augmented: int) -> None:
+    data = module(dataset={"augmentation": {"rotation": 20.0}, "unaugmented_share": share}, training={"epochs": 4})
+    loader = data.train_dataloader()
+
+    for epoch in range(4):
+        loader.sampler.set_epoch(epoch)
+        batch = next(iter(loader))
+        assert torch.equal(batch.anchor, data.train.images[batch.index].float() / 255) == (epoch >= augmented)
+
+
 @pytest.mark.parametrize("mining", ["random", "all", "semihard", "hard"])
 def test_triplets_are_drawn_for_training_only_where_they_are_not_mined(mining: str) -> None:
     data = module(training={"triplet_mining": mining})

@@ -122,6 +122,17 @@ def test_every_epoch_draws_new_triplets():
         assert (before != after).float().mean() > 0.9
 
 
+@pytest.mark.parametrize("dataset_class", [ImageDataset, TripletDataset])
+def test_after_the_augmented_epochs_images_come_as_they_are(dataset_class):
+    images, labels = images_of(6), torch.arange(6) % 2
+    dataset = dataset_class(images, labels, augment=AUGMENT, augmented_epochs=2)
+    plain = images.float() / 255
+
+    for epoch, is_plain in enumerate([False, False, True, True]):
+        dataset.set_epoch(epoch)
+        assert torch.equal(dataset.__getitems__(range(6))[0], plain) == is_plain
+
+
 def test_the_views_of_a_triplet_are_augmented_independently():
     images = images_of(1, 1, 12).expand(4, -1, -1, -1)
     dataset = TripletDataset(images, torch.arange(4), augment=Augmentation(rotation=90, translate=0.2))

@@ -77,6 +77,9 @@ class DatasetConfig(Section):
     pad: NonNegativeInt = 0
     """Black pixels added on every side: 2 turns 28x28 into 32x32, which three halvings divide evenly."""
     augmentation: AugmentationConfig = AugmentationConfig()
+    unaugmented_share: Fraction = 0.0
+    """Share of the run's epochs, the last ones, in which images come as they are: the model settles on what it will be
+    asked, and nearest neighbours are found more surely."""
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

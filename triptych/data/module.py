@@ -94,8 +94,15 @@ class ImageDataModule(LightningDataModule):
     def train_dataloader(self) -> BatchLoader:
         """Shuffled, augmented batches; triplets where the config draws them instead of mining them."""
         training = self.config.training
+        plain = round(training.epochs * self.config.dataset.unaugmented_share)
         kind = TripletDataset if training.triplet_mining == "random" else ImageDataset
-        dataset = kind(self.train.images, self.train.labels, augment=self.augmentation, seed=training.seed)
+        dataset = kind(
+            self.train.images,
+            self.train.labels,
+            augment=self.augmentation,
+            augmented_epochs=training.epochs - plain,
+            seed=training.seed,
+        )
         return self._loader(dataset, shuffle=True)
 
     def val_dataloader(self) -> BatchLoader:

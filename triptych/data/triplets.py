@@ -22,6 +22,7 @@ class ImageDataset(Dataset[tuple[Tensor, ...]]):
         images: (N, C, H, W) uint8.
         labels: (N,) integers from 0; they need not be contiguous.
         augment: Changes images of a batch; None leaves them as they are.
+        augmented_epochs: Number of epochs, the first ones, that are augmented; None is all.
         seed: Chooses the augmentation, together with the epoch.
 
     Raises:
@@ -34,12 +35,21 @@ class ImageDataset(Dataset[tuple[Tensor, ...]]):
         (torch.Size([1, 8, 8]), 1.0, 5)
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, *, augment: Augment | None = None, seed: int = 0) -> None:
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        augment: Augment | None = None,
+        augmented_epochs: int | None = None,
+        seed: int = 0,
+    ) -> None:
         _check_images(images)
         _check_labels(labels, count=len(images))
         self.images = images
         self.labels = labels.to(images.device, torch.int64)
         self.augment = augment
+        self.augmented_epochs = augmented_epochs
         self.seed = seed
         self.epoch = 0
 
@@ -80,7 +90,8 @@ class ImageDataset(Dataset[tuple[Tensor, ...]]):
     def view(self, positions: Tensor, draws: Draws) -> Tensor:
         """The images at `positions` (B,), augmented by `draws`: (B, C, H, W) float32 in [0, 1]."""
         images = self.images[positions].float().div_(255)
-        return images if self.augment is None else self.augment(images, draws)
+        is_plain = self.augmented_epochs is not None and self.epoch >= self.augmented_epochs
+        return images if self.augment is None or is_plain else self.augment(images, draws)
 
 
 class TripletDataset(Dataset[tuple[Tensor, ...]]):
@@ -95,6 +106,7 @@ class TripletDataset(Dataset[tuple[Tensor, ...]]):
         images: (N, C, H, W) uint8.
         labels: (N,) integers from 0, of at least two classes; they need not be contiguous.
         augment: Changes images of a batch; None leaves them as they are.
+        augmented_epochs: Number of epochs, the first ones, that are augmented; None is all.
         seed: Chooses triplets and augmentation, together with the epoch.
 
     Raises:
@@ -108,8 +120,16 @@ class TripletDataset(Dataset[tuple[Tensor, ...]]):
         [1, 0]
     """
 
-    def __init__(self, images: Tensor, labels: Tensor, *, augment: Augment | None = None, seed: int = 0) -> None:
-        self._dataset = ImageDataset(images, labels, augment=augment, seed=seed)
+    def __init__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        *,
+        augment: Augment | None = None,
+        augmented_epochs: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        self._dataset = ImageDataset(images, labels, augment=augment, augmented_epochs=augmented_epochs, seed=seed)
         classes, class_of, counts = torch.unique(self._dataset.labels, return_inverse=True, return_counts=True)
         if len(classes) < 2:
             raise ValueError(
