@@ -75,7 +75,8 @@ def positions_of_known(split: Split, labels: Sequence[int]) -> Tensor:
 
 
 def _part(split: Split, chosen: Tensor, number: Tensor) -> Split:
-    return Split(split.images[chosen], number[split.labels[chosen]])
+    part = split.select(chosen)
+    return Split(part.images, number[part.labels])
 
 
 def _listed(classes: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""What a data set is once it has been read: uint8 images and labels in memory, for all that train on them."""
+"""What a data set is once it has been read: uint8 images and labels, for all that train on them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from triptych.data import mapped
 from triptych.data.broken import broken
-
-Shape = tuple[int, int, int]
-"""Channels, height and width of an image."""
+from triptych.data.mapped import Images, Shape
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,15 +18,19 @@ class Split:
     """Labelled images.
 
     Attributes:
-        images: uint8 pixels, (N, C, H, W).
+        images: uint8 pixels, (N, C, H, W), in memory or on the disk.
         labels: int64 positions in the class table, (N,).
     """
 
-    images: Tensor
+    images: Images
     labels: Tensor
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def select(self, index: Tensor) -> "Split":
+        """Choose images, with their labels, by positions or by a mask."""
+        return Split(mapped.select(self.images, index), self.labels[index])
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +91,7 @@ def labelled(images: np.ndarray, labels: np.ndarray, *, reading: Reading, path: 
 
 def joined(splits: Sequence[Split]) -> Split:
     """Put the parts of one split, in order, into one."""
-    return Split(torch.cat([split.images for split in splits]), torch.cat([split.labels for split in splits]))
+    return Split(mapped.joined([split.images for split in splits]), torch.cat([split.labels for split in splits]))
 
 
 def check_classes(names: object, *, reading: Reading, path: Path) -> None:

@@ -1,7 +1,6 @@
 """The Lightning data module: a data set read, split and padded once, and its loaders for every stage."""
 
 import torch
-import torch.nn.functional as F
 from lightning import LightningDataModule
 from torch import Tensor
 
@@ -10,6 +9,7 @@ from triptych.data.augmentation import Augmentation
 from triptych.data.holdout import held_out_labels, hold_out, positions_of_known
 from triptych.data.images import ImageData, Split
 from triptych.data.loader import Batch, BatchLoader
+from triptych.data.mapped import padded, parts
 from triptych.data.sampling import BalancedBatchSampler
 from triptych.data.split import stratified_split
 from triptych.data.triplets import ImageDataset, TripletDataset
@@ -17,6 +17,9 @@ from triptych.errors import DataError
 
 DEVICE_SHARE = 0.25
 """Largest share of a GPU's free memory that the images may take; beyond it they stay in main memory."""
+
+COUNTED_AT_ONCE = 1024
+"""Images of which pixel statistics hold the pixels at a time."""
 
 
 class ImageDataModule(LightningDataModule):
@@ -60,16 +63,16 @@ class ImageDataModule(LightningDataModule):
             "test": positions_of_known(data.test, held),
         }
         padding = config.dataset.pad
-        self.train = _padded(_subset(known, train), padding)
-        self.validation = _padded(_subset(known, validation), padding)
+        self.train = _padded(known.select(train), padding)
+        self.validation = _padded(known.select(validation), padding)
         self.test = _padded(test, padding)
         self.holdout = _padded(holdout, padding)
 
     def pixel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return mean and standard deviation of each channel of the training images, pixels in [0, 1]."""
-        histogram = torch.stack(
-            [torch.bincount(channel.flatten(), minlength=256) for channel in self.train.images.unbind(1)]
-        ).double()
+        histogram = torch.zeros(self.train.images.shape[1], 256, dtype=torch.float64)
+        for images in parts(self.train.images, COUNTED_AT_ONCE):
+            histogram += torch.stack([torch.bincount(one.flatten(), minlength=256) for one in images.unbind(1)]).cpu()
         weights = histogram / histogram.sum(1, keepdim=True)
         levels = torch.arange(256, dtype=torch.float64) / 255
         mean = weights @ levels
@@ -129,9 +132,5 @@ class ImageDataModule(LightningDataModule):
         return BatchLoader(dataset, sampler)
 
 
-def _subset(split: Split, indices: Tensor) -> Split:
-    return Split(split.images[indices], split.labels[indices])
-
-
 def _padded(split: Split, pixels: int) -> Split:
-    return Split(F.pad(split.images, [pixels] * 4), split.labels) if pixels else split
+    return Split(padded(split.images, pixels), split.labels)

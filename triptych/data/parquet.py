@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 
 from triptych.data.broken import broken
-from triptych.data.images import Reading, Shape, Split, check_classes, joined, labelled
+from triptych.data.images import Reading, Split, check_classes, joined, labelled
+from triptych.data.mapped import Shape
 
 if TYPE_CHECKING:
     import pyarrow

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from triptych.data import cifar, digits, idx, parquet
 from triptych.data.download import RemoteFile, download
-from triptych.data.images import ImageData, Reading, Shape, Split
+from triptych.data.images import ImageData, Reading, Split
 from triptych.data.locate import VARIABLE, Place, cache_folder, first_found, places
+from triptych.data.mapped import Shape
 from triptych.errors import DataError, DownloadError
 
 Splits = tuple[Split, Split]

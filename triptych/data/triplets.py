@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from triptych.data.draws import Draws
+from triptych.data.mapped import Images, MappedImages
 
 Augment = Callable[[Tensor, Draws], Tensor]
 """Changes a batch of images, (B, C, H, W) float32 in [0, 1], by their draws; `Augmentation` is one."""
@@ -19,7 +20,7 @@ class ImageDataset(Dataset[tuple[Tensor, ...]]):
     its index alone, not on the batch that it is in.
 
     Args:
-        images: (N, C, H, W) uint8.
+        images: (N, C, H, W) uint8, in memory or on the disk.
         labels: (N,) integers from 0; they need not be contiguous.
         augment: Changes images of a batch; None leaves them as they are.
         augmented_epochs: Number of epochs, the first ones, that are augmented; None is all.
@@ -37,7 +38,7 @@ class ImageDataset(Dataset[tuple[Tensor, ...]]):
 
     def __init__(
         self,
-        images: Tensor,
+        images: Images,
         labels: Tensor,
         *,
         augment: Augment | None = None,
@@ -103,7 +104,7 @@ class TripletDataset(Dataset[tuple[Tensor, ...]]):
     index alone.
 
     Args:
-        images: (N, C, H, W) uint8.
+        images: (N, C, H, W) uint8, in memory or on the disk.
         labels: (N,) integers from 0, of at least two classes; they need not be contiguous.
         augment: Changes images of a batch; None leaves them as they are.
         augmented_epochs: Number of epochs, the first ones, that are augmented; None is all.
@@ -122,7 +123,7 @@ class TripletDataset(Dataset[tuple[Tensor, ...]]):
 
     def __init__(
         self,
-        images: Tensor,
+        images: Images,
         labels: Tensor,
         *,
         augment: Augment | None = None,
@@ -188,8 +189,9 @@ class TripletDataset(Dataset[tuple[Tensor, ...]]):
         return self._by_class[positive], self._by_class[negative]
 
 
-def _check_images(images: Tensor) -> None:
-    if not isinstance(images, Tensor) or images.dtype != torch.uint8 or images.ndim != 4 or not images.numel():
+def _check_images(images: Images) -> None:
+    are_images = isinstance(images, Tensor | MappedImages) and images.dtype == torch.uint8 and len(images.shape) == 4
+    if not (are_images and images.shape.numel()):
         raise ValueError(
             f"images must be a uint8 tensor of shape (N, C, H, W) with at least one image, but got "
             f"{_describe(images)}; convert arrays with torch.from_numpy, and give grey images one channel"

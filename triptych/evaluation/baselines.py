@@ -45,7 +45,7 @@ def measure_baselines(train: Split, split: Split, *, embedding_dim: int, latent_
 
 
 def _pixels(split: Split) -> Tensor:
-    return thumbnails(split.images.cpu(), longest=LONGEST).flatten(1).float() / 255
+    return thumbnails(split.images, longest=LONGEST).flatten(1).cpu().float() / 255
 
 
 def _principal_axes(pixels: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from triptych.data.images import Split
+from triptych.data.mapped import parts
 from triptych.evaluation.outputs import BATCH, Model, ModelOutputs, Repainting, model_outputs, reconstructions
 from triptych.metrics import (
     active_units,
@@ -91,7 +92,7 @@ def split_figures(columns: Columns, split: Split, outputs: ModelOutputs, gallery
     }
     figures |= {name: _mean(columns[name]) for name in AVERAGED if name in columns}
     if outputs.repainting is not None:
-        figures |= _latent_figures(outputs.repainting, pixels=split.images[0].numel())
+        figures |= _latent_figures(outputs.repainting, pixels=split.images.shape[1:].numel())
     figures["per_class_accuracy"] = classified.per_class_accuracy.tolist()
     figures["confusion"] = classified.confusion.tolist()
     return figures
@@ -106,11 +107,11 @@ def holdout_figures(model: Model, split: Split) -> dict[str, float]:
 
 def _painted(model: MultiTaskImageTransformer, split: Split) -> dict[str, Tensor]:
     """Compare every image with its reconstruction, a batch at a time."""
-    parts = [
+    scores = [
         reconstruction_scores(reconstructions(model, images), images.cpu().float() / 255)
-        for images in torch.split(split.images, BATCH)
+        for images in parts(split.images, BATCH)
     ]
-    return {name: torch.cat([getattr(part, name) for part in parts]) for name in ("mse", "psnr", "ssim")}
+    return {name: torch.cat([getattr(part, name) for part in scores]) for name in ("mse", "psnr", "ssim")}
 
 
 def _latent_figures(repainting: Repainting, *, pixels: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from triptych.data.images import Split
+from triptych.data.mapped import Images, parts
 from triptych.data.module import ImageDataModule
 from triptych.data.split import stratified_split
 from triptych.data.triplets import TripletDataset
@@ -41,7 +41,7 @@ def draw_embeddings(
     split = data.test
     if len(split.labels) > samples:
         _, chosen = stratified_split(split.labels.cpu(), fraction=samples / len(split.labels), seed=seed)
-        split = Split(split.images[chosen], split.labels[chosen])
+        split = split.select(chosen)
     points = project_tsne(embed(model, split.images).numpy(), seed=seed)
     figure = embedding_figure(
         points,
@@ -54,8 +54,8 @@ def draw_embeddings(
 
 
 @torch.no_grad()
-def embed(model: ImageTransformer | MultiTaskImageTransformer, images: Tensor) -> Tensor:
+def embed(model: ImageTransformer | MultiTaskImageTransformer, images: Images) -> Tensor:
     """Return the embeddings (N, E), on the CPU, of uint8 images (N, C, H, W)."""
     model.eval()
     device = next(model.parameters()).device
-    return torch.cat([model.embed(part.to(device).float() / 255).float().cpu() for part in torch.split(images, BATCH)])
+    return torch.cat([model.embed(part.to(device).float() / 255).float().cpu() for part in parts(images, BATCH)])

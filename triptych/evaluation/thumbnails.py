@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from triptych.data.mapped import Images, parts
+
 
 @dataclass(frozen=True)
 class SpriteSheet:
@@ -28,7 +30,7 @@ class SpriteSheet:
     height: int
 
 
-def thumbnails(images: Tensor, *, longest: int) -> Tensor:
+def thumbnails(images: Images, *, longest: int) -> Tensor:
     """Shrink uint8 images (N, C, H, W) until no side has more than `longest` pixels; small ones stay as they are.
 
     Example:
@@ -37,11 +39,11 @@ def thumbnails(images: Tensor, *, longest: int) -> Tensor:
     """
     factor = longest / max(images.shape[2:])
     if factor >= 1:
-        return images
+        return images[:]
     size = [max(1, round(side * factor)) for side in images.shape[2:]]
     # By parts: as floats, all of them at once would take four times their memory.
-    parts = (F.interpolate(part.float(), size=size, mode="area") for part in torch.split(images, 4096))
-    return torch.cat([part.round().byte() for part in parts])
+    shrunk = (F.interpolate(part.float(), size=size, mode="area") for part in parts(images, 1024))
+    return torch.cat([part.round().byte() for part in shrunk])
 
 
 def sprite_sheet(images: Tensor) -> SpriteSheet:

@@ -5,10 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from triptych.data.images import Split
+from triptych.data.mapped import parts
 from triptych.data.module import ImageDataModule
 from triptych.evaluation.evaluate import Evaluation
 from triptych.runs.metrics_file import update_metrics
 from triptych.runs.per_image import write_per_image
+
+DIGESTED_AT_ONCE = 4096
+"""Images that are held while a digest is taken."""
 
 
 def write_figures(folder: Path, data: ImageDataModule, evaluation: Evaluation, *, checkpoint: str) -> None:
@@ -45,6 +49,6 @@ def metrics_of(evaluation: Evaluation) -> dict[str, Any]:
 def images_digest(split: Split) -> str:
     """Return a digest of pixels and labels, by which two tables are known to be of the very same images."""
     digest = hashlib.sha256(repr(tuple(split.images.shape)).encode())
-    for part in (split.images, split.labels):
+    for part in (*parts(split.images, DIGESTED_AT_ONCE), split.labels):
         digest.update(part.cpu().contiguous().numpy().data)
     return digest.hexdigest()

@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from triptych.data.mapped import Images, parts
 from triptych.evaluation.audit.pool import Pool
+from triptych.evaluation.thumbnails import thumbnails
 
 CANDIDATES = 8
 """Nearest neighbours in the latent whose pixels are compared."""
@@ -22,6 +24,9 @@ UNUSUAL = 0.3
 """How far two images of one picture are, at most, in units of what is usual between neighbours there."""
 
 COMPARED_AT_ONCE = 4096
+
+LONGEST = 48
+"""Pixels to a side that are compared: larger images are shrunk."""
 
 
 class Duplicates(NamedTuple):
@@ -60,11 +65,11 @@ def find_duplicates(pool: Pool) -> Duplicates:
     )
 
 
-def _exact_pairs(images: Tensor) -> set[tuple[int, int]]:
+def _exact_pairs(images: Images) -> set[tuple[int, int]]:
     first: dict[bytes, int] = {}
     pairs = set()
-    for row, image in enumerate(images.numpy()):
-        original = first.setdefault(hashlib.blake2b(image.tobytes(), digest_size=16).digest(), row)
+    for row, image in enumerate(images):
+        original = first.setdefault(hashlib.blake2b(image.cpu().numpy().tobytes(), digest_size=16).digest(), row)
         if original != row:
             pairs.add((original, row))
     return pairs
@@ -85,18 +90,18 @@ def _near_pairs(pool: Pool) -> dict[tuple[int, int], float]:
     return found
 
 
-def _looks(images: Tensor) -> Tensor:
+def _looks(images: Images) -> Tensor:
     """Return the images' pixels, blurred, centred and of unit length, (N, P): their products are correlations.
 
     An image of one grey has no look: its row is zero, and only an exact copy is its duplicate.
     """
-    parts = []
-    for part in torch.split(images, COMPARED_AT_ONCE):
-        pixels = part.float() / 255
+    looks = []
+    for part in parts(images, COMPARED_AT_ONCE):
+        pixels = thumbnails(part, longest=LONGEST).float() / 255
         if min(pixels.shape[2:]) >= 16:
             pixels = F.avg_pool2d(pixels, kernel_size=2)
         pixels = pixels.flatten(1)
         centred = pixels - pixels.mean(dim=1, keepdim=True)
         length = centred.norm(dim=1, keepdim=True)
-        parts.append(torch.where(length > 1e-3, centred / length.clamp(min=1e-3), 0.0))
-    return torch.cat(parts)
+        looks.append(torch.where(length > 1e-3, centred / length.clamp(min=1e-3), 0.0))
+    return torch.cat(looks)

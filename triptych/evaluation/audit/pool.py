@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from triptych.data.images import Split
+from triptych.data.mapped import Images, joined
 from triptych.data.module import ImageDataModule
 from triptych.evaluation.outputs import Model, model_outputs
 from triptych.metrics import nearest_neighbours
@@ -32,7 +33,7 @@ class Pool:
         error: Squared error of the reconstruction, per pixel in [0, 1], (N,); None without a decoder.
     """
 
-    images: Tensor
+    images: Images
     labels: Tensor
     split: Tensor
     position: Tensor
@@ -61,7 +62,7 @@ def pool_images(model: Model, data: ImageDataModule) -> Pool:
     space = torch.cat([part.mean for part in painted] if painted else [output.embeddings for output in outputs])
     found = nearest_neighbours(space, k=min(NEIGHBOURS, len(space) - 1), distance="euclidean")
     return Pool(
-        images=torch.cat([split.images.cpu() for split in splits]),
+        images=joined([split.images for split in splits]),
         labels=torch.cat([output.labels for output in outputs]),
         split=torch.from_numpy(np.repeat(np.arange(len(splits)), [len(split) for split in splits])),
         position=torch.cat([data.positions[name] for name in SPLITS]),

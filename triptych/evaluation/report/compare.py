@@ -76,10 +76,10 @@ def _retrieval(
     title: str,
     caption: str,
 ) -> Picture:
-    images, labels = evaluation.split.images.cpu(), evaluation.outputs.labels
+    images, labels = evaluation.split.images, evaluation.outputs.labels
     figure = retrieval_figure(
-        images[queries].float() / 255,
-        images[neighbours].float() / 255,
+        images[queries].cpu().float() / 255,
+        images[neighbours].cpu().float() / 255,
         labels[queries],
         labels[neighbours],
         classes=classes,
@@ -92,15 +92,15 @@ def _retrieval(
 
 
 def _triplets(evaluation: Evaluation, classes: Sequence[str]) -> list[Picture]:
-    labels, images = evaluation.outputs.labels, evaluation.split.images.cpu()
+    labels, images = evaluation.outputs.labels, evaluation.split.images
     found = hardest_triplets(evaluation.outputs.embeddings, labels, count=TRIPLETS)
     if not len(found.anchors):
         return []
     anchor_labels, negative_labels = labels[found.anchors], labels[found.negatives]
     figure = triplet_figure(
-        images[found.anchors].float() / 255,
-        images[found.positives].float() / 255,
-        images[found.negatives].float() / 255,
+        images[found.anchors].cpu().float() / 255,
+        images[found.positives].cpu().float() / 255,
+        images[found.negatives].cpu().float() / 255,
         anchor_labels,
         negative_labels,
         classes=classes,

@@ -1,0 +1,116 @@
+"""Images that stay on the disk: pixels in a file mapped into memory, of which only what is asked for is read."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Shape = tuple[int, int, int]
+"""Channels, height and width of an image."""
+
+
+class MappedImages:
+    """Some images of a file of raw pixels, in an order of their own, each perhaps with a black border.
+
+    Indexing reads the images asked for, and nothing else; the system keeps in memory what it has room for, and drops it
+    where room is needed.
+
+    Args:
+        pixels: uint8 (M, C, H, W), as `map_pixels` returns it.
+        rows: The rows that belong here, (N,) int64; None is all of them, in their order.
+        padding: Black pixels added on every side of an image as it is read.
+
+    Example:
+        >>> images = MappedImages(torch.arange(12, dtype=torch.uint8).reshape(3, 1, 2, 2)).select(torch.tensor([2, 0]))
+        >>> images.shape, images[torch.tensor([0])].flatten().tolist()
+        (torch.Size([2, 1, 2, 2]), [8, 9, 10, 11])
+    """
+
+    def __init__(self, pixels: Tensor, rows: Tensor | None = None, *, padding: int = 0) -> None:
+        self.pixels = pixels
+        self.rows = torch.arange(len(pixels)) if rows is None else rows
+        self.padding = padding
+
+    @property
+    def shape(self) -> torch.Size:
+        """(N, C, H, W), with the borders."""
+        channels, *sides = self.pixels.shape[1:]
+        return torch.Size([len(self.rows), channels, *(side + 2 * self.padding for side in sides)])
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """That of the pixels."""
+        return self.pixels.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the images are when they are read: the CPU."""
+        return self.pixels.device
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all images, were they read."""
+        return self.shape.numel()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> Tensor:
+        """Read images, (n, C, H, W) uint8, or for a number one of them, (C, H, W)."""
+        images = self.pixels[self.rows[index]]
+        return F.pad(images, [self.padding] * 4) if self.padding else images.clone()
+
+    def __iter__(self) -> Iterator[Tensor]:
+        """Read one image after another."""
+        return (self[row] for row in range(len(self)))
+
+    def select(self, index: Tensor) -> "MappedImages":
+        """Choose images by positions or by a mask, and read none."""
+        return MappedImages(self.pixels, self.rows[index], padding=self.padding)
+
+    def padded(self, pixels: int) -> "MappedImages":
+        """Add a border, and read no image."""
+        return MappedImages(self.pixels, self.rows, padding=self.padding + pixels)
+
+    def to(self, device: torch.device) -> Tensor:
+        """Read all images, and copy them to a device."""
+        return self[:].to(device)
+
+
+Images: TypeAlias = Tensor | MappedImages
+"""uint8 pixels (N, C, H, W), in memory or on the disk. Both can be indexed, and say their shape, device and bytes."""
+
+
+def map_pixels(file: Path, *, shape: Shape) -> Tensor:
+    """Map a file of raw uint8 pixels, (N, C, H, W) row by row, into memory; nothing is read yet, or ever written."""
+    image_bytes = shape[0] * shape[1] * shape[2]
+    count = file.stat().st_size // image_bytes
+    return torch.from_file(str(file), shared=False, size=count * image_bytes, dtype=torch.uint8).view(count, *shape)
+
+
+def select(images: Images, index: Tensor) -> Images:
+    """Choose images by positions or by a mask."""
+    return images.select(index) if isinstance(images, MappedImages) else images[index]
+
+
+def padded(images: Images, pixels: int) -> Images:
+    """Add a black border on every side."""
+    if not pixels:
+        return images
+    return images.padded(pixels) if isinstance(images, MappedImages) else F.pad(images, [pixels] * 4)
+
+
+def parts(images: Images, size: int) -> Iterator[Tensor]:
+    """Read images in order, so many at a time: (n, C, H, W) uint8 each."""
+    return (images[start : start + size] for start in range(0, len(images), size))
+
+
+def joined(images: Sequence[Images]) -> Images:
+    """Put images after one another; those of one mapped file stay there."""
+    mapped = [one for one in images if isinstance(one, MappedImages)]
+    if len(mapped) == len(images) and len({(id(one.pixels), one.padding) for one in mapped}) == 1:
+        return MappedImages(mapped[0].pixels, torch.cat([one.rows for one in mapped]), padding=mapped[0].padding)
+    return torch.cat([one[:] for one in images])
