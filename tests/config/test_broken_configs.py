@@ -95,11 +95,12 @@ UNKNOWN_KEYS = {
 MISSING_AND_REPEATED = {
     "no dataset": (
         "training:\n  epochs: 5\n",
-        "dataset.name: missing; expected one of digits, mnist, fashionmnist, cifar10",
+        "dataset.name: missing; expected one of digits, mnist, fashionmnist, cifar10, folder, table, huggingface",
     ),
     "dataset without name": (
         "# a run\ndataset:\n  pad: 2\n",
-        "line 2: dataset.name: missing; expected one of digits, mnist, fashionmnist, cifar10",
+        "line 2: dataset.name: missing; expected one of digits, mnist, fashionmnist, cifar10, folder, "
+        "table, huggingface",
     ),
     "key twice": (
         MNIST + "training:\n  epochs: 5\n  seed: 1\n  epochs: 6\n",
@@ -127,11 +128,13 @@ WRONG_VALUES = {
     ),
     "unknown data set": (
         "dataset:\n  name: imagenet\n",
-        "line 2: dataset.name: expected one of digits, mnist, fashionmnist, cifar10; got 'imagenet'",
+        "line 2: dataset.name: expected one of digits, mnist, fashionmnist, cifar10, folder, "
+        "table, huggingface; got 'imagenet'",
     ),
     "data set in capitals": (
         "dataset:\n  name: Fashion-MNIST\n",
-        "line 2: dataset.name: expected one of digits, mnist, fashionmnist, cifar10; got 'Fashion-MNIST'; "
+        "line 2: dataset.name: expected one of digits, mnist, fashionmnist, cifar10, folder, "
+        "table, huggingface; got 'Fashion-MNIST'; "
         "did you mean 'fashionmnist'?",
     ),
     "beginning of an option": (
@@ -277,10 +280,37 @@ WRONG_VALUES = {
         "line 4: training.early_stopping: expected a section of keys (enabled, patience, min_delta); got null; "
         "leave the key out for its default",
     ),
+    "own images without a place": (
+        "dataset:\n  name: folder\n  image_size: 64\n",
+        "line 2: dataset.name: folder needs dataset.root; expected the folder of images, got null",
+    ),
+    "own images without a size": (
+        "dataset:\n  name: table\n  root: photos.csv\n",
+        "line 2: dataset.name: table needs dataset.image_size; expected the pixels that images are brought to, such as "
+        "64, or [height, width], got null",
+    ),
+    "another size for a known data set": (
+        MNIST + "  image_size: 64\n",
+        "line 3: dataset.image_size: expected null, because the images of mnist are as they are; got 64",
+    ),
+    "other channels for a known data set": (
+        MNIST + "  channels: 3\n",
+        "line 3: dataset.channels: expected null, because the images of mnist are as they are; got 3",
+    ),
+    "patches that do not fill own images": (
+        "dataset:\n  name: folder\n  root: photos\n  image_size: [30, 40]\nmodel:\n  patch_size: 8\n",
+        "line 6: model.patch_size: patch_size 8 does not divide the 30x40 images of folder; expected "
+        "patch_size 1, 2, 5 or 10",
+    ),
+    "colour in own grey images": (
+        "dataset:\n  name: folder\n  root: photos\n  image_size: 64\n  channels: 1\n  augmentation:\n    hue: 0.1\n",
+        "line 7: dataset.augmentation.hue: expected 0, because the images of folder are grey; got 0.1",
+    ),
     "text for the data set": (
         "dataset: mnist\n",
-        "line 1: dataset: expected a section of keys (name, root, batch_size, num_workers, validation_fraction, pad, "
-        "augmentation, unaugmented_share); got 'mnist'",
+        "line 1: dataset: expected a section of keys (name, root, image_size, channels, fit, test_fraction, "
+        "on_corrupt, columns, batch_size, sampling, classes_per_batch, images_per_class, num_workers, "
+        "validation_fraction, pad, augmentation, unaugmented_share); got 'mnist'",
     ),
 }
 

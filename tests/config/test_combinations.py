@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from triptych.config import IMAGE_SHAPES, RunConfig
 from triptych.config.combinations import combination_mistakes
+from triptych.config.validation import find_mistakes
 
 
 def texts(**values):
@@ -68,6 +69,9 @@ def test_vast_numbers_are_judged_at_once():
         {"dataset": {"name": "mnist"}, "training": {"num_nodes": 4, "strategy": "ddp", "devices": 2}},
         {"dataset": {"name": "mnist"}, "training": {"accelerator": "cpu", "precision": "bf16-mixed"}},
         {"dataset": {"name": "mnist"}, "model": {"patch_size": 28, "patch_embedding": "linear"}},
+        {"dataset": {"name": "mnist", "sampling": "class_balanced"}, "training": {"triplet_mining": "random"}},
+        {"dataset": {"name": "mnist", "sampling": "pk", "batch_size": 4}, "training": {"triplet_mining": "hard"}},
+        {"dataset": {"name": "mnist", "sampling": "pk", "images_per_class": 128}},
     ],
     ids=str,
 )
@@ -92,7 +96,75 @@ def test_a_config_made_in_python_is_checked_for_all_combinations_too():
         assert key in str(caught.value)
 
 
+@settings(deadline=None, max_examples=200)
+@given(
+    classes=st.none() | st.integers(2, 40),
+    images=st.none() | st.integers(2, 40),
+    batch_size=st.integers(2, 90),
+    sampling=st.sampled_from(["shuffle", "class_balanced", "pk"]),
+)
+def test_classes_and_images_are_possible_exactly_when_they_fit_the_batch(classes, images, batch_size, sampling):
+    mistakes = texts(
+        dataset__classes_per_batch=classes, dataset__images_per_class=images,
+        dataset__batch_size=batch_size, dataset__sampling=sampling,
+    )  # fmt: skip
+    if sampling != "pk":
+        assert len(mistakes) == (classes is not None) + (images is not None)
+        assert all(text.endswith("expected null, or dataset.sampling pk") for text in mistakes)
+    elif classes and images:
+        assert bool(mistakes) == (classes * images != batch_size)
+    else:
+        assert bool(mistakes) == (max(4, 2 * (classes or images or 2)) > batch_size)
+
+
+def test_what_is_mined_in_the_batch_is_for_mined_triplets():
+    (mistake,) = texts(dataset__sampling="pk", training__triplet_mining="random")
+    assert mistake.endswith("expected sampling class_balanced or shuffle, or triplet_mining semihard, hard or all")
+    for sampling, mining in (("pk", "all"), ("class_balanced", "random"), ("shuffle", "random")):
+        assert texts(dataset__sampling=sampling, training__triplet_mining=mining) == []
+
+
 def test_a_check_is_left_out_while_one_of_its_values_is_unknown():
     assert texts(model__embed_dim=96) == []
     assert texts(training__margin=None) == []
     assert len(texts(training__margin=None, training__triplet_mining="semihard")) == 1
+
+
+# Pretrained encoders
+
+
+def mistakes_of(**sections):
+    values = {"dataset": {"name": "mnist"}, **sections}
+    return {".".join(mistake.keys[0]): mistake.text for mistake in find_mistakes(values)}
+
+
+@pytest.mark.parametrize("backbone", ["hf:facebook/dinov2-small", "hf:./folder", "timm:resnet18.a1_in1k", None])
+def test_a_backbone_names_its_library_and_its_model(backbone):
+    assert mistakes_of(model={"backbone": backbone}) == {}
+
+
+@pytest.mark.parametrize("backbone", ["facebook/dinov2-small", "hf:", "hf: ", "keras:vgg", ":vit"])
+def test_a_backbone_without_either_is_refused_with_the_forms_there_are(backbone):
+    text = mistakes_of(model={"backbone": backbone})["model.backbone"]
+    assert "expected hf: and the name or folder" in text
+    assert ("did you mean 'hf:facebook/dinov2-small'?" in text) == (":" not in backbone)
+
+
+@pytest.mark.parametrize("mode", ["finetune", "lora"])
+def test_only_a_backbone_is_fine_tuned(mode):
+    assert list(mistakes_of(model={"backbone_mode": mode})) == ["model.backbone_mode"]
+    assert mistakes_of(model={"backbone_mode": mode, "backbone": "hf:a"}) == {}
+
+
+@pytest.mark.parametrize("mode", ["frozen", "lora"])
+def test_only_fine_tuning_decays_by_layer(mode):
+    model = {"backbone": "hf:a", "backbone_mode": mode}
+    text = mistakes_of(model=model, training={"layer_decay": 0.7})["training.layer_decay"]
+    assert text.endswith("expected 1, or model.backbone_mode finetune")
+    assert mistakes_of(model={**model, "backbone_mode": "finetune"}, training={"layer_decay": 0.7}) == {}
+
+
+def test_beside_a_backbone_the_shape_of_the_own_encoder_is_not_looked_at():
+    shape = {"patch_size": 5, "embed_dim": 17, "num_heads": 3}
+    assert set(mistakes_of(model=shape)) == {"model.patch_size", "model.embed_dim"}
+    assert mistakes_of(model={**shape, "backbone": "hf:a"}) == {}

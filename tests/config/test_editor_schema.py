@@ -24,7 +24,7 @@ def test_the_file_is_written_whole(tmp_path):
 
 def test_every_section_refuses_unknown_keys():
     sections = [editor_schema(), *(schema for schema in known_keys().values() if "properties" in schema)]
-    assert len(sections) == 9
+    assert len(sections) == 10
     assert all(section["additionalProperties"] is False for section in sections)
 
 

@@ -230,7 +230,8 @@ class TestGathering:
             "  line 8: model.embed_dim: embed_dim 64 is not divisible by num_heads 3; "
             "expected embed_dim 60 or 72, or num_heads 1, 2, 4, 8, 16, 32 or 64",
             "  line 10: model.hue: unknown key, with value 0.1; that key belongs to section dataset.augmentation",
-            "  line 11: dataset.name: missing; expected one of digits, mnist, fashionmnist, cifar10",
+            "  line 11: dataset.name: missing; expected one of digits, mnist, fashionmnist, cifar10, folder, "
+            "table, huggingface",
             "  line 13: logging: expected a section of keys (tensorboard, log_every_n_steps, triplet_samples, "
             "embeddings, tsne_samples, reconstruction_every); got 5",
             "  --set training.learning_rate=.nan: training.learning_rate: expected a number above 0, finite; got nan",
@@ -314,7 +315,8 @@ def leaf_values(schema):
 
 COMBINED = {
     *("name", "pad", "crop_padding", "embed_dim", "num_heads", "patch_size", "epochs", "warmup_epochs"),
-    *("kl_warmup_epochs", "kl_weight", "margin", "precision"),
+    *("kl_warmup_epochs", "kl_weight", "margin", "precision", "image_size", "channels"),
+    *("backbone", "backbone_mode", "layer_decay", "sampling", "classes_per_batch", "images_per_class"),
 }
 """Keys that keep their defaults in the round trip, because drawn alone they seldom go together."""
 

@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from triptych.config.schema import IMAGE_SHAPES
+from triptych.config import IMAGE_SHAPES
 from triptych.data.download import RemoteFile
 from triptych.data.locate import cache_folder
 from triptych.data.sources import DATASETS, load_dataset, load_source

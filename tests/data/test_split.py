@@ -59,6 +59,17 @@ def test_the_split_is_the_same_for_ever_and_other_for_another_seed():
     assert not torch.equal(validation, other)
 
 
+def test_images_are_chosen_by_their_keys_wherever_they_are():
+    labels, keys = torch.arange(40) % 4, torch.randperm(1000, generator=torch.Generator().manual_seed(0))[:40]
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(1))
+    _, validation = stratified_split(labels, fraction=0.2, seed=0, keys=keys)
+    _, shuffled = stratified_split(labels[order], fraction=0.2, seed=0, keys=keys[order])
+    assert sorted(order[shuffled].tolist()) == validation.tolist()
+    _, by_position = stratified_split(labels, fraction=0.2, seed=0, keys=torch.arange(40))
+    assert torch.equal(by_position, stratified_split(labels, fraction=0.2, seed=0)[1])
+    assert not torch.equal(by_position, validation)
+
+
 def test_every_image_is_as_likely_to_validate():
     labels = torch.tensor([0] * 6 + [1] * 4)
     times = torch.zeros(10)

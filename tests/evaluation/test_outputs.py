@@ -2,34 +2,32 @@ import torch
 
 from triptych.data.images import Split
 from triptych.evaluation.outputs import model_outputs, reconstructions
-from triptych.models import ImageTransformer, MultiTaskImageTransformer
+from triptych.models import ImageEncoder, ImageTransformer, MultiTaskImageTransformer
 
 SHAPE = {
     "image_size": (8, 8),
     "in_channels": 1,
     "num_classes": 3,
-    "patch_size": 4,
-    "patch_embedding": "linear",
-    "embed_dim": 8,
-    "num_heads": 2,
-    "num_layers": 1,
-    "mlp_ratio": 2.0,
-    "depthwise_convolution": False,
-    "dropout": 0.5,
     "embedding_dim": 6,
     "pixel_mean": 0.5,
     "pixel_std": 0.2,
 }
 
 
-def two_panels() -> ImageTransformer:
+def encoder() -> ImageEncoder:
     torch.manual_seed(0)
-    return ImageTransformer(**SHAPE).train()
+    return ImageEncoder(
+        image_size=(8, 8), in_channels=1, patch_size=4, patch_embedding="linear", embed_dim=8, num_heads=2,
+        num_layers=1, mlp_ratio=2.0, depthwise_convolution=False, dropout=0.5,
+    )  # fmt: skip
+
+
+def two_panels() -> ImageTransformer:
+    return ImageTransformer(encoder(), **SHAPE).train()
 
 
 def three_panels() -> MultiTaskImageTransformer:
-    torch.manual_seed(0)
-    return MultiTaskImageTransformer(**SHAPE, latent_dim=4, decoder_dim=4, principal_components=True).train()
+    return MultiTaskImageTransformer(encoder(), **SHAPE, latent_dim=4, decoder_dim=4, principal_components=True).train()
 
 
 def split(size: int) -> Split:

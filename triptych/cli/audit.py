@@ -29,15 +29,13 @@ def audit(*, checkpoint: Path, out: Path | None, top: int | None) -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    from triptych.data.sources import DATASETS
     from triptych.evaluation.audit import audit_run, counts, write_page, write_tables
 
     console, model, data = Console(), opened.module.model, opened.data
     with console.status("looking through the images ..."):
         found = audit_run(model, data, top=top)
         write_tables(folder, found, classes=data.classes)
-        title = DATASETS[data.config.dataset.name].title
-        write_page(folder / "audit.html", model, found, classes=data.classes, dataset=title)
+        write_page(folder / "audit.html", model, found, classes=data.classes, dataset=data.title)
     signals = "neighbours, classifier" + ("" if found.pool.error is None else ", reconstruction")
     numbers = counts(found)
     lines = {

@@ -47,16 +47,13 @@ def open_checkpoint(path: Path) -> Opened:
     """
     import torch
 
+    from triptych.data.builder import open_images
     from triptych.data.module import ImageDataModule
-    from triptych.data.sources import load_dataset
     from triptych.runs.find import run_of_checkpoint
     from triptych.training.loading import load_lightning_model
 
     module = load_lightning_model(path)
-    dataset = module.config.dataset
-    data = ImageDataModule(
-        module.config, load_dataset(dataset.name, root=dataset.root, num_workers=dataset.num_workers)
-    )
+    data = ImageDataModule(*open_images(module.config))
     device = "cuda" if torch.cuda.is_available() else "cpu"
     run = run_of_checkpoint(path)
     return Opened(

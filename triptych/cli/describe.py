@@ -16,14 +16,14 @@ def describe(*, path: Path, overrides: tuple[str, ...]) -> None:
 
     config = load_config(path, overrides)
 
+    from triptych.data.builder import class_names
     from triptych.data.holdout import held_out_labels
-    from triptych.data.sources import DATASETS
     from triptych.models.builder import build_model
     from triptych.models.summary import model_summary
 
-    classes = DATASETS[config.dataset.name].classes
+    config, classes = class_names(config)
     held_out = held_out_labels(config.evaluation.holdout_classes, classes)
     model = build_model(config, num_classes=len(classes) - len(held_out), pixel_mean=0.0, pixel_std=1.0)
     channels, height, width = config.dataset.image_shape
-    click.echo(f"{type(model).__name__} for {height}x{width}x{channels} images of {config.dataset.name}\n")
+    click.echo(f"{type(model).__name__} for {height}x{width}x{channels} images of {config.dataset.title}\n")
     click.echo(model_summary(model).format())

@@ -66,7 +66,7 @@ def evaluate(*, checkpoint: Path, split_name: str, out: Path | None, as_json: bo
     if as_json:
         click.echo(json.dumps(jsonable(metrics_of(evaluation)), indent=2))
         return
-    title = f"{opened.name}: {len(evaluation.split):,} {split_name} images of {data.config.dataset.name}"
+    title = f"{opened.name}: {len(evaluation.split):,} {split_name} images of {data.config.dataset.title}"
     console.print(figures_table(evaluation, title=title))
     for name in ("report.html", "metrics.json"):
         console.print(f"[bold]{name:>12}[/bold]  {escape(str(folder / name))}", highlight=False, soft_wrap=True)

@@ -10,6 +10,7 @@ from types import FrameType
 import click
 
 from triptych.cli.audit import audit
+from triptych.cli.cache import cache
 from triptych.cli.describe import describe
 from triptych.cli.evaluate import evaluate
 from triptych.cli.options import HELP
@@ -19,7 +20,7 @@ from triptych.errors import Interruption, TriptychError
 from triptych.files import DISK_FULL
 from triptych.version import __version__
 
-VERBS = {"train": train, "evaluate": evaluate, "audit": audit, "describe": describe, "runs": runs}
+VERBS = {"train": train, "evaluate": evaluate, "audit": audit, "describe": describe, "runs": runs, "cache": cache}
 
 USERS_MISTAKE = 2
 

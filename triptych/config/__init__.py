@@ -1,6 +1,6 @@
 """Configuration of a run: the schema of the YAML file, and the loader that reports every mistake at once."""
 
-from triptych.config.image_shapes import IMAGE_SHAPES
+from triptych.config.image_shapes import IMAGE_SHAPES, OWN_IMAGES
 from triptych.config.loader import dump_config, load_config
 from triptych.config.schema import (
     AugmentationConfig,
@@ -15,6 +15,7 @@ from triptych.config.schema import (
 
 __all__ = [
     "IMAGE_SHAPES",
+    "OWN_IMAGES",
     "AugmentationConfig",
     "DatasetConfig",
     "EarlyStoppingConfig",

@@ -2,10 +2,24 @@
 
 from collections.abc import Callable, Mapping
 from math import gcd, lcm
-from typing import Any
+from typing import Any, NamedTuple
 
-from triptych.config.image_shapes import IMAGE_SHAPES
+from triptych.config.image_shapes import OWN_IMAGES, image_shape
 from triptych.config.mistakes import Mistake
+
+BACKBONE_LIBRARIES = ("hf", "timm")
+"""What stands before the colon of `model.backbone`."""
+
+OF_OWN_ENCODER = ("model.patch_size", "model.embed_dim", "model.num_heads")
+"""Keys that mean nothing beside a pretrained encoder."""
+
+
+class _Images(NamedTuple):
+    """What the checks of `dataset.name` look at."""
+
+    name: str
+    shape: tuple[int | None, int, int] | None
+    """Channels, height and width, as far as they are known."""
 
 
 def combination_mistakes(values: Mapping[str, Any]) -> list[Mistake]:
@@ -21,7 +35,9 @@ def combination_mistakes(values: Mapping[str, Any]) -> list[Mistake]:
     """
     found = []
     for keys, check in _CHECKS:
-        if values.keys() >= set(keys) and (text := check(*(values[key] for key in keys))):
+        if values.get("model.backbone") and keys[0] in OF_OWN_ENCODER:
+            continue
+        if values.keys() >= set(keys) and (text := check(*(_argument(key, values) for key in keys))):
             found.append(Mistake(tuple(tuple(key.split(".")) for key in keys), text))
     return found
 
@@ -37,6 +53,111 @@ def flat_values(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in values.items():
         flat |= flat_values(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
     return flat
+
+
+def _argument(key: str, values: Mapping[str, Any]) -> object:
+    if key != "dataset.name":
+        return values[key]
+    name = values[key]
+    return _Images(name, image_shape(name, values.get("dataset.image_size"), values.get("dataset.channels")))
+
+
+def _own_images_have_a_place(root: str | None, images: _Images) -> str | None:
+    if root or images.name not in OWN_IMAGES:
+        return None
+    meant = {"folder": "the folder of images", "table": "the CSV or Parquet file"}
+    place = meant.get(images.name, "the folder or hub name of the data set")
+    return f"{images.name} needs dataset.root; expected {place}, got null"
+
+
+def _own_images_have_a_size(image_size: object, images: _Images) -> str | None:
+    if (image_size is None) != (images.name in OWN_IMAGES):
+        return None
+    if image_size is None:
+        return (
+            f"{images.name} needs dataset.image_size; expected the pixels that images are brought to, such as 64, or "
+            "[height, width], got null"
+        )
+    return _for_own_images_alone(image_size, images)
+
+
+def _only_own_images_have_channels(channels: int | None, images: _Images) -> str | None:
+    return None if channels is None or images.name in OWN_IMAGES else _for_own_images_alone(channels, images)
+
+
+def _for_own_images_alone(value: object, images: _Images) -> str:
+    return f"expected null, because the images of {images.name} are as they are; got {value}"
+
+
+def _a_backbone_names_its_library(backbone: str | None) -> str | None:
+    library, colon, name = (backbone or "").partition(":")
+    if backbone is None or (library in BACKBONE_LIBRARIES and name.strip()):
+        return None
+    meant = "" if colon else f"; did you mean 'hf:{backbone}'?"
+    return (
+        "expected hf: and the name or folder of a vision model of Hugging Face transformers, timm: and the name of one "
+        f"of timm, or null; got {backbone!r}{meant}"
+    )
+
+
+def _only_a_backbone_has_a_mode(mode: str, backbone: str | None) -> str | None:
+    if backbone or mode == "frozen":
+        return None
+    return (
+        f"backbone_mode {mode} is for a pretrained encoder, and model.backbone is null; expected a backbone such as "
+        "hf:facebook/dinov2-small, or no backbone_mode"
+    )
+
+
+def _only_fine_tuning_decays_by_layer(layer_decay: float, mode: str) -> str | None:
+    if layer_decay == 1 or mode == "finetune":
+        return None
+    return (
+        f"layer_decay {layer_decay:g} is for a pretrained encoder that is fine-tuned; expected 1, or "
+        "model.backbone_mode finetune"
+    )
+
+
+def _only_pk_counts_classes(number: int | None, sampling: str) -> str | None:
+    if number is None or sampling == "pk":
+        return None
+    return f"got {number} with dataset.sampling {sampling}; expected null, or dataset.sampling pk"
+
+
+def _two_of_two_classes_fit_the_batch(batch_size: int, sampling: str) -> str | None:
+    if sampling != "pk" or batch_size >= 4:
+        return None
+    return f"dataset.sampling pk compares two images of two classes; expected batch_size 4 or more, got {batch_size}"
+
+
+def _half_the_batch_is_left(number: int | None, other: int | None, batch_size: int, sampling: str) -> str | None:
+    # Where both are given, their product is what counts; where the batch is too small for any, that has been said.
+    if sampling != "pk" or number is None or other is not None or batch_size < 4 or 2 * number <= batch_size:
+        return None
+    return f"expected at most {batch_size // 2}, half of dataset.batch_size {batch_size}; got {number}"
+
+
+def _classes_by_images_fill_the_batch(
+    classes_per_batch: int | None, images_per_class: int | None, batch_size: int, sampling: str
+) -> str | None:
+    if sampling != "pk" or classes_per_batch is None or images_per_class is None:
+        return None
+    images = classes_per_batch * images_per_class
+    if images == batch_size:
+        return None
+    return (
+        f"{classes_per_batch} classes_per_batch of {images_per_class} images_per_class are {images} images; "
+        f"expected dataset.batch_size {images} instead of {batch_size}, or null for one of the two"
+    )
+
+
+def _pk_is_for_mined_triplets(sampling: str, triplet_mining: str) -> str | None:
+    if sampling != "pk" or triplet_mining != "random":
+        return None
+    return (
+        "dataset.sampling pk brings together what is mined in the batch, and training.triplet_mining random draws "
+        "triplets from all images; expected sampling class_balanced or shuffle, or triplet_mining semihard, hard or all"
+    )
 
 
 def _heads_divide_the_width(embed_dim: int, num_heads: int) -> str | None:
@@ -59,8 +180,10 @@ def _four_divides_the_width(embed_dim: int) -> str | None:
     )
 
 
-def _patches_fill_the_image(patch_size: int, pad: int, dataset: str) -> str | None:
-    _, height, width = IMAGE_SHAPES[dataset]
+def _patches_fill_the_image(patch_size: int, pad: int, images: _Images) -> str | None:
+    if images.shape is None:
+        return None
+    _, height, width = images.shape
     padded_height, padded_width = height + 2 * pad, width + 2 * pad
     if padded_height % patch_size == padded_width % patch_size == 0:
         return None
@@ -70,22 +193,27 @@ def _patches_fill_the_image(patch_size: int, pad: int, dataset: str) -> str | No
     pads = [p for p in range(min(height, width) // 2 + 1) if gcd(height + 2 * p, width + 2 * p) % patch_size == 0]
     padded = f" ({height}x{width} and dataset.pad {pad})" if pad else ""
     return (
-        f"patch_size {patch_size} does not divide the {padded_height}x{padded_width} images of {dataset}{padded}; "
+        f"patch_size {patch_size} does not divide the {padded_height}x{padded_width} images of {images.name}{padded}; "
         f"expected patch_size {fitting}" + (f", or dataset.pad {pads[0]}" if pads else "")
     )
 
 
-def _colour_needs_colour_images(strength: float, dataset: str) -> str | None:
-    if strength == 0 or IMAGE_SHAPES[dataset][0] == 3:
+def _colour_needs_colour_images(strength: float, images: _Images) -> str | None:
+    if strength == 0 or images.shape is None or images.shape[0] in (3, None):
         return None
-    return f"expected 0, because the images of {dataset} are grey; got {strength}"
+    kind = "grey" if images.shape[0] == 1 else f"of {images.shape[0]} channels"
+    return f"expected 0, because the images of {images.name} are {kind}; got {strength}"
 
 
-def _crop_leaves_an_image(crop_padding: int, pad: int, dataset: str) -> str | None:
-    side = min(IMAGE_SHAPES[dataset][1:]) + 2 * pad
+def _crop_leaves_an_image(crop_padding: int, pad: int, images: _Images) -> str | None:
+    if images.shape is None:
+        return None
+    side = min(images.shape[1:]) + 2 * pad
     if crop_padding < side:
         return None
-    return f"expected less than the images' side, {side}, or a crop may hold nothing of {dataset}; got {crop_padding}"
+    return (
+        f"expected less than the images' side, {side}, or a crop may hold nothing of {images.name}; got {crop_padding}"
+    )
 
 
 def _warmup_ends_before_the_run(warmup_epochs: float, epochs: int) -> str | None:
@@ -146,7 +274,22 @@ def _either(numbers: list[int]) -> str:
     return f"{', '.join(others)} or {last}" if others else last
 
 
+_P_AND_K = ("dataset.classes_per_batch", "dataset.images_per_class")
+
 _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., str | None]], ...] = (
+    (("dataset.root", "dataset.name"), _own_images_have_a_place),
+    (("dataset.image_size", "dataset.name"), _own_images_have_a_size),
+    (("dataset.channels", "dataset.name"), _only_own_images_have_channels),
+    (("dataset.classes_per_batch", "dataset.sampling"), _only_pk_counts_classes),
+    (("dataset.images_per_class", "dataset.sampling"), _only_pk_counts_classes),
+    (("dataset.batch_size", "dataset.sampling"), _two_of_two_classes_fit_the_batch),
+    ((*_P_AND_K, "dataset.batch_size", "dataset.sampling"), _half_the_batch_is_left),
+    ((*reversed(_P_AND_K), "dataset.batch_size", "dataset.sampling"), _half_the_batch_is_left),
+    ((*_P_AND_K, "dataset.batch_size", "dataset.sampling"), _classes_by_images_fill_the_batch),
+    (("dataset.sampling", "training.triplet_mining"), _pk_is_for_mined_triplets),
+    (("model.backbone",), _a_backbone_names_its_library),
+    (("model.backbone_mode", "model.backbone"), _only_a_backbone_has_a_mode),
+    (("training.layer_decay", "model.backbone_mode"), _only_fine_tuning_decays_by_layer),
     (("model.embed_dim", "model.num_heads"), _heads_divide_the_width),
     (("model.embed_dim",), _four_divides_the_width),
     (("model.patch_size", "dataset.pad", "dataset.name"), _patches_fill_the_image),

@@ -4,12 +4,13 @@ Strict: unknown keys and wrong types are mistakes. `loader.py` reads a file into
 once. The text below a key, or at the head of a section, is its documentation, in editors too.
 """
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from triptych.config.combinations import combination_mistakes, flat_values
-from triptych.config.image_shapes import IMAGE_SHAPES
+from triptych.config.image_shapes import OWN_IMAGES, image_shape
 from triptych.config.mistakes import key_name
 
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -19,7 +20,9 @@ PositiveFloat = Annotated[float, Field(gt=0.0)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 ProperFraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
-DatasetName = Literal["digits", "mnist", "fashionmnist", "cifar10"]
+Side = Annotated[int, Field(ge=8, le=1024)]
+
+DatasetName = Literal["digits", "mnist", "fashionmnist", "cifar10", "folder", "table", "huggingface"]
 
 
 class Section(BaseModel):
@@ -61,19 +64,55 @@ class AugmentationConfig(Section):
     """Largest turn of the colour circle, as a fraction of it."""
 
 
+class ColumnsConfig(Section):
+    """What the columns of a table are called; null: the usual names, or what the columns' types tell."""
+
+    path: Annotated[str, Field(min_length=1)] | None = None
+    """table: the images' files, below the table's folder or anywhere. Usually path."""
+    image: Annotated[str, Field(min_length=1)] | None = None
+    """The encoded images themselves. Usually image."""
+    label: Annotated[str, Field(min_length=1)] | None = None
+    """The classes, as text or numbers. Usually label."""
+    split: Annotated[str, Field(min_length=1)] | None = None
+    """table: train, val or test. Usually split; a table may do without it."""
+    group: Annotated[str, Field(min_length=1)] | None = None
+    """What must not be spread over several splits, such as one patient's images. Usually group; likewise."""
+
+
 class DatasetConfig(Section):
-    """Which images, and how they are fed."""
+    """Which images, and how they are fed. The keys from image_size to columns are for images of your own."""
 
     name: DatasetName
-    """The data set."""
+    """A known data set, or images of your own: a folder, a table (CSV or Parquet), a Hugging Face data set."""
     root: Annotated[str, Field(min_length=1)] | None = None
-    """A folder to look in first; then TRIPTYCH_DATA, the system's copies, the cache, a download."""
+    """Of a known data set: a folder to look in first; then TRIPTYCH_DATA, the system's copies, the cache, a download.
+    Of your own images: the folder; the table; or the folder or hub name of a Hugging Face data set."""
+    image_size: Side | Annotated[list[Side], Field(min_length=2, max_length=2)] | None = None
+    """Pixels that every image is brought to: a side, or height and width."""
+    channels: Annotated[int, Field(ge=1, le=16)] | None = None
+    """1 makes images grey, 3 coloured; others are for .npy files. null: as most images are."""
+    fit: Literal["letterbox", "crop", "stretch"] = "letterbox"
+    """How an image of other proportions fills the size: whole with black bars, cut at the middle, or distorted."""
+    test_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
+    """Share of the images kept for the test, stratified, where no test images are given."""
+    on_corrupt: Literal["error", "skip"] = "error"
+    """Images that cannot be decoded: end with a list of them, or go on without them and list them."""
+    columns: ColumnsConfig = ColumnsConfig()
     batch_size: Annotated[int, Field(ge=2)] = 256
     """Images in a training step, per process."""
+    sampling: Literal["shuffle", "class_balanced", "pk"] = "shuffle"
+    """An epoch is every image once; or about as many images, all classes equally often (class_balanced); or that in
+    batches of P classes with K images each, for mined triplets (pk). The latter two help rare classes, and may cost
+    accuracy where classes stay as uneven."""
+    classes_per_batch: Annotated[int, Field(ge=2)] | None = None
+    """pk: P, per process. null: as many as fill the batch with images_per_class; if that is null too, all, or as many
+    as have 4 images each."""
+    images_per_class: Annotated[int, Field(ge=2)] | None = None
+    """pk: K; a class that has fewer gives all. null: batch_size / classes_per_batch."""
     num_workers: NonNegativeInt = 2
     """Threads that decode image files; 0 decodes in the main thread. Batches need none: they are gathered."""
     validation_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
-    """Share of the training set held out, stratified, for validation."""
+    """Share of the images held out of training, stratified, for validation, where no validation images are given."""
     pad: NonNegativeInt = 0
     """Black pixels added on every side: 2 turns 28x28 into 32x32, which three halvings divide evenly."""
     augmentation: AugmentationConfig = AugmentationConfig()
@@ -82,14 +121,53 @@ class DatasetConfig(Section):
     asked, and nearest neighbours are found more surely."""
 
     @property
+    def title(self) -> str:
+        """What people call the images: the data set's name, or that of the folder or file that holds your own."""
+        if self.name not in OWN_IMAGES or not self.root:
+            return self.name
+        place = Path(self.root).expanduser().resolve()
+        return (place.stem if self.name == "table" else place.name) or self.name
+
+    @property
+    def stored_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image before padding.
+
+        Raises:
+            ValueError: `channels` of your own images is null: `open_images` finds the number.
+        """
+        shape = image_shape(self.name, self.image_size, self.channels)
+        assert shape is not None, "your own images have a size: the combinations are checked"
+        channels, height, width = shape
+        if channels is None:
+            raise ValueError("dataset.channels is null until the images are looked at; open them, or give a number")
+        return channels, height, width
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of an image as the model sees it, padding included."""
-        channels, height, width = IMAGE_SHAPES[self.name]
+        """Channels, height and width of an image as the model sees it, padding included; raises as `stored_shape`."""
+        channels, height, width = self.stored_shape
         return channels, height + 2 * self.pad, width + 2 * self.pad
 
 
 class ModelConfig(Section):
-    """The shape of the image transformer."""
+    """The encoder and what stands on it. The keys from patch_size to dropout shape Triptych's own encoder alone."""
+
+    backbone: Annotated[str, Field(min_length=1)] | None = None
+    """A pretrained encoder in place of Triptych's own: `hf:` and the name or folder of a vision model of Hugging Face
+    transformers, or `timm:` and a name. It sees images in its own size, channels and normalisation."""
+    backbone_mode: Literal["frozen", "finetune", "lora"] = "frozen"
+    """A pretrained encoder stays as it is, learns on, or learns small additions to its matrices (Hu et al., 2022)."""
+    backbone_image_size: PositiveInt | None = None
+    """Pixels along the shorter side of what a pretrained encoder sees; null: the size that it was trained with."""
+    cache_features: bool = True
+    """What a frozen encoder says of the images is computed once and kept on disk, where nothing is augmented."""
+    lora_rank: PositiveInt = 8
+    """lora: rank of the additions."""
+    lora_targets: list[Annotated[str, Field(min_length=1)]] = []
+    """lora: ends of the names of the linear layers to which something is added; none: all that lie in blocks."""
+    activation_checkpointing: bool = False
+    """Keep little between forward and backward pass and compute it again: a fraction of the memory for a third more
+    time. The weights come out the same."""
 
     patch_size: PositiveInt = 4
     """Side of the square of pixels that becomes one token; the total stride of the patch embedding."""
@@ -160,11 +238,15 @@ class TrainingConfig(Section):
     """The same weights for the same seed on the same machine, bit for bit."""
 
     optimizer: Literal["muon", "adamw"] = "muon"
-    """Muon on the hidden matrices and AdamW on the rest, or AdamW on everything."""
+    """Muon on the hidden matrices of Triptych's own encoder and AdamW on the rest, or AdamW on everything."""
     learning_rate: PositiveFloat = 2e-3
     """AdamW's rate."""
     muon_learning_rate: PositiveFloat = 0.02
     """Muon's rate, for the hidden matrices."""
+    backbone_learning_rate: PositiveFloat | None = None
+    """AdamW's rate for a pretrained encoder that learns; null: 5e-5 to fine-tune it, 5e-4 for LoRA."""
+    layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    """Fine-tuning: each layer learns at this multiple of the rate of the layer above it; 0.65 to 0.9 is usual."""
     weight_decay: NonNegativeFloat = 0.01
     """Decoupled decay of matrices and filters, as a multiple of the learning rate; vectors are not decayed."""
     scheduler: SchedulerConfig = SchedulerConfig()

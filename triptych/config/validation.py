@@ -16,8 +16,8 @@ def find_mistakes(values: Mapping[str, Any]) -> list[Mistake]:
     """Find every mistake in the nested `values` of a whole config; none means that `RunConfig` accepts them.
 
     Example:
-        >>> find_mistakes({"dataset": {"name": "minst"}})[0].text
-        "expected one of digits, mnist, fashionmnist, cifar10; got 'minst'; did you mean 'mnist'?"
+        >>> find_mistakes({"dataset": {"name": "mnist", "pad": -1}})[0].text
+        'expected an integer of at least 0; got -1'
     """
     # A section that is left out altogether is told by its required keys.
     values = {"dataset": {}, **values}

@@ -1,6 +1,7 @@
 """Classes held out of training: taken from the data before anything is learnt, and kept for an honest test."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -76,7 +77,7 @@ def positions_of_known(split: Split, labels: Sequence[int]) -> Tensor:
 
 def _part(split: Split, chosen: Tensor, number: Tensor) -> Split:
     part = split.select(chosen)
-    return Split(part.images, number[part.labels])
+    return replace(part, labels=number[part.labels])
 
 
 def _listed(classes: Sequence[str]) -> str:

@@ -20,17 +20,23 @@ class Split:
     Attributes:
         images: uint8 pixels, (N, C, H, W), in memory or on the disk.
         labels: int64 positions in the class table, (N,).
+        names: What people call the images, (N,): their files; None where they have no names of their own.
     """
 
     images: Images
     labels: Tensor
+    names: Sequence[str] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def select(self, index: Tensor) -> "Split":
         """Choose images, with their labels, by positions or by a mask."""
-        return Split(mapped.select(self.images, index), self.labels[index])
+        names = None
+        if self.names is not None:
+            places = torch.arange(len(self))[index.cpu()].tolist()
+            names = [self.names[place] for place in places]
+        return Split(mapped.select(self.images, index), self.labels[index], names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,16 +44,22 @@ class ImageData:
     """A data set as its makers divide it, with the names of its classes.
 
     Attributes:
-        train: The images to learn from; validation images are taken from these.
+        train: The images to learn from.
         test: The images that are looked at once, at the end.
         classes: The class names, in the order of the labels.
         origin: Where the images came from, to finish the sentence "The images were ...".
+        title: What people call the data set.
+        validation: The images to choose the best epoch by; None where they are to be taken from `train`.
+        notes: What is odd about the images, in sentences.
     """
 
     train: Split
     test: Split
     classes: tuple[str, ...]
     origin: str
+    title: str = ""
+    validation: Split | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ class Batch:
     """What a training step receives; images are float in [0, 1]."""
 
     index: Tensor
-    """(B,) positions in the data set, from which every random number of the step is derived."""
+    """(B,) what every random number of the step is derived from: positions in the data set, and where an epoch has
+    several rounds, its length more for each round before."""
     anchor: Tensor
     """(B, C, H, W) images."""
     label: Tensor
@@ -55,16 +56,17 @@ class BatchLoader:
     def __iter__(self) -> Iterator[Batch]:
         skip, self._skip = self._skip, 0
         self.dataset.set_epoch(self.sampler.epoch)
-        for number, indices in enumerate(self.sampler):
+        for number, (indices, rounds) in enumerate(self.sampler.visits()):
             if number < skip:
                 continue
             self._handed_out = number + 1
+            index = indices + len(self.dataset) * rounds
             if isinstance(self.dataset, TripletDataset):
-                anchor, positive, negative, label = self.dataset.__getitems__(indices)
-                yield Batch(indices, anchor, label, positive, negative)
+                anchor, positive, negative, label = self.dataset.__getitems__(indices, rounds)
+                yield Batch(index, anchor, label, positive, negative)
             else:
-                anchor, label = self.dataset.__getitems__(indices)
-                yield Batch(indices, anchor, label)
+                anchor, label = self.dataset.__getitems__(indices, rounds)
+                yield Batch(index, anchor, label)
 
     def state_dict(self) -> dict[str, int]:
         """Say how far the epoch is; a finished epoch counts as one not begun."""

@@ -51,6 +51,11 @@ def cache_folder() -> Path:
     return platformdirs.user_cache_path("triptych")
 
 
+def decoded_folder() -> Path:
+    """Return the folder of this user that decoded images are kept in."""
+    return cache_folder() / "images"
+
+
 def first_found(folders: Iterable[Path], find: Callable[[Path], Path | None]) -> Path | None:
     """Look in one folder after the other.
 

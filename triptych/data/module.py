@@ -1,11 +1,14 @@
 """The Lightning data module: a data set read, split and padded once, and its loaders for every stage."""
 
+from dataclasses import replace
+
 import torch
 from lightning import LightningDataModule
 from torch import Tensor
 
 from triptych.config.schema import RunConfig
 from triptych.data.augmentation import Augmentation
+from triptych.data.class_sampling import ClassBalancedBatchSampler, PKBatchSampler, fill_batch
 from triptych.data.holdout import held_out_labels, hold_out, positions_of_known
 from triptych.data.images import ImageData, Split
 from triptych.data.loader import Batch, BatchLoader
@@ -13,7 +16,7 @@ from triptych.data.mapped import padded, parts
 from triptych.data.sampling import BalancedBatchSampler
 from triptych.data.split import stratified_split
 from triptych.data.triplets import ImageDataset, TripletDataset
-from triptych.errors import DataError
+from triptych.errors import ConfigError, DataError
 
 DEVICE_SHARE = 0.25
 """Largest share of a GPU's free memory that the images may take; beyond it they stay in main memory."""
@@ -25,17 +28,20 @@ COUNTED_AT_ONCE = 1024
 class ImageDataModule(LightningDataModule):
     """Training, validation and test images of one run.
 
-    The validation split is taken from the training images, stratified and seeded. Only the training images are
-    augmented. Images stay uint8 tensors; on a GPU they move to the device when they fit.
+    Where the data set has no validation images, some of the training images are taken, stratified and seeded. Only
+    training images are augmented. Images stay uint8; on a GPU they move to the device when they fit.
 
     Attributes:
+        title: What people call the data set.
+        notes: What is odd about its images, in sentences.
         classes: The names of the classes that training knows, in the order of the labels.
         train, validation, test: Images of these classes.
         holdout: Test images of the classes that `evaluation.holdout_classes` keeps from training, numbered among
             themselves; none where it is empty.
         holdout_classes: Their names.
-        positions: Where the images of "train" and "validation" stand in the data set's own training file, and those of
-            "test" in its test file: (N,) int64 each.
+        positions: Where the images of "train", "validation" and "test" stand in the data set's own training,
+            validation and test images; without validation images of its own, those stand in the training images: (N,)
+            int64 each.
 
     Raises:
         ConfigError: `evaluation.holdout_classes` names no such classes, or leaves too few.
@@ -51,22 +57,28 @@ class ImageDataModule(LightningDataModule):
         self.holdout_classes = tuple(data.classes[label] for label in held)
         known, _ = hold_out(data.train, held, num_classes=len(data.classes))
         test, holdout = hold_out(data.test, held, num_classes=len(data.classes))
-        fraction, seed = config.dataset.validation_fraction, config.training.seed
+        self.positions = {"train": positions_of_known(data.train, held), "test": positions_of_known(data.test, held)}
+        if data.validation is None:
+            train, validation = self._validation_taken(known, data.origin)
+        else:
+            train, (validation, _) = known, hold_out(data.validation, held, num_classes=len(data.classes))
+            self.positions["validation"] = positions_of_known(data.validation, held)
+        self.title, self.notes = data.title or config.dataset.title, data.notes
+        self.train, self.validation, self.test, self.holdout = (
+            replace(split, images=padded(split.images, config.dataset.pad))
+            for split in (train, validation, test, holdout)
+        )
+
+    def _validation_taken(self, known: Split, origin: str) -> tuple[Split, Split]:
+        """Divide the training images, and note where they stand."""
+        fraction, seed = self.config.dataset.validation_fraction, self.config.training.seed
         try:
             train, validation = stratified_split(known.labels, fraction=fraction, seed=seed)
         except ValueError as error:
-            raise DataError(f"No validation images can be held out ({data.origin}): {error}.") from error
-        in_file = positions_of_known(data.train, held)
-        self.positions = {
-            "train": in_file[train],
-            "validation": in_file[validation],
-            "test": positions_of_known(data.test, held),
-        }
-        padding = config.dataset.pad
-        self.train = _padded(known.select(train), padding)
-        self.validation = _padded(known.select(validation), padding)
-        self.test = _padded(test, padding)
-        self.holdout = _padded(holdout, padding)
+            raise DataError(f"No validation images can be held out ({origin}): {error}.") from error
+        in_file = self.positions["train"]
+        self.positions |= {"train": in_file[train], "validation": in_file[validation]}
+        return known.select(train), known.select(validation)
 
     def pixel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return mean and standard deviation of each channel of the training images, pixels in [0, 1]."""
@@ -92,10 +104,11 @@ class ImageDataModule(LightningDataModule):
         for name in splits:
             split: Split = getattr(self, name)
             if device.type == "cuda" and split.images.nbytes < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
-                setattr(self, name, Split(split.images.to(device), split.labels.to(device)))
+                moved = replace(split, images=split.images.to(device), labels=split.labels.to(device))
+                setattr(self, name, moved)
 
     def train_dataloader(self) -> BatchLoader:
-        """Shuffled, augmented batches; triplets where the config draws them instead of mining them."""
+        """Augmented batches, sampled as the config asks; triplets where it draws them instead of mining them."""
         training = self.config.training
         plain = round(training.epochs * self.config.dataset.unaugmented_share)
         kind = TripletDataset if training.triplet_mining == "random" else ImageDataset
@@ -106,31 +119,67 @@ class ImageDataModule(LightningDataModule):
             augmented_epochs=training.epochs - plain,
             seed=training.seed,
         )
-        return self._loader(dataset, shuffle=True)
+        return BatchLoader(dataset, self._training_sampler())
 
     def val_dataloader(self) -> BatchLoader:
         """Validation batches, in order."""
-        return self._loader(ImageDataset(self.validation.images, self.validation.labels), shuffle=False)
+        return self._loader(ImageDataset(self.validation.images, self.validation.labels))
 
     def test_dataloader(self) -> BatchLoader:
         """Test batches, in order."""
-        return self._loader(ImageDataset(self.test.images, self.test.labels), shuffle=False)
+        return self._loader(ImageDataset(self.test.images, self.test.labels))
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:  # noqa: ARG002
         """Copy what is not there yet."""
         return batch.to(device)
 
-    def _loader(self, dataset: ImageDataset | TripletDataset, *, shuffle: bool) -> BatchLoader:
-        sampler = BalancedBatchSampler(
-            len(dataset),
+    def _loader(self, dataset: ImageDataset) -> BatchLoader:
+        return BatchLoader(dataset, self._sampler(len(dataset), shuffle=False))
+
+    def _training_sampler(self) -> BalancedBatchSampler:
+        """Choose how images form batches.
+
+        Raises:
+            ConfigError: The batch is to hold more classes than there are.
+        """
+        dataset, labels = self.config.dataset, self.train.labels.cpu()
+        seed, (rank, world_size) = self.config.training.seed, self._process()
+        if dataset.sampling == "shuffle":
+            return self._sampler(len(labels), shuffle=True)
+        if dataset.sampling == "class_balanced":
+            return ClassBalancedBatchSampler(
+                labels, batch_size=dataset.batch_size, seed=seed, rank=rank, world_size=world_size
+            )
+        try:
+            filled = fill_batch(
+                dataset.batch_size,
+                num_classes=len(torch.unique(labels)),
+                classes_per_batch=dataset.classes_per_batch,
+                images_per_class=dataset.images_per_class,
+                world_size=world_size,
+            )
+        except ValueError as error:
+            raise ConfigError(f"dataset.sampling pk: {error}") from error
+        return PKBatchSampler(
+            labels,
+            classes_per_batch=filled.classes_per_batch,
+            images_per_class=filled.images_per_class,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
+        )
+
+    def _sampler(self, size: int, *, shuffle: bool) -> BalancedBatchSampler:
+        rank, world_size = self._process()
+        return BalancedBatchSampler(
+            size,
             batch_size=self.config.dataset.batch_size,
             shuffle=shuffle,
             seed=self.config.training.seed,
-            rank=self.trainer.global_rank if self.trainer else 0,
-            world_size=self.trainer.world_size if self.trainer else 1,
+            rank=rank,
+            world_size=world_size,
         )
-        return BatchLoader(dataset, sampler)
 
-
-def _padded(split: Split, pixels: int) -> Split:
-    return Split(padded(split.images, pixels), split.labels)
+    def _process(self) -> tuple[int, int]:
+        """Return which process this is, and how many there are."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -66,19 +66,37 @@ class BalancedBatchSampler(Sampler[Tensor]):
         return self.steps
 
     def __iter__(self) -> Iterator[Tensor]:
-        order = self._order()
-        for step in range(self.steps):
-            start, end = _share(self.size, part=step, parts=self.steps)
-            share_start, share_end = _share(end - start, part=self.rank, parts=self.world_size)
-            yield order[start + share_start : start + share_end]
+        for indices, _ in self.visits():
+            yield indices
 
-    def _order(self) -> Tensor:
+    def visits(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The same batches, with the round of the epoch that each image is of: two of (B,) int64.
+
+        An image comes at most once in a round. Here an epoch is one round, number 0.
+        """
+        for indices, rounds in self._global_batches():
+            start, end = share(len(indices), part=self.rank, parts=self.world_size)
+            yield indices[start:end], rounds[start:end]
+
+    def _global_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """The visits of all processes together."""
+        indices, rounds = self._order()
+        for step in range(self.steps):
+            start, end = share(self.size, part=step, parts=self.steps)
+            yield indices[start:end], rounds[start:end]
+
+    def _order(self) -> tuple[Tensor, Tensor]:
+        order = self._shuffled()
+        return order, torch.zeros_like(order)
+
+    def _shuffled(self) -> Tensor:
+        """The order of the epoch's places, which are as many as `size`."""
         if not self.shuffle:
             return torch.arange(self.size)
         generator = torch.Generator().manual_seed(mix("order", self.seed, self.epoch))
         return torch.randperm(self.size, generator=generator)
 
 
-def _share(size: int, *, part: int, parts: int) -> tuple[int, int]:
+def share(size: int, *, part: int, parts: int) -> tuple[int, int]:
     """Start and end of one of `parts` contiguous parts of `size` things, as equal as can be."""
     return size * part // parts, size * (part + 1) // parts

@@ -215,7 +215,7 @@ def _checked(source: Source, splits: Splits, origin: str) -> ImageData:
     for part, split in zip(("training", "test"), splits, strict=True):
         if not len(split):
             raise DataError(f"{source.title}, {origin}: expected {part} images, but received none. Put others there.")
-    return ImageData(*splits, source.classes, origin)
+    return ImageData(*splits, source.classes, origin, source.title)
 
 
 def _nowhere(source: Source, looked: list[Place], folder: Path, error: DownloadError) -> str:

@@ -1,4 +1,4 @@
-"""The validation split: a share of every class, the same on every machine, for the data module."""
+"""The validation split: a share of every class, the same on every machine; for the data module and `apportion`."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,9 @@ from torch import Tensor
 from triptych.data.draws import Draws
 
 
-def stratified_split(labels: Tensor, *, fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+def stratified_split(
+    labels: Tensor, *, fraction: float, seed: int, keys: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Divide images into training and validation, class by class.
 
     Each class gives `fraction` of its images to validation, rounded up or down so that the whole comes to `fraction`
@@ -17,6 +19,8 @@ def stratified_split(labels: Tensor, *, fraction: float, seed: int) -> tuple[Ten
         labels: (N,) integers.
         fraction: Share of the images that goes to validation, between 0 and 1.
         seed: Chooses the images.
+        keys: (N,) int64 numbers of the images, by which they are chosen; their positions if None. With keys that go
+            with the images, nearly all stay where they are when others are added.
 
     Returns:
         The positions of the training and of the validation images, int64, each in ascending order, on the CPU.
@@ -43,12 +47,17 @@ def stratified_split(labels: Tensor, *, fraction: float, seed: int) -> tuple[Ten
             f"at least one class must have two images, one of which validates, but the {len(labels)} images are of "
             f"{len(counts)} classes; add images"
         )
-    shuffled = Draws(seed, 0, torch.arange(len(labels))).integers("validation split", 2**62).argsort(stable=True)
+    shuffled = in_random_order(torch.arange(len(labels)) if keys is None else keys, seed=seed)
     by_class = shuffled[class_of[shuffled].argsort(stable=True)]
     place_in_class = torch.arange(len(labels)) - (counts.cumsum(0) - counts)[class_of[by_class]]
     validates = torch.zeros(len(labels), dtype=torch.bool)
     validates[by_class] = place_in_class < given[class_of[by_class]]
     return (~validates).nonzero()[:, 0], validates.nonzero()[:, 0]
+
+
+def in_random_order(keys: Tensor, *, seed: int) -> Tensor:
+    """Put images in an order that depends on the seed and their keys, (N,) int64: positions, (N,) int64."""
+    return Draws(seed, 0, keys).integers("validation split", 2**62).argsort(stable=True)
 
 
 def _apportion(counts: Tensor, *, fraction: float) -> Tensor:

@@ -64,17 +64,18 @@ class ImageDataset(Dataset[tuple[Tensor, ...]]):
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         return tuple(batch[0] for batch in self.__getitems__([index]))
 
-    def __getitems__(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, ...]:
+    def __getitems__(self, indices: Sequence[int] | Tensor, rounds: Tensor | int = 0) -> tuple[Tensor, ...]:
         """A batch of (image, label): (B, C, H, W) float32 in [0, 1] and (B,) int64.
 
         Args:
             indices: B positions in the data set; negative ones count from its end.
+            rounds: (B,) int64 or one for all: in another round of an epoch an image has other random numbers.
 
         Raises:
             IndexError: A position is out of range.
         """
         positions = self.positions(indices)
-        return self.view(positions, self.draws(positions)), self.labels[positions]
+        return self.view(positions, self.draws(positions, rounds)), self.labels[positions]
 
     def positions(self, indices: Sequence[int] | Tensor) -> Tensor:
         """Check indices as Python does for lists, and bring them to the images: (B,) int64 in [0, N)."""
@@ -84,9 +85,9 @@ class ImageDataset(Dataset[tuple[Tensor, ...]]):
             raise IndexError(f"index {int(outside[0])} is out of range for a data set of {len(self)} images")
         return (positions % len(self)).to(self.images.device, non_blocking=True)
 
-    def draws(self, positions: Tensor) -> Draws:
-        """The random numbers of the images at `positions` (B,) in this epoch."""
-        return Draws(self.seed, self.epoch, positions)
+    def draws(self, positions: Tensor, rounds: Tensor | int = 0) -> Draws:
+        """The random numbers of the images at `positions` (B,) in these rounds of this epoch."""
+        return Draws(self.seed, self.epoch, positions + len(self) * torch.as_tensor(rounds, device=positions.device))
 
     def view(self, positions: Tensor, draws: Draws) -> Tensor:
         """The images at `positions` (B,), augmented by `draws`: (B, C, H, W) float32 in [0, 1]."""
@@ -154,17 +155,18 @@ class TripletDataset(Dataset[tuple[Tensor, ...]]):
     def __getitem__(self, index: int) -> tuple[Tensor, ...]:
         return tuple(batch[0] for batch in self.__getitems__([index]))
 
-    def __getitems__(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, ...]:
+    def __getitems__(self, indices: Sequence[int] | Tensor, rounds: Tensor | int = 0) -> tuple[Tensor, ...]:
         """A batch of (anchor, positive, negative, label): three (B, C, H, W) float32 in [0, 1], and (B,) int64.
 
         Args:
             indices: B positions of anchors in the data set; negative ones count from its end.
+            rounds: (B,) int64 or one for all: in another round of an epoch an anchor has other random numbers.
 
         Raises:
             IndexError: A position is out of range.
         """
         anchors = self._dataset.positions(indices)
-        draws = self._dataset.draws(anchors)
+        draws = self._dataset.draws(anchors, rounds)
         positives, negatives = self._draw_triplets(anchors, draws)
         return (
             self._dataset.view(anchors, draws.fork("anchor")),

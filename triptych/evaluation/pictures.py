@@ -29,7 +29,7 @@ def draw_triplets(data: ImageDataModule, path: Path) -> None:
         labels.cpu(),
         data.train.labels[negative_indices].cpu(),
         classes=data.classes,
-        title=f"{data.config.dataset.name}: triplets as training sees them",
+        title=f"{data.config.dataset.title}: triplets as training sees them",
     )
     save_figure(figure, path)
 
@@ -47,7 +47,7 @@ def draw_embeddings(
         points,
         split.labels.cpu().numpy(),
         classes=data.classes,
-        title=f"{data.config.dataset.name}: embeddings of {len(split.labels):,} test images",
+        title=f"{data.config.dataset.title}: embeddings of {len(split.labels):,} test images",
         subtitle="t-SNE of the L2-normalised embeddings, coloured by class",
     )
     save_figure(figure, path)

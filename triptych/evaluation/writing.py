@@ -4,6 +4,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from triptych.data.images import Split
 from triptych.data.mapped import parts
 from triptych.data.module import ImageDataModule
@@ -29,14 +31,17 @@ def write_figures(folder: Path, data: ImageDataModule, evaluation: Evaluation, *
     """
     update_metrics(folder / "metrics.json", metrics_of(evaluation))
     description = {
-        "dataset": data.config.dataset.name,
+        "dataset": data.config.dataset.title,
         "split": evaluation.split_name,
         "classes": list(data.classes),
         "holdout": list(data.holdout_classes),
         "images": images_digest(evaluation.split),
         "checkpoint": checkpoint,
     }
-    write_per_image(folder / f"per_image_{evaluation.split_name}.parquet", evaluation.columns, description)
+    columns = dict(evaluation.columns)
+    if evaluation.split.names is not None:
+        columns["file"] = np.array(evaluation.split.names, dtype=object)
+    write_per_image(folder / f"per_image_{evaluation.split_name}.parquet", columns, description)
 
 
 def metrics_of(evaluation: Evaluation) -> dict[str, Any]:

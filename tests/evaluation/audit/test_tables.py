@@ -14,7 +14,7 @@ from triptych.evaluation.audit.duplicates import find_duplicates
 from triptych.evaluation.audit.labels import doubt_labels
 from triptych.evaluation.audit.outliers import find_outliers
 from triptych.evaluation.audit.pool import Pool
-from triptych.models import ImageTransformer
+from triptych.models import ImageEncoder, ImageTransformer
 
 CLASSES = ("zero", "<b>one</b>", "two, too", *map(str, range(3, 10)))
 
@@ -101,11 +101,13 @@ def test_the_counts_are_those_of_the_tables(found: Audit, tmp_path: Path) -> Non
 def page(found: Audit, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / "audit.html"
     torch.manual_seed(0)
-    model = ImageTransformer(
-        image_size=(8, 8), in_channels=1, num_classes=10, patch_size=4, patch_embedding="linear", embed_dim=8,
-        num_heads=2, num_layers=1, mlp_ratio=2.0, depthwise_convolution=False, dropout=0.0, embedding_dim=8,
-        pixel_mean=0.5, pixel_std=0.5,
+    encoder = ImageEncoder(
+        image_size=(8, 8), in_channels=1, patch_size=4, patch_embedding="linear", embed_dim=8, num_heads=2,
+        num_layers=1, mlp_ratio=2.0, depthwise_convolution=False, dropout=0.0,
     )  # fmt: skip
+    model = ImageTransformer(
+        encoder, image_size=(8, 8), in_channels=1, num_classes=10, embedding_dim=8, pixel_mean=0.5, pixel_std=0.5
+    )
     write_page(path, model, found, classes=CLASSES, dataset="digits")
     return path
 

@@ -32,7 +32,7 @@ class Shown(NamedTuple):
     """A data URI."""
     label: str
     place: str
-    """Split and position."""
+    """Split and name, or position."""
     agrees: bool
     """Whether it has the class that it stands beside."""
 
@@ -127,7 +127,7 @@ class _Album:
 
     def shown(self, row: int, *, beside: int | None = None) -> Shown:
         label = int(self.pool.labels[row])
-        place = f"{self.names[row]} {int(self.pool.position[row]):,}"
+        place = f"{self.names[row]} {self.pool.name(row)}"
         return Shown(_data_uri(self.pool.images[row]), self.classes[label], place, beside is None or label == beside)
 
     def suspect(self, row: int) -> Suspect:

@@ -27,6 +27,7 @@ class Pool:
         labels: (N,) int64, as given.
         split: Positions in SPLITS, (N,).
         position: Where each image stands in the data set's own training or test file, (N,).
+        names: What people call the images, (N,), where they have names.
         probabilities: The classifier's, (N, K) float64.
         neighbours: The nearest other images, nearest first, (N, k).
         distances: Their distances, (N, k) float64.
@@ -41,6 +42,7 @@ class Pool:
     neighbours: Tensor
     distances: Tensor
     error: Tensor | None
+    names: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -48,6 +50,10 @@ class Pool:
     def split_names(self) -> list[str]:
         """The name of each image's split."""
         return [SPLITS[number] for number in self.split.tolist()]
+
+    def name(self, row: int) -> str:
+        """What people call an image; its position where it has no name."""
+        return f"{int(self.position[row]):,}" if self.names is None else self.names[row]
 
 
 def pool_images(model: Model, data: ImageDataModule) -> Pool:
@@ -70,4 +76,5 @@ def pool_images(model: Model, data: ImageDataModule) -> Pool:
         neighbours=found.indices,
         distances=found.distances.double(),
         error=torch.cat([part.squared_error for part in painted]).double() if painted else None,
+        names=[name for split in splits for name in split.names or ()] or None,
     )

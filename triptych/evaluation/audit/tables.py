@@ -16,7 +16,8 @@ def write_tables(folder: Path, audit: Audit, *, classes: Sequence[str]) -> None:
     """Write `label_issues.csv`, `near_duplicates.csv` and `outliers.csv`, each whole or not at all.
 
     `index` is an image's position in the data set's own training file (splits train and validation) or test file, from
-    0. Signals that the model does not have, as a model without a decoder, leave their cells empty.
+    0; `file` is empty for images without a name. Signals that the model does not have, as a model without a decoder,
+    leave their cells empty.
     """
     for name, (head, rows) in zip(
         TABLES, (_label_issues(audit, classes), _duplicates(audit, classes), _outliers(audit, classes)), strict=True
@@ -29,7 +30,7 @@ def write_tables(folder: Path, audit: Audit, *, classes: Sequence[str]) -> None:
 
 def _label_issues(audit: Audit, classes: Sequence[str]) -> tuple[Row, Iterable[Row]]:
     head = (
-        *("rank", "split", "index", "label", "suggested", "score"),
+        *("rank", "split", "index", "file", "label", "suggested", "score"),
         *("classifier_probability", "neighbour_agreement", "reconstruction_error", "likely"),
     )
     doubts = audit.doubts
@@ -52,7 +53,7 @@ def _label_issues(audit: Audit, classes: Sequence[str]) -> tuple[Row, Iterable[R
 
 def _duplicates(audit: Audit, classes: Sequence[str]) -> tuple[Row, Iterable[Row]]:
     head = (
-        *("rank", "split", "index", "label", "other_split", "other_index", "other_label"),
+        *("rank", "split", "index", "file", "label", "other_split", "other_index", "other_file", "other_label"),
         *("similarity", "exact", "across_splits", "labels_differ"),
     )
     labels, names = audit.pool.labels, audit.pool.split_names()
@@ -77,7 +78,7 @@ def _duplicates(audit: Audit, classes: Sequence[str]) -> tuple[Row, Iterable[Row
 
 def _outliers(audit: Audit, classes: Sequence[str]) -> tuple[Row, Iterable[Row]]:
     head = (
-        *("rank", "split", "index", "label", "score"),
+        *("rank", "split", "index", "file", "label", "score"),
         *("neighbour_distance", "classifier_entropy", "reconstruction_error", "likely"),
     )
     found = audit.outliers
@@ -97,8 +98,9 @@ def _outliers(audit: Audit, classes: Sequence[str]) -> tuple[Row, Iterable[Row]]
     return head, rows
 
 
-def _place(audit: Audit, row: int) -> tuple[str, int]:
-    return audit.pool.split_names()[row], int(audit.pool.position[row])
+def _place(audit: Audit, row: int) -> tuple[str, int, str]:
+    pool = audit.pool
+    return pool.split_names()[row], int(pool.position[row]), pool.names[row] if pool.names else ""
 
 
 def _error(audit: Audit, row: int) -> str:

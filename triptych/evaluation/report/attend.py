@@ -15,10 +15,12 @@ IMAGES = 16
 
 @torch.inference_mode()
 def attention_pictures(model: Model, evaluation: Evaluation, classes: Sequence[str]) -> list[Picture]:
-    """Draw the attention of the encoder over a few images."""
+    """Draw the attention of the encoder over a few images; nothing of one that does not tell where it looks."""
     chosen = drawn_images(evaluation.outputs.labels, count=IMAGES)
     images = evaluation.split.images[chosen].to(next(model.parameters()).device).float() / 255
     maps = model.encoder.attention_maps(model.pixels(images))
+    if maps is None:
+        return []
     names = ", ".join(classes[label] for label in evaluation.outputs.labels[chosen].tolist())
     return [
         picture(

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.config.loader import dump_config
 from triptych.data.module import ImageDataModule
-from triptych.data.sources import DATASETS
 from triptych.evaluation.evaluate import Evaluation
 from triptych.evaluation.outputs import Model
 from triptych.evaluation.report.classes import class_rows
@@ -75,7 +74,7 @@ def write_report(
             css=_source("page.css"),
             scripts=[_source("map.js"), _source("explorer.js")],
             contents=[(name, title) for name, title in CONTENTS.items() if name != "repaint" or "repaint" in pictures],
-            dataset=DATASETS[data.config.dataset.name].title,
+            dataset=data.title,
             lead=lead(model, data, evaluation),
             panels=panels(evaluation),
             findings=findings(record) if data.config.training.on_collapse != "ignore" else None,

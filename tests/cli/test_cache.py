@@ -1,0 +1,96 @@
+"""`triptych cache`, as a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from triptych.data.cache import Form, cache_entries, decode_once
+
+SIDE = 64
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache of a user with two data sets, the second of which was last used ten days ago."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    cache = tmp_path / "triptych" / "images"
+    file = tmp_path / "one.png"
+    Image.fromarray(np.zeros((5, 5, 3), np.uint8)).save(file)
+    form = Form((3, SIDE, SIDE), "letterbox")
+    decode_once([file] * 100, form, origin="read from photos", cache=cache)
+    decode_once([file, tmp_path / "missing.png"], form, origin="read from others", cache=cache)
+    (old,) = [entry for entry in cache_entries(cache) if entry.images == 2]
+    long_ago = old.used - 10 * 24 * 60 * 60
+    os.utime(old.folder / "entry.json", (long_ago, long_ago))
+    return cache
+
+
+def run(*arguments: str, answer: str = "") -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "triptych", "cache", *arguments]
+    return subprocess.run(command, input=answer, capture_output=True, text=True, timeout=120, check=False)
+
+
+def left(folder: Path) -> list[str]:
+    return [entry.origin for entry in cache_entries(folder)]
+
+
+def test_it_lists_data_sets_with_their_sizes_the_last_used_first(folder: Path) -> None:
+    shown = run()
+
+    assert shown.returncode == 0, shown.stderr
+    first, second, total = shown.stdout.splitlines()
+    assert first == "100 images of 64x64x3 (letterbox), 1.2 MiB, used today, read from photos"
+    assert second == "2 images of 64x64x3 (letterbox, 1 corrupt), 0.0 MiB, used 10 days ago, read from others"
+    assert total == f"2 data sets of 1.2 MiB in {folder}"
+
+
+def test_an_empty_cache_is_said_to_be_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "nothing"))
+
+    for arguments in ((), ("clear",)):
+        shown = run(*arguments)
+        assert shown.returncode == 0, shown.stderr
+        assert "0 data sets of 0.0 MiB" in shown.stdout
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_nothing_is_removed_without_a_yes(folder: Path) -> None:
+    refused = run("clear", answer="n\n")
+
+    assert refused.returncode == 0
+    assert "Nothing was removed" in refused.stdout
+    unanswered = run("clear")
+    assert unanswered.returncode == 2
+    assert "--yes" in unanswered.stderr
+    assert len(left(folder)) == 2
+
+
+def test_it_removes_everything(folder: Path) -> None:
+    assert run("clear", answer="y\n").returncode == 0
+
+    assert left(folder) == []
+
+
+def test_it_removes_what_was_not_used_for_long_and_what_killed_processes_left(folder: Path) -> None:
+    (folder / ".0123.part").mkdir()
+    (folder / ".0123.part" / "pixels").write_bytes(b"half")
+
+    cleared = run("clear", "--older-than", "5", "--yes")
+
+    assert cleared.returncode == 0, cleared.stderr
+    assert "Removed 1 data set" in cleared.stdout
+    assert left(folder) == ["read from photos"]
+    assert not list(folder.glob(".*.part"))
+
+
+def test_a_negative_age_is_a_mistake(folder: Path) -> None:
+    wrong = run("clear", "--older-than", "-1")
+
+    assert wrong.returncode == 2
+    assert "Traceback" not in wrong.stderr
+    assert len(left(folder)) == 2

@@ -1,0 +1,77 @@
+"""`triptych cache`: what decoded images take on the disk, and how to have it back."""
+
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from triptych.cli.options import HELP
+
+if TYPE_CHECKING:
+    from triptych.data.cache import Entry
+
+DAY = 24 * 60 * 60
+
+
+@click.group(invoke_without_command=True, short_help="Show decoded images, or remove them.", context_settings=HELP)
+@click.pass_context
+def cache(context: click.Context) -> None:
+    """Show the decoded images that are kept for later runs, the last used first."""
+    if context.invoked_subcommand is not None:
+        return
+
+    from triptych.data.cache import cache_entries
+    from triptych.data.locate import decoded_folder
+
+    entries = cache_entries(decoded_folder())
+    for entry in entries:
+        click.echo(_line(entry))
+    click.echo(f"{_total(entries)} in {decoded_folder()}")
+
+
+@cache.command(short_help="Remove decoded images.", context_settings=HELP)
+@click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Only what was not used for so long.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def clear(*, older_than: float | None, yes: bool) -> None:
+    """Remove decoded images; the next run that needs them decodes them again. The images themselves stay."""
+    from triptych.data.cache import cache_entries, remove_entry, remove_leftovers
+    from triptych.data.locate import decoded_folder
+
+    before = time.time() - (older_than or 0) * DAY
+    entries = [entry for entry in cache_entries(decoded_folder()) if older_than is None or entry.used < before]
+    for entry in entries:
+        click.echo(_line(entry))
+    if entries and not yes and not _agreed(f"Remove {_total(entries)}"):
+        click.echo("Nothing was removed.")
+        return
+    for entry in entries:
+        remove_entry(entry)
+    remove_leftovers(decoded_folder())
+    click.echo(f"Removed {_total(entries)} from {decoded_folder()}")
+
+
+def _agreed(question: str) -> bool:
+    try:
+        return click.confirm(f"{question}?")
+    except click.Abort:
+        raise click.UsageError("expected a yes or no, got no answer. Use --yes where nobody can be asked.") from None
+
+
+def _line(entry: "Entry") -> str:
+    channels, height, width = entry.form.shape
+    days = max(0.0, time.time() - entry.used) / DAY
+    used = "today" if days < 1 else f"{days:.0f} days ago"
+    corrupt = f", {entry.refused:,} corrupt" if entry.refused else ""
+    return (
+        f"{entry.images:,} images of {height}x{width}x{channels} ({entry.form.fit}{corrupt}), {_size(entry.size)}, "
+        f"used {used}, {entry.origin}"
+    )
+
+
+def _total(entries: "list[Entry]") -> str:
+    count = len(entries)
+    return f"{count} data set{'' if count == 1 else 's'} of {_size(sum(entry.size for entry in entries))}"
+
+
+def _size(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"

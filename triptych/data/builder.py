@@ -1,0 +1,126 @@
+"""From the config to images: a known data set read, or images of one's own listed, decoded once and divided."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from triptych.config.image_shapes import OWN_IMAGES
+from triptych.config.schema import DatasetConfig, RunConfig
+from triptych.data.cache import Form, Progress, decode_once
+from triptych.data.folder import list_folder
+from triptych.data.hugging_face import list_hugging_face
+from triptych.data.images import ImageData
+from triptych.data.listing import Listing
+from triptych.data.locate import decoded_folder
+from triptych.data.own_images import divided, usual_channels
+from triptych.data.sources import DATASETS, load_dataset
+from triptych.data.table import list_table
+from triptych.errors import ConfigError
+
+
+class OpenedImages(NamedTuple):
+    """A config and the images that it describes."""
+
+    config: RunConfig
+    """With what the images themselves decide: their channels."""
+    images: ImageData
+
+
+def open_images(config: RunConfig) -> OpenedImages:
+    """Read the images of a run; what has to be decoded is decoded once, and found in the cache from then on.
+
+    Raises:
+        DataError, DownloadError: The images cannot be read, or not divided.
+    """
+    dataset = config.dataset
+    if dataset.name not in OWN_IMAGES:
+        return OpenedImages(config, load_dataset(dataset.name, root=dataset.root, num_workers=dataset.num_workers))
+    listing = list_images(dataset)
+    config = settled(config, listing)
+    with _progress() as progress:
+        decoded = decode_once(
+            listing.sources,
+            Form(config.dataset.stored_shape, dataset.fit),
+            origin=listing.origin,
+            cache=decoded_folder(),
+            threads=dataset.num_workers,
+            progress=progress,
+        )
+    images = divided(
+        listing,
+        decoded,
+        fractions=(dataset.validation_fraction, dataset.test_fraction),
+        seed=config.training.seed,
+        on_corrupt=dataset.on_corrupt,
+        title=dataset.title,
+    )
+    return OpenedImages(config, images)
+
+
+def class_names(config: RunConfig) -> tuple[RunConfig, tuple[str, ...]]:
+    """Return the config with its images' channels, and their classes; of one's own images, few are decoded for it.
+
+    Raises:
+        DataError, DownloadError: The images cannot be listed.
+    """
+    if config.dataset.name not in OWN_IMAGES:
+        return config, DATASETS[config.dataset.name].classes
+    listing = list_images(config.dataset)
+    return settled(config, listing), listing.classes
+
+
+def list_images(dataset: DatasetConfig) -> Listing:
+    """List one's own images, and decode none.
+
+    Raises:
+        DataError, DownloadError: There is nothing that can be listed.
+    """
+    assert dataset.root is not None, "one's own images have a place: the combinations are checked"
+    named = dataset.columns.model_dump(exclude_none=True)
+    if dataset.name == "folder":
+        return list_folder(dataset.root)
+    return list_table(dataset.root, **named) if dataset.name == "table" else list_hugging_face(dataset.root, **named)
+
+
+def settled(config: RunConfig, listing: Listing) -> RunConfig:
+    """Return the config of a run on one's own images with nothing left open that the images decide.
+
+    These are their channels, as most have them, and the whole path of the place, so that a checkpoint finds it from
+    another folder too.
+
+    Raises:
+        ConfigError: Colours are to be changed, and the images are grey.
+    """
+    values = config.model_dump()
+    dataset = values["dataset"]
+    dataset["channels"] = dataset["channels"] or usual_channels(listing.sources)
+    if (place := Path(dataset["root"]).expanduser()).exists():
+        dataset["root"] = str(place.absolute())
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        mistakes = "; ".join(detail["msg"].removeprefix("Value error, ") for detail in error.errors())
+        raise ConfigError(f"{listing.origin}, most images have channels: {dataset['channels']}. {mistakes}") from error
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    """Show on stderr how far it is, where that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    columns = TextColumn("{task.description} images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        tasks = {}
+
+        def show(doing: str, done: int, count: int) -> None:
+            if doing not in tasks:
+                tasks[doing] = bar.add_task(doing, total=count)
+            bar.update(tasks[doing], completed=done)
+
+        yield show

@@ -1,0 +1,135 @@
+"""Class names out of what folders and tables say, and the checks and the order of classes; for all listings."""
+
+import math
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from triptych.data.listing import SPLITS, TRAIN, listed
+from triptych.errors import DataError
+
+
+def number_classes(
+    names: Sequence[str], codes: np.ndarray, split: np.ndarray, *, origin: str, order: Sequence[str] = ()
+) -> tuple[Tensor, tuple[str, ...]]:
+    """Put the classes in order, without those that no image has, and label the images.
+
+    Args:
+        names: The class names, each once.
+        codes: The images' positions in `names`, (N,).
+        split: The images' positions in `SPLITS`, (N,).
+        origin: Begins a complaint.
+        order: All class names in their order, where there is one; otherwise it is the natural one, or, if all are
+            numbers, that of their size.
+
+    Returns:
+        Labels, (N,) int64, and class names.
+
+    Raises:
+        DataError: There are fewer than two classes, or there is one whose images are all outside training.
+    """
+    counts = np.stack([np.bincount(codes[split == part], minlength=len(names)) for part in range(len(SPLITS))])
+    unknown = [name for name, (train, *others) in zip(names, counts.T, strict=True) if not train and any(others)]
+    if unknown and counts[TRAIN].any():
+        raise DataError(
+            f"{origin}: expected training images of every class, but received none of "
+            f"{listed(sorted(unknown, key=natural_key))}, of which there are validation or test images. Add some, or "
+            "take those away."
+        )
+    used = [code for code in range(len(names)) if counts[TRAIN, code]]
+    if len(used) < 2:
+        received = f"images of one ({names[used[0]]})" if used else "none"
+        raise DataError(f"{origin}: expected training images of at least two classes, but received {received}.")
+    if order:
+        used.sort(key=lambda code: order.index(names[code]))
+    else:
+        numeric = all(re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", names[code]) for code in used)
+        used.sort(key=lambda code: (float(names[code]) if numeric else 0.0, natural_key(names[code])))
+    label = np.zeros(len(names), np.int64)
+    label[used] = np.arange(len(used))
+    return torch.from_numpy(label[codes]), tuple(names[code] for code in used)
+
+
+def check_groups(groups: Sequence[str | None] | None, split: np.ndarray, *, origin: str) -> None:
+    """Hold each group to one split.
+
+    Raises:
+        DataError: A group is spread over several.
+    """
+    if groups is None:
+        return
+    first: dict[str, int] = {}
+    spread = {
+        group: part
+        for group, part in zip(groups, split.tolist(), strict=True)
+        if group is not None and first.setdefault(group, part) != part
+    }
+    if spread:
+        group, part = next(iter(spread.items()))
+        raise DataError(
+            f"{origin}: expected all images of a group in one split, but received {len(spread):,} groups in several: "
+            f"{group}, for one, in {SPLITS[first[group]]} and {SPLITS[part]}. Put each into one."
+        )
+
+
+def number_values(values: Iterable[object], text: Callable[[object], str]) -> tuple[list[str], np.ndarray]:
+    """Number different values in the order in which they come.
+
+    Returns:
+        The values as `text` writes them, each once, and the position among them of each value, (N,): -1 where there is
+        none, or `text` gives nothing.
+    """
+    numbers: dict[str, int] = {"": -1}
+    known: dict[object, int] = {None: -1}
+    codes = []
+    for value in values:
+        if value not in known:
+            known[value] = numbers.setdefault(text(value), len(numbers) - 1)
+        codes.append(known[value])
+    return list(numbers)[1:], np.array(codes, np.int64)
+
+
+def plain_text(value: object) -> str:
+    """Write a value so that 1, 1.0, "1" and "1.0" are the same; what is not a number is nothing.
+
+    Example:
+        >>> [plain_text(value) for value in (1.0, " 1", "1.50", "cat ", float("nan"))]
+        ['1', '1', '1.50', 'cat', '']
+    """
+    if isinstance(value, float) and math.isnan(value):
+        return ""
+    text = str(value).strip()
+    whole = re.fullmatch(r"([+-]?[0-9]+)\.0*", text)
+    return whole[1] if whole else composed(text)
+
+
+def class_name(names: Sequence[str]) -> Callable[[object], str]:
+    """Make a function that gives the name of the class with a number; other numbers, such as -1, have none."""
+    return lambda value: composed(names[value]) if isinstance(value, int) and 0 <= value < len(names) else ""
+
+
+def natural_key(name: str) -> str:
+    """Order names as people do, in no particular language: by this key "Cat 2" comes before "cat 10".
+
+    Example:
+        >>> sorted(["img10", "Img2", "img1", "é"], key=natural_key)
+        ['img1', 'Img2', 'img10', 'é']
+    """
+    return f"{_NUMBER.sub(_length_first, composed(name).casefold())}\0{name}"
+
+
+def composed(name: str) -> str:
+    """Spell accents in one way (Unicode's NFC): macOS and Linux write the same file name in different code points."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+_NUMBER = re.compile("[0-9]+")
+
+
+def _length_first(number: re.Match[str]) -> str:
+    digits = number[0].lstrip("0")
+    return f"{len(digits):03}{digits}"

@@ -1,0 +1,100 @@
+"""What is known of a set of labelled images before any is decoded: a folder's, a table's, a Hugging Face data set's."""
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+from torch import Tensor
+
+from triptych.data.opening import Source
+
+SPLITS = ("train", "validation", "test")
+TRAIN, VALIDATION, TEST = range(3)
+
+SPLIT_NAMES = {"train": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION, "test": TEST}
+"""How folders and tables spell the splits, in any case."""
+
+
+@dataclass(frozen=True, eq=False)
+class Listing:
+    """Labelled images, in a stable order.
+
+    Attributes:
+        sources: The images' files or encoded bytes, (N,). Bytes are read when they are asked for, in order at best.
+        names: What messages call the images, (N,): the path below the folder, with slashes, or the row.
+        labels: int64 positions in the class table, (N,).
+        classes: The class names, each of which has images in training.
+        split: int8 positions in `SPLITS`, (N,). Images of which nothing is said are of training; `apportion` takes
+            from it what is missing.
+        groups: Names of what must not be spread over several splits, (N,), None for an image that stands alone; or
+            None where nothing is grouped.
+        origin: Where the images came from, to finish the sentence "The images were ...".
+        notes: What was left out or is odd, in sentences.
+    """
+
+    sources: Sequence[Source]
+    names: Sequence[str]
+    labels: Tensor
+    classes: tuple[str, ...]
+    split: Tensor
+    groups: Sequence[str | None] | None
+    origin: str
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class LazySources(Sequence[Source]):
+    """Images that are found or read when they are asked for: millions of `Path` or `bytes` would fill the memory."""
+
+    @abstractmethod
+    def at(self, place: int) -> Source:
+        """Return the image at a place, from 0."""
+
+    @overload
+    def __getitem__(self, index: int) -> Source: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Source]: ...
+    def __getitem__(self, index: int | slice) -> Source | list[Source]:
+        places = range(len(self))[index]
+        return self.at(places) if isinstance(places, int) else [self.at(place) for place in places]
+
+
+class Files(LazySources):
+    """Paths below a folder, or absolute ones.
+
+    Example:
+        >>> [file.as_posix() for file in Files(Path("photos"), ["cat/1.jpg", "/other/2.jpg"])]
+        ['photos/cat/1.jpg', '/other/2.jpg']
+    """
+
+    def __init__(self, root: Path, paths: Sequence[str]) -> None:
+        self._root = root
+        self._paths = paths
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def at(self, place: int) -> Path:
+        """Return a path."""
+        return self._root / self._paths[place]
+
+
+def printable(name: str) -> str:
+    """Spell out the bytes of a file name that is no valid text, so that messages can be written and saved."""
+    return name.encode(errors="backslashreplace").decode()
+
+
+def listed(names: Iterable[str], *, shown: int = 5) -> str:
+    """Name the first few.
+
+    Example:
+        >>> listed("abcd", shown=2)
+        'a, b and 2 more'
+    """
+    every = list(names)
+    more = f" and {len(every) - shown:,} more" if len(every) > shown else ""
+    return ", ".join(every[:shown]) + more

@@ -1,0 +1,156 @@
+"""Opens image files without trusting them: the reason, in one line, why a file cannot be used; for `decoding.py`.
+
+Pillow reads the files, through its readers of six formats: some of its others start other programs. Nothing here
+depends on Pillow's process-wide switches, which any library may have turned.
+"""
+
+import io
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import prod
+from pathlib import Path
+from threading import Lock
+from typing import BinaryIO
+
+import numpy as np
+from PIL import (
+    BmpImagePlugin,
+    GifImagePlugin,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from triptych.errors import DataError
+
+Source = Path | bytes
+"""An image's file, or its encoded bytes."""
+EXTENSIONS = frozenset({".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp"})
+"""What such files are called, in lower case. Their content, not their name, decides how they are read."""
+MAX_PIXELS = 89_478_485
+"""Where Pillow begins to warn of decompression bombs: a quarter of a gigabyte as RGB."""
+
+
+class UndecodableImage(DataError):  # noqa: N818  # undecodable is the image
+    """A file that is no image, not a whole one, or not of the kind that is wanted.
+
+    Attributes:
+        reason: Why: what follows "The image ...".
+        name: The file; "The image" where only its bytes were given.
+    """
+
+    def __init__(self, reason: str, name: str = "The image") -> None:
+        super().__init__(reason, name)
+        self.reason = reason
+        self.name = name
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.reason}"
+
+
+@contextmanager
+def opened(source: Source, max_pixels: int) -> Iterator[ImageFile.ImageFile | np.ndarray]:
+    """Open an image, its pixels yet to be decoded; whatever goes wrong in the block becomes one reason."""
+    name = str(source) if isinstance(source, Path) else "The image"
+    try:
+        with _STRICTNESS, _stream(source) as stream:
+            start = stream.read(16)
+            stream.seek(0)
+            if start.startswith(_ARRAY):
+                yield _array(stream, max_pixels)
+                return
+            reader = next((reader for pattern, reader in _READERS if re.match(pattern, start)), None)
+            if reader is None:
+                received = f"it begins with {start!r}" if start else "it is empty"
+                raise UndecodableImage(f"is none of JPEG, PNG, WebP, BMP, TIFF, GIF and .npy: {received}")
+            with reader(stream) as image:
+                _check_size(*image.size, max_pixels)
+                yield image
+    except UndecodableImage as error:
+        raise UndecodableImage(error.reason, name) from None
+    except Exception as error:  # Pillow's readers raise whatever damaged bytes lead them to
+        raise UndecodableImage(f"is damaged or cut off ({str(error) or type(error).__name__})", name) from error
+
+
+_READERS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
+    (rb"\xff\xd8\xff", JpegImagePlugin.JpegImageFile),
+    (rb"\x89PNG\r\n\x1a\n", PngImagePlugin.PngImageFile),
+    (rb"(?s)RIFF....WEBP", WebPImagePlugin.WebPImageFile),
+    (rb"BM", BmpImagePlugin.BmpImageFile),
+    (rb"II[*+]\0|MM\0[*+]", TiffImagePlugin.TiffImageFile),
+    (rb"GIF8[79]a", GifImagePlugin.GifImageFile),
+)
+"""What the files begin with, and their readers: called directly, they leave Pillow's global limit of pixels alone."""
+_ARRAY = b"\x93NUMPY"
+
+
+class _Strictness:
+    """Keeps Pillow from accepting cut-off files while any thread decodes here.
+
+    The switch for that, LOAD_TRUNCATED_IMAGES, is one for the whole process. Where a library has turned it on, it is
+    off from the first thread that enters until the last that leaves.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._threads = 0
+        self._forgiving = False
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._threads += 1
+            if ImageFile.LOAD_TRUNCATED_IMAGES:
+                self._forgiving, ImageFile.LOAD_TRUNCATED_IMAGES = True, False
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._threads -= 1
+            if self._forgiving and not self._threads:
+                self._forgiving, ImageFile.LOAD_TRUNCATED_IMAGES = False, True
+
+
+_STRICTNESS = _Strictness()
+
+
+def _stream(source: Source) -> BinaryIO:
+    """Open what is a file: a pipe would be waited for."""
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    try:
+        kind = source.stat().st_mode
+        if stat.S_ISREG(kind):
+            return source.open("rb")
+    except FileNotFoundError:
+        raise UndecodableImage("does not exist") from None
+    except OSError as error:
+        raise UndecodableImage(f"cannot be opened ({error.strerror})") from error
+    raise UndecodableImage("is a folder" if stat.S_ISDIR(kind) else "is not a file (but a pipe, socket or device)")
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise UndecodableImage(
+            f"has {width:,} x {height:,} pixels, more than the {max_pixels:,} that guard against decompression bombs"
+        )
+    if not width * height:
+        raise UndecodableImage("has no pixels")
+
+
+def _array(stream: BinaryIO, max_pixels: int) -> np.ndarray:
+    """Read an array of images' bytes, allocating no more than the file really holds: (H, W, C)."""
+    version = np.lib.format.read_magic(stream)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, is_fortran, dtype = header(stream)
+    if dtype != np.uint8 or len(shape) not in (2, 3):
+        raise UndecodableImage(f"holds {dtype} of shape {shape}, where uint8 (H, W) or (H, W, C) is expected")
+    _check_size(shape[1], shape[0], max_pixels)
+    begin, end = stream.tell(), stream.seek(0, io.SEEK_END)
+    if end - begin != prod(shape):
+        raise UndecodableImage(f"is damaged or cut off ({end - begin:,} bytes of pixels instead of {prod(shape):,})")
+    stream.seek(begin)
+    pixels = np.frombuffer(bytearray(stream.read()), np.uint8).reshape(shape, order="F" if is_fortran else "C")
+    return np.ascontiguousarray(pixels.reshape(*shape[:2], -1))
