@@ -1,5 +1,6 @@
 """The real command in real processes, forked from one that has imported everything: a start costs no seconds."""
 
+import json
 import multiprocessing
 import os
 import runpy
@@ -103,6 +104,69 @@ def command(forks: ForkServerContext, tmp_path_factory: pytest.TempPathFactory) 
     for one in started:
         one.process.kill()
         one.process.join()
+
+
+PROCESSOR = {
+    "do_normalize": True,
+    "image_mean": [0.5, 0.4, 0.3],
+    "image_std": [0.2, 0.3, 0.4],
+    "size": {"height": 32, "width": 32},
+}
+"""What the image processor of the small vision models does."""
+
+
+@pytest.fixture(scope="session")
+def vision_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Save a small model of Hugging Face's with random weights, by its kind, and return its folder."""
+    root = tmp_path_factory.mktemp("vision_models")
+
+    def folder_of(kind: str) -> Path:
+        if not (root / kind).exists():
+            save_vision_model(kind, root / kind)
+        return root / kind
+
+    return folder_of
+
+
+def save_vision_model(kind: str, folder: Path) -> None:
+    import torch
+    import transformers
+
+    sides = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32, "patch_size": 8}
+    wide, words = {**sides, "intermediate_size": 32}, {"vocab_size": 50, "max_position_embeddings": 8}
+    text = {key: wide[key] for key in wide if key not in ("image_size", "patch_size")} | words
+    stages = {"hidden_sizes": [8, 8, 16, 16], "depths": [1, 1, 2, 1]}
+    name, sizes = {
+        "vit": ("ViTModel", wide),
+        "vit_classifier": ("ViTForImageClassification", wide),
+        "grey_vit": ("ViTModel", {**wide, "num_channels": 1}),
+        "dinov2": ("Dinov2Model", {**sides, "mlp_ratio": 2}),
+        "dinov3": ("DINOv3ViTModel", {**wide, "num_register_tokens": 3}),
+        "siglip_vision": ("SiglipVisionModel", wide),
+        "siglip": ("SiglipModel", {"vision_config": wide, "text_config": text}),
+        "clip": ("CLIPModel", {"vision_config": wide, "text_config": {**text, "bos_token_id": 1, "eos_token_id": 2}}),
+        "convnext": ("ConvNextModel", stages),
+        "resnet": ("ResNetModel", {**stages, "embedding_size": 8, "layer_type": "basic"}),
+        "swin": ("SwinModel", {"image_size": 32, "patch_size": 2, "embed_dim": 8, "depths": [1, 2], "num_heads": [2, 2],
+                               "window_size": 4}),
+        "masked": ("ViTMAEModel", wide),
+        "bert": ("BertModel", {**text, "max_position_embeddings": 8}),
+    }[kind]  # fmt: skip
+    torch.manual_seed(0)
+    transformers.logging.disable_progress_bar()
+    transformers.logging.set_verbosity_error()
+    model_class = getattr(transformers, name)
+    model = model_class(model_class.config_class(**sizes))
+    for parameter in model.parameters():  # far from zero: what is left out must show
+        torch.nn.init.normal_(parameter, std=0.2)
+    model.save_pretrained(folder)
+    channels = sizes.get("num_channels", 3)
+    processor = {
+        **PROCESSOR,
+        "image_mean": PROCESSOR["image_mean"][:channels],
+        "image_std": PROCESSOR["image_std"][:channels],
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor))
 
 
 @pytest.fixture(scope="session")

@@ -8,13 +8,14 @@ if TYPE_CHECKING:
     from triptych.config import load_config
     from triptych.data.triplets import TripletDataset
     from triptych.losses import BatchTripletLoss, KLDivergenceLoss, MultiTaskLoss, ReconstructionLoss, TripletLoss
-    from triptych.models import ImageTransformer, MultiTaskImageTransformer
+    from triptych.models import ImageEncoder, ImageTransformer, MultiTaskImageTransformer
     from triptych.training.loading import load_lightning_model, load_model
     from triptych.training.modules import ImageTransformerLightning, MultiTaskImageTransformerLightning
 
 # Where each public name lives: imported when it is first asked for, so that `import triptych` is quick.
 PUBLIC = {
     "BatchTripletLoss": "triptych.losses",
+    "ImageEncoder": "triptych.models",
     "ImageTransformer": "triptych.models",
     "ImageTransformerLightning": "triptych.training.modules",
     "KLDivergenceLoss": "triptych.losses",
@@ -31,6 +32,7 @@ PUBLIC = {
 
 __all__ = [
     "BatchTripletLoss",
+    "ImageEncoder",
     "ImageTransformer",
     "ImageTransformerLightning",
     "KLDivergenceLoss",

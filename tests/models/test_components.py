@@ -80,3 +80,24 @@ def test_components_travel_in_the_state():
     loaded = PrincipalComponents(3, image_size=(6, 5), channels=2)
     loaded.load_state_dict(components.state_dict())
     assert torch.equal(loaded.encode(pictures()), components.encode(pictures()))
+
+
+def test_cells_of_whole_pixels_are_averaged_like_any_others():
+    images = pictures(30, channels=3, height=64, width=96)
+    components = fitted(images, 3)
+    assert components.pools
+    expected = torch.nn.functional.adaptive_avg_pool2d(images, (32, 32)).flatten(1)
+    torch.testing.assert_close(components._shrunk(images), expected)
+    uneven = pictures(30, channels=3, height=50, width=96)
+    assert not fitted(uneven, 3).pools
+    expected = torch.nn.functional.adaptive_avg_pool2d(uneven, (32, 32)).flatten(1)
+    torch.testing.assert_close(fitted(uneven, 3)._shrunk(uneven), expected)
+
+
+def test_they_can_be_painted_in_another_size():
+    brightness = torch.randn(40, 1, 1, 1, generator=torch.Generator().manual_seed(0))
+    images = brightness.expand(-1, 3, 64, 96)
+    components = PrincipalComponents(2, image_size=(64, 96), channels=3, painted_size=(20, 33))
+    components.fit([images], seed=0)
+    painted = components.decode(components.encode(images))
+    torch.testing.assert_close(painted, brightness.expand(-1, 3, 20, 33), atol=1e-3, rtol=0)

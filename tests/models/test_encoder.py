@@ -139,3 +139,63 @@ def test_an_unknown_patch_embedding_is_refused_with_the_known_ones(encoder_sizes
 def test_a_size_that_patches_do_not_divide_is_refused_when_the_encoder_is_made(encoder_sizes):
     with pytest.raises(ValueError, match="3 does not divide 8x8"):
         ImageEncoder(**encoder_sizes | {"patch_size": 3})
+
+
+def test_attention_in_a_non_square_grid_of_a_large_image_has_its_shape(encoder_sizes):
+    encoder = ImageEncoder(**encoder_sizes | {"image_size": (96, 160), "in_channels": 3, "patch_size": 16}).eval()
+    assert encoder.attention_maps(torch.randn(1, 3, 96, 160)).shape == (1, 6, 10)
+
+
+@pytest.mark.parametrize("patch_embedding", ["convolutional", "linear"])
+@pytest.mark.parametrize("dropout", [0.0, 0.4])
+def test_recomputed_activations_give_the_same_gradients_bit_for_bit(encoder_sizes, patch_embedding, dropout):
+    sizes = encoder_sizes | {"patch_embedding": patch_embedding, "dropout": dropout, "patch_size": 4}
+    kept, recomputing = ImageEncoder(**sizes), ImageEncoder(**sizes | {"activation_checkpointing": True})
+    recomputing.load_state_dict(kept.state_dict())
+    images, results = torch.randn(4, 1, 8, 8), []
+    for encoder in (kept.train(), recomputing.train()):
+        torch.manual_seed(3)
+        features = encoder(images)
+        features.square().mean().backward()
+        results.append([features, *(parameter.grad for parameter in encoder.parameters())])
+        results[-1].append(torch.rand(4))
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
+
+
+def kept_bytes(encoder, images):
+    """Bytes that the forward pass keeps for the backward pass, beside the parameters."""
+    own = {parameter.data_ptr() for parameter in encoder.parameters()} | {images.data_ptr()}
+    kept = {}
+
+    def pack(tensor):
+        if tensor.data_ptr() not in own:
+            kept[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        features = encoder(images)
+    return sum(kept.values()), features
+
+
+@pytest.mark.parametrize("patch_embedding", ["convolutional", "linear"])
+def test_recomputing_keeps_a_fraction(encoder_sizes, patch_embedding):
+    sizes = encoder_sizes | {
+        "image_size": (64, 64),
+        "patch_size": 8,
+        "num_layers": 4,
+        "patch_embedding": patch_embedding,
+    }
+    images = torch.randn(2, 1, 64, 64)
+    kept, _ = kept_bytes(ImageEncoder(**sizes).train(), images)
+    recomputing = ImageEncoder(**sizes | {"activation_checkpointing": True})
+    fewer, _ = kept_bytes(recomputing.train(), images)
+    evaluating, _ = kept_bytes(recomputing.eval(), images)
+    assert fewer < 0.35 * kept
+    assert evaluating > 0.9 * kept  # nothing is computed twice where nothing is trained
+
+
+def test_a_recomputing_encoder_is_one_graph_for_the_compiler(encoder_sizes):
+    encoder = ImageEncoder(**encoder_sizes | {"activation_checkpointing": True}).train()
+    images = torch.randn(2, 1, 8, 8)
+    compiled = torch.compile(encoder, fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(images), encoder(images))

@@ -52,3 +52,12 @@ def test_both_models_share_their_encoder(make_simple, make_multitask):
 def test_bytes_are_refused(make_simple):
     with pytest.raises(ValueError, match="divide by 255"):
         make_simple()(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
+
+
+def test_known_features_stand_in_for_the_encoder(make_simple):
+    model = make_simple()
+    images = torch.rand(3, 1, 8, 8)
+    expected, features = model(images), model.encode(images)
+    model.encoder.forward = None  # it is not asked
+    for one, other in zip(model(images, features), expected, strict=True):
+        assert torch.equal(one, other)

@@ -198,3 +198,29 @@ def test_bytes_and_other_sizes_are_refused(make_multitask):
 def test_noise_of_another_shape_is_refused(make_multitask):
     with pytest.raises(ValueError, match=r"noise must have the shape \(2, 4\)"):
         make_multitask().train()(torch.rand(2, 1, 8, 8), torch.randn(2, 5))
+
+
+def test_known_features_stand_in_for_the_encoder(make_multitask):
+    model = make_multitask().train()
+    images, noise = torch.rand(3, 1, 8, 8), torch.randn(3, 4)
+    model.fit_components(torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8), seed=0)
+    expected, features = model(images, noise), model.encoder(model.pixels(images))
+    model.encoder.forward = None  # it is not asked, and the components still see the images
+    for one, other in zip(model(images, noise, features), expected, strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("image_size", "channels", "patch_size"),
+    [((32, 32), 16, 8), ((384, 384), 3, 32), ((96, 384), 1, 32), ((224, 128), 2, 16)],
+)
+def test_any_size_and_any_channels_make_a_step(make_multitask, image_size, channels, patch_size):
+    model = make_multitask(
+        image_size=image_size, in_channels=channels, patch_size=patch_size, activation_checkpointing=True
+    ).train()
+    images = torch.randint(0, 256, (2, channels, *image_size), dtype=torch.uint8)
+    model.fit_components(images, seed=0)
+    output = model(images.float() / 255)
+    (output.logits.square().mean() + (output.reconstruction - images.float() / 255).square().mean()).backward()
+    assert output.reconstruction.shape == images.shape
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters() if parameter.grad is not None)

@@ -13,7 +13,9 @@ def test_a_small_grid_is_kept_token_by_token(grid):
     assert torch.equal(pooling(tokens), tokens.reshape(2, -1))
 
 
-@pytest.mark.parametrize(("grid", "regions"), [((8, 8), (4, 4)), ((7, 7), (4, 4)), ((14, 5), (4, 4)), ((2, 9), (2, 4))])
+@pytest.mark.parametrize(
+    ("grid", "regions"), [((8, 8), (4, 4)), ((7, 7), (4, 4)), ((14, 5), (4, 4)), ((2, 9), (2, 4)), ((24, 31), (4, 4))]
+)
 def test_a_larger_grid_is_averaged_by_region(grid, regions):
     pooling = RegionPooling(3, grid=grid)
     tokens = torch.randn(2, grid[0] * grid[1], 3)
@@ -32,3 +34,7 @@ def test_the_average_follows_the_module_and_is_not_saved():
     pooling = RegionPooling(2, grid=(8, 8)).double()
     assert pooling(torch.randn(1, 64, 2, dtype=torch.float64)).dtype == torch.float64
     assert not pooling.state_dict()
+
+
+def test_a_grid_of_ten_thousand_tokens_costs_little_memory():
+    assert RegionPooling(8, grid=(96, 96)).average.shape == (16, 96 * 96)

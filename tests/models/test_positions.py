@@ -37,3 +37,9 @@ def test_nearer_cells_have_nearer_positions():
 def test_a_width_that_is_not_divisible_by_4_is_refused_with_the_nearest_that_are(width, suggested):
     with pytest.raises(ValueError, match=rf"divisible by 4.*it is {width}; choose {suggested}"):
         sine_cosine_positions(2, 2, embed_dim=width)
+
+
+@pytest.mark.parametrize("grid", [(96, 96), (24, 96), (2, 48)])
+def test_even_in_large_grids_no_two_cells_are_alike(grid):
+    positions = sine_cosine_positions(*grid, embed_dim=16)
+    assert len(torch.unique(positions.round(decimals=3), dim=0)) == grid[0] * grid[1]

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from triptych.models import model_summary
@@ -75,3 +76,18 @@ def test_the_table_has_a_row_for_each_part_and_a_total(make_multitask):
         "total",
     ]  # fmt: skip
     assert len({len(line) for line in lines}) == 1
+
+
+@pytest.mark.parametrize(
+    ("image_size", "channels", "patch_size"),
+    [((128, 128), 3, 16), ((224, 320), 3, 16), ((384, 384), 1, 32), ((64, 64), 16, 8)],
+)
+def test_at_large_sizes_repainting_costs_at_most_fifteen_percent_of_the_encoder(
+    make_multitask, image_size, channels, patch_size
+):
+    model = make_multitask(
+        image_size=image_size, in_channels=channels, patch_size=patch_size, embed_dim=96, num_heads=3, num_layers=4,
+        latent_dim=32, decoder_dim=32,
+    )  # fmt: skip
+    flops = {part.name: part.flops for part in model_summary(model).parts}
+    assert flops["decoder"] + flops["components"] <= 0.15 * (flops["encoder"] + flops["patch embedding"])

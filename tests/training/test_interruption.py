@@ -21,12 +21,12 @@ TaskModule.training_step = training_step
 """
 WHILE_READING = """
 import os
-from triptych.training import train
-plain = train.load_dataset
+from triptych.data import builder
+plain = builder.load_dataset
 def load_dataset(*arguments, **options):
     os.kill(os.getpid(), {number})
     return plain(*arguments, **options)
-train.load_dataset = load_dataset
+builder.load_dataset = load_dataset
 """
 IN_THE_TEST = """
 import os

@@ -17,9 +17,9 @@ from triptych.training.modules import (
     ImageTransformerLightning,
     MultiTaskImageTransformerLightning,
     TaskModule,
-    build_optimizer,
     views,
 )
+from triptych.training.optimizers import build_optimizer
 from triptych.training.train import build_module
 
 Prepare = Callable[..., tuple[TaskModule, Batch]]
@@ -364,7 +364,7 @@ def test_a_training_step_never_waits_for_the_device(prepare: Prepare, mining: st
     module, batch = prepare(
         f"training.triplet_mining={mining}", f"training.use_multitask_loss={mode}", "training.kl_free_bits=0.1"
     )
-    optimizer = build_optimizer(module, module.config.training)
+    optimizer = build_optimizer(module, module.model.encoder, module.config)
 
     with NoWaiting():
         module.training_step(batch, 0).backward()
@@ -411,37 +411,3 @@ def test_the_seed_decides_the_weights(prepare: Prepare) -> None:
 
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
-
-
-@pytest.mark.parametrize("mode", ["true", "false"])
-def test_muon_gets_the_encoders_hidden_weights_and_adamw_everything_else(prepare: Prepare, mode: str) -> None:
-    module, _ = prepare(f"training.use_multitask_loss={mode}")
-    names = {parameter: name for name, parameter in module.model.named_parameters()}
-
-    groups = build_optimizer(module, module.config.training).param_groups
-
-    found = {group["name"]: {names[parameter] for parameter in group["params"]} for group in groups}
-    assert found["muon"] == {
-        f"encoder.blocks.0.{part}.weight"
-        for part in ("attention.query_key_value", "attention.output", "mlp.hidden", "mlp.output")
-    } | {
-        f"encoder.patch_embedding.convolutions.{layer}.weight"
-        for layer in ("1.convolution", "3", "4.convolution")  # not 0, which sees pixels
-    }
-    assert sorted(name for group in found.values() for name in group) == sorted(names.values())
-    assert all(module.model.get_parameter(name).ndim < 2 for name in found["adamw_undecayed"])
-    assert {group["name"]: group["lr"] for group in groups} == {"muon": 0.02, "adamw": 2e-3, "adamw_undecayed": 2e-3}
-    assert {group["name"]: group["weight_decay"] for group in groups} == {
-        "muon": 0.01,
-        "adamw": 0.01,
-        "adamw_undecayed": 0.0,
-    }
-
-
-def test_adamw_takes_everything_where_it_is_asked_for(prepare: Prepare) -> None:
-    module, _ = prepare("training.optimizer=adamw")
-
-    groups = build_optimizer(module, module.config.training).param_groups
-
-    assert [group["name"] for group in groups] == ["adamw", "adamw_undecayed"]
-    assert sum(len(group["params"]) for group in groups) == len(list(module.model.parameters()))

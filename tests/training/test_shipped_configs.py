@@ -10,7 +10,7 @@ from triptych.config.image_shapes import IMAGE_SHAPES
 from triptych.data.images import ImageData, Split
 from triptych.data.module import ImageDataModule
 from triptych.models import model_summary
-from triptych.training.modules import build_optimizer
+from triptych.training.optimizers import build_optimizer
 from triptych.training.train import build_module
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
@@ -31,7 +31,7 @@ def test_a_shipped_config_takes_a_step_that_changes_every_parameter(path: Path) 
     data = images(path)
     module = build_module(data.config, data).train()
     before = {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
-    optimizer = build_optimizer(module, data.config.training)
+    optimizer = build_optimizer(module, module.model.encoder, data.config)
 
     for _ in range(2):  # what begins at zero passes gradients on from the second step
         optimizer.zero_grad()

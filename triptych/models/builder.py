@@ -2,9 +2,22 @@
 
 from collections.abc import Sequence
 
-from triptych.config.schema import RunConfig
+import torch
+
+from triptych.config.schema import ModelConfig, RunConfig
+from triptych.errors import ConfigError, DownloadError
+from triptych.models import hugging_face, timm_network
+from triptych.models.backbone import Backbone, BackboneDescription, BackboneDownloadError, BackboneError
+from triptych.models.contract import Encoder
+from triptych.models.encoder import ImageEncoder
 from triptych.models.image_transformer import ImageTransformer
+from triptych.models.lora import add_lora
 from triptych.models.multitask import MultiTaskImageTransformer
+from triptych.models.pretrained import PretrainedEncoder
+
+FETCH = {"hf": hugging_face.fetch, "timm": timm_network.fetch}
+REBUILD = {"hf": hugging_face.rebuild, "timm": timm_network.rebuild}
+"""Where pretrained networks come from, by what stands before the colon of `model.backbone`."""
 
 
 def build_model(
@@ -13,25 +26,61 @@ def build_model(
     num_classes: int,
     pixel_mean: float | Sequence[float],
     pixel_std: float | Sequence[float],
+    backbone: Backbone | None = None,
 ) -> MultiTaskImageTransformer | ImageTransformer:
-    """Build the model of a run: `training.use_multitask_loss` chooses between the two.
+    """Build the model of a run: `training.use_multitask_loss` chooses between the two, `model.backbone` the encoder.
 
     Args:
         config: the run; its data set says the size of the images.
         num_classes: K, classes of the data set.
         pixel_mean: of the training images in [0, 1], one number or one per channel.
         pixel_std: likewise, the standard deviation.
+        backbone: the pretrained network that `model.backbone` names; fetched where it is not given.
 
     Raises:
         ValueError: sizes that do not fit each other.
+        ConfigError, DownloadError: the pretrained encoder cannot be had or used.
     """
     in_channels, height, width = config.dataset.image_shape
-    model = config.model
+    encoder = build_encoder(config, pixel_mean=pixel_mean, pixel_std=pixel_std, backbone=backbone)
     if config.training.use_multitask_loss:
         return MultiTaskImageTransformer(
+            encoder,
             image_size=(height, width),
             in_channels=in_channels,
             num_classes=num_classes,
+            latent_dim=config.model.latent_dim,
+            embedding_dim=config.model.embedding_dim,
+            decoder_dim=config.model.decoder_dim,
+            principal_components=config.model.principal_components,
+            pixel_mean=pixel_mean,
+            pixel_std=pixel_std,
+        )
+    return ImageTransformer(
+        encoder,
+        image_size=(height, width),
+        in_channels=in_channels,
+        num_classes=num_classes,
+        embedding_dim=config.model.embedding_dim,
+        pixel_mean=pixel_mean,
+        pixel_std=pixel_std,
+    )
+
+
+def build_encoder(
+    config: RunConfig,
+    *,
+    pixel_mean: float | Sequence[float],
+    pixel_std: float | Sequence[float],
+    backbone: Backbone | None = None,
+) -> Encoder:
+    """Build the encoder of a run, Triptych's own or a pretrained one; the arguments are those of `build_model`."""
+    in_channels, height, width = config.dataset.image_shape
+    model = config.model
+    if model.backbone is None:
+        return ImageEncoder(
+            image_size=(height, width),
+            in_channels=in_channels,
             patch_size=model.patch_size,
             patch_embedding=model.patch_embedding,
             embed_dim=model.embed_dim,
@@ -40,26 +89,96 @@ def build_model(
             mlp_ratio=model.mlp_ratio,
             depthwise_convolution=model.depthwise_convolution,
             dropout=model.dropout,
-            latent_dim=model.latent_dim,
-            embedding_dim=model.embedding_dim,
-            decoder_dim=model.decoder_dim,
-            principal_components=model.principal_components,
+            activation_checkpointing=model.activation_checkpointing,
+        )
+    network, description = backbone or fetch_backbone(model)
+    try:
+        if model.backbone_mode == "lora":
+            add_lora(network, rank=model.lora_rank, targets=model.lora_targets)
+        return PretrainedEncoder(
+            network,
+            image_size=_shown_size(Backbone(network, description), (height, width), model.backbone_image_size),
+            channels=description.channels,
+            in_channels=in_channels,
+            image_mean=description.image_mean,
+            image_std=description.image_std,
             pixel_mean=pixel_mean,
             pixel_std=pixel_std,
+            frozen=model.backbone_mode == "frozen",
+            activation_checkpointing=model.activation_checkpointing,
         )
-    return ImageTransformer(
-        image_size=(height, width),
-        in_channels=in_channels,
-        num_classes=num_classes,
-        patch_size=model.patch_size,
-        patch_embedding=model.patch_embedding,
-        embed_dim=model.embed_dim,
-        num_heads=model.num_heads,
-        num_layers=model.num_layers,
-        mlp_ratio=model.mlp_ratio,
-        depthwise_convolution=model.depthwise_convolution,
-        dropout=model.dropout,
-        embedding_dim=model.embedding_dim,
-        pixel_mean=pixel_mean,
-        pixel_std=pixel_std,
+    except BackboneError as error:
+        raise ConfigError(f"model.backbone: {description.source}: {error}.") from error
+
+
+def fetch_backbone(model: ModelConfig) -> Backbone:
+    """Read the pretrained network that the config names, from its folder, its library's cache, or the hub.
+
+    What its library draws at random on the way leaves PyTorch's generator as it was.
+
+    Raises:
+        ConfigError: There is no such network, or its library is missing.
+        DownloadError: It could not be downloaded.
+    """
+    library, _, name = (model.backbone or "").partition(":")
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return FETCH[library](name)
+    except BackboneDownloadError as error:
+        raise DownloadError(f"model.backbone: {error}.") from error
+    except BackboneError as error:
+        raise ConfigError(f"model.backbone: {error}.") from error
+
+
+def rebuild_backbone(description: BackboneDescription) -> Backbone:
+    """Build a network from its description alone, with random weights: those of a checkpoint take their place.
+
+    Raises:
+        ConfigError: Its library is missing, or is of a version that does not know it.
+    """
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return Backbone(REBUILD[description.library](description), description)
+    except (BackboneError, KeyError) as error:
+        raise ConfigError(f"model.backbone: {error}.") from error
+
+
+def _shown_size(backbone: Backbone, image_size: tuple[int, int], side: int | None) -> tuple[int, int]:
+    """Choose the size in which a network is shown the images.
+
+    It is the network's own, or as large along the shorter side as is asked for. Images that are not square keep their
+    shape where the network takes images of any shape, and are stretched to its own where it does not.
+
+    Raises:
+        BackboneError: Another size is asked for, and the network knows but its own.
+    """
+    own, cell = backbone.description.image_size, _cell(backbone.description)
+    shorter = side or min(own)
+    scale = shorter / min(image_size)
+    wanted = own
+    if side or image_size[0] * own[1] != image_size[1] * own[0]:
+        down, across = (max(1, round(length * scale / cell)) * cell for length in image_size)
+        wanted = (down, across)
+    if wanted == own or _takes(backbone, wanted):
+        return wanted
+    if side is None:
+        return own
+    raise BackboneError(
+        f"backbone_image_size: expected null, since this encoder takes images of {own[0]}x{own[1]} alone; got {side}"
     )
+
+
+def _cell(description: BackboneDescription) -> int:
+    """Return the side of a patch, of which a whole number should fill the image."""
+    size = description.config.get("patch_size")
+    return size if isinstance(size, int) else 1
+
+
+@torch.no_grad()
+def _takes(backbone: Backbone, size: tuple[int, int]) -> bool:
+    backbone.network.eval()
+    try:
+        backbone.network(torch.zeros(1, backbone.description.channels, *size))
+    except (RuntimeError, ValueError, AssertionError):
+        return False
+    return True

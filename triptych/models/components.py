@@ -26,6 +26,7 @@ class PrincipalComponents(nn.Module):
         latent_dim: L.
         image_size: H and W; images beyond 32x32 are averaged down on the way in, and smoothed up on the way out.
         channels: C.
+        painted_size: height and width on the way out, where they are others than H and W.
     """
 
     directions: Tensor
@@ -36,14 +37,29 @@ class PrincipalComponents(nn.Module):
     grow_rows: Tensor | None
     grow_columns: Tensor | None
 
-    def __init__(self, latent_dim: int, *, image_size: tuple[int, int], channels: int) -> None:
+    def __init__(
+        self,
+        latent_dim: int,
+        *,
+        image_size: tuple[int, int],
+        channels: int,
+        painted_size: tuple[int, int] | None = None,
+    ) -> None:
         super().__init__()
         self.grid = (channels, min(image_size[0], FINEST), min(image_size[1], FINEST))
-        # Matrix products, since the backward pass of interpolation is not deterministic on a GPU.
-        for name, side, cells in zip(("rows", "columns"), image_size, self.grid[1:], strict=True):
-            is_whole = side == cells
-            self.register_buffer(f"shrink_{name}", None if is_whole else _averages(side, cells), persistent=False)
-            self.register_buffer(f"grow_{name}", None if is_whole else _interpolation(cells, side), persistent=False)
+        # Cells of whole pixels are averaged by pooling, others by matrix products, which every device has. The way back
+        # is products in any case: the backward pass of interpolation is not deterministic on a GPU.
+        self.cell = (image_size[0] // self.grid[1], image_size[1] // self.grid[2])
+        pools = all(
+            side == cell * cells for side, cell, cells in zip(image_size, self.cell, self.grid[1:], strict=True)
+        )
+        for name, side, out, cells in zip(
+            ("rows", "columns"), image_size, painted_size or image_size, self.grid[1:], strict=True
+        ):
+            shrink = None if pools or side == cells else _averages(side, cells)
+            self.register_buffer(f"shrink_{name}", shrink, persistent=False)
+            self.register_buffer(f"grow_{name}", None if out == cells else _interpolation(cells, out), persistent=False)
+        self.pools = pools and self.cell != (1, 1)
         pixels = channels * self.grid[1] * self.grid[2]
         self.register_buffer("directions", torch.zeros(latent_dim, pixels))
         self.register_buffer("deviations", torch.ones(latent_dim))
@@ -54,7 +70,7 @@ class PrincipalComponents(nn.Module):
         return F.linear(self._shrunk(images) - self.centre, self.directions / self.deviations[:, None])
 
     def decode(self, latent: Tensor) -> Tensor:
-        """Map latents (B, L) to standardised images (B, C, H, W)."""
+        """Map latents (B, L) to standardised images (B, C, H, W), or of the painted size."""
         points = torch.addmm(self.centre, latent, self.directions * self.deviations[:, None])
         return _resized(points.reshape(-1, *self.grid), self.grow_rows, self.grow_columns)
 
@@ -81,6 +97,8 @@ class PrincipalComponents(nn.Module):
 
     def _shrunk(self, images: Tensor) -> Tensor:
         """Average images (B, C, H, W) down to the grid, (B, P)."""
+        if self.pools:
+            return F.avg_pool2d(images, self.cell).flatten(1)
         return _resized(images, self.shrink_rows, self.shrink_columns).flatten(1)
 
 

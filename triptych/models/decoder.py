@@ -1,8 +1,9 @@
 """The decoder: from a point of the latent space back to an image."""
 
 from itertools import pairwise
-from math import ceil, prod
+from math import ceil, prod, sqrt
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -17,6 +18,8 @@ COARSEST = 8
 """The coarsest grid has at most this many cells along its shorter side."""
 HIDDEN = 8
 """Width of the hidden layer, in units of decoder_dim."""
+MOST_VALUES = 3 * 96 * 96
+"""Numbers (pixels times channels) that are painted; a larger image is painted small and enlarged."""
 
 
 class ImageDecoder(nn.Module):
@@ -24,36 +27,53 @@ class ImageDecoder(nn.Module):
 
     The finest features lie on a quarter of the image's grid, where a convolution gives each cell the 4x4 pixels that it
     paints (the sub-pixel convolution of Shi et al., 2016): the decoder then costs a tenth of the encoder. Small
-    images (up to 32 pixels along a side) need no refinement.
+    images (up to 32 pixels along a side) need no refinement. Images of more than `MOST_VALUES` numbers are painted at a
+    half, a third, ... of their size and enlarged: a latent of some dozen numbers does not hold finer detail, and the
+    decoder would cost as much as the encoder.
 
     Args:
         latent_dim: L.
         image_size: H and W, any; the grids are rounded up and what is beyond the image is cut off.
         out_channels: C.
         decoder_dim: channels at the finest grid; they double with every step to a coarser one, up to four times.
+
+    Attributes:
+        painted_size: h and w of the image before it is enlarged; H and W where it is not.
     """
 
     def __init__(self, latent_dim: int, *, image_size: tuple[int, int], out_channels: int, decoder_dim: int) -> None:
         super().__init__()
         self.image_size = image_size
         self.decoder_dim = decoder_dim
-        self.grids = _grids(image_size)
+        factor = _factor(image_size, channels=out_channels)
+        self.painted_size = (ceil(image_size[0] / factor), ceil(image_size[1] / factor))
+        self.grids = _grids(self.painted_size)
         widths = [decoder_dim * min(2**level, 4) for level in reversed(range(len(self.grids)))]
         self.hidden = nn.Linear(latent_dim, HIDDEN * decoder_dim)
         self.coarse = nn.Linear(HIDDEN * decoder_dim, widths[0] * prod(self.grids[0]))
         self.refinements = nn.ModuleList(Refinement(coarse, fine) for coarse, fine in pairwise(widths))
         self.pixels = channels_last(nn.Conv2d(decoder_dim, CELL**2 * out_channels, 3, padding=1))
+        self.enlargement = Enlargement(self.painted_size, factor=factor) if factor > 1 else None
 
-    def forward(self, latent: Tensor) -> Tensor:
-        """Map latents (B, L) to logits of pixels (B, C, H, W), before the sigmoid, in float32 at least."""
+    def forward(self, latent: Tensor, ground: Tensor | None = None) -> Tensor:
+        """Map latents (B, L) to logits of pixels (B, C, H, W), before the sigmoid, in float32 at least.
+
+        Args:
+            latent: the points.
+            ground: logits of the painted size (B, C, h, w), to which the decoder adds; none is nought.
+        """
         rows, columns = self.grids[0]
         cells = self.coarse(F.gelu(self.hidden(latent))).reshape(latent.shape[0], rows, columns, -1)
         features = cells.permute(0, 3, 1, 2)  # channels-last in memory
         for refinement, (rows, columns) in zip(self.refinements, self.grids[1:], strict=True):
             features = refinement(features)[..., :rows, :columns]
         pixels = F.pixel_shuffle(self.pixels(F.gelu(features)), CELL)
-        height, width = self.image_size
-        return at_least_float32(pixels[..., :height, :width])
+        logits = at_least_float32(pixels[..., : self.painted_size[0], : self.painted_size[1]])
+        if ground is not None:
+            logits = logits + ground
+        if self.enlargement is None:
+            return logits
+        return at_least_float32(self.enlargement(logits))[..., : self.image_size[0], : self.image_size[1]]
 
 
 class Refinement(nn.Module):
@@ -73,6 +93,49 @@ class Refinement(nn.Module):
         """Map features (B, in_channels, h, w) to (B, out_channels, 2h, 2w)."""
         features = features + self.neighbours(features)
         return F.pixel_shuffle(self.quarters(F.gelu(features)), 2)
+
+
+class Enlargement(nn.Module):
+    """Enlarge images by a whole factor, linearly between the centres of their pixels; nothing is learned.
+
+    The same as `interpolate` with mode "bilinear", whose backward pass is not deterministic on a GPU.
+
+    Args:
+        image_size: height and width before.
+        factor: how many times larger they become.
+    """
+
+    kernel: Tensor
+    weight: Tensor
+
+    def __init__(self, image_size: tuple[int, int], *, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+        offsets = (torch.arange(factor) + 0.5) / factor - 0.5  # of the fine pixels from the centre of their coarse one
+        line = torch.stack([(-offsets).clamp_min(0), 1 - offsets.abs(), offsets.clamp_min(0)], dim=1)
+        kernel = torch.einsum("ia,jb->ijab", line, line).reshape(factor**2, 1, 3, 3)
+        self.register_buffer("kernel", kernel, persistent=False)
+        # Beyond the edge lies nothing: what is there weighs the more.
+        self.register_buffer("weight", self._spread(torch.ones(1, 1, *image_size)), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (B, C, h, w) to (B, C, factor * h, factor * w)."""
+        batch, channels, *size = images.shape
+        spread = self._spread(images.reshape(batch * channels, 1, *size)) / self.weight
+        return spread.reshape(batch, channels, *spread.shape[2:])
+
+    def _spread(self, images: Tensor) -> Tensor:
+        return F.pixel_shuffle(F.conv2d(images, self.kernel, padding=1), self.factor)
+
+
+def _factor(image_size: tuple[int, int], *, channels: int) -> int:
+    """Choose how many pixels along a side become one, so that at most `MOST_VALUES` are painted.
+
+    Example:
+        >>> [_factor((side, side), channels=3) for side in (96, 128, 224, 384)]
+        [1, 2, 3, 4]
+    """
+    return ceil(sqrt(prod(image_size) * channels / MOST_VALUES))
 
 
 def _grids(image_size: tuple[int, int]) -> list[tuple[int, int]]:

@@ -1,22 +1,21 @@
-"""The image encoder: standardised images in, one vector of features per image out. Both models stand on it."""
+"""Triptych's own encoder: standardised images in, one vector of features per image out."""
 
 import math
 
 from torch import Tensor, nn
 
 from triptych.models.block import TransformerBlock
+from triptych.models.contract import Encoder
 from triptych.models.patches import PATCH_EMBEDDINGS, token_grid
 from triptych.models.pooling import RegionPooling
 from triptych.models.positions import sine_cosine_positions
+from triptych.models.recomputing import recomputed
 
 # B batch, C channels, H/W image, h/w token grid, N = h * w tokens, D width.
 
 
-class ImageEncoder(nn.Module):
+class ImageEncoder(Encoder):
     """A Vision Transformer (Dosovitskiy et al., 2021) whose tokens are pooled by region.
-
-    A model asks two things of its encoder: a map from standardised images (B, C, H, W) to features (B, output_dim), and
-    the attribute `output_dim`. Any module that offers them can stand in its place.
 
     Args:
         image_size: H and W, which `patch_size` divides.
@@ -29,6 +28,8 @@ class ImageEncoder(nn.Module):
         mlp_ratio: hidden width of a block's MLP, in units of `embed_dim`.
         depthwise_convolution: whether the blocks hold a 3x3 depthwise convolution over the token grid.
         dropout: probability of dropping an activation in the blocks.
+        activation_checkpointing: whether training keeps the inputs of the blocks and of the patch embedding's stages
+            only, and computes the rest again in the backward pass: a third more time for a fraction of the memory.
 
     Raises:
         ValueError: sizes that do not divide each other, or an unknown patch embedding.
@@ -49,6 +50,7 @@ class ImageEncoder(nn.Module):
         mlp_ratio: float,
         depthwise_convolution: bool,
         dropout: float,
+        activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         if patch_embedding not in PATCH_EMBEDDINGS:
@@ -76,6 +78,7 @@ class ImageEncoder(nn.Module):
         self.norm = nn.LayerNorm(embed_dim)
         self.pooling = RegionPooling(embed_dim, grid=grid)
         self.grid = grid
+        self.activation_checkpointing = activation_checkpointing
         self.output_dim = self.pooling.output_dim
         self._initialise_blocks()
 
@@ -86,9 +89,10 @@ class ImageEncoder(nn.Module):
 
     def tokens(self, images: Tensor) -> Tensor:
         """Map standardised images (B, C, H, W) to the tokens (B, N, D) after the last block, normalised."""
-        tokens = self.patch_embedding(images) + self.positions
+        keeps_little = self.activation_checkpointing and self.training
+        tokens = self.patch_embedding(images, recompute=keeps_little) + self.positions
         for block in self.blocks:
-            tokens = block(tokens)
+            tokens = recomputed(block, tokens) if keeps_little else block(tokens)
         normalised: Tensor = self.norm(tokens)
         return normalised
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from triptych.models.encoder import ImageEncoder
+from triptych.models.contract import Encoder
 from triptych.models.heads import ClassificationHead, EmbeddingHead
 from triptych.models.pixels import PixelStandardisation
 
@@ -22,7 +22,7 @@ class ImageTransformerOutput(NamedTuple):
 
 
 class ImageTransformer(nn.Module):
-    """A Vision Transformer with an embedding on its features, and a classifier on the embedding.
+    """An encoder with an embedding on its features, and a classifier on the embedding.
 
         images -> encoder -> features -> embedding -> logits
 
@@ -30,17 +30,10 @@ class ImageTransformer(nn.Module):
     wanted.
 
     Args:
-        image_size: H and W, which `patch_size` divides.
+        encoder: maps standardised images (B, C, H, W) to features (B, encoder.output_dim).
+        image_size: H and W.
         in_channels: C.
         num_classes: K.
-        patch_size: side of the square of pixels that becomes one token.
-        patch_embedding: "convolutional" or "linear".
-        embed_dim: width of the tokens, divisible by 4 and by `num_heads`.
-        num_heads: attention heads of a block.
-        num_layers: transformer blocks.
-        mlp_ratio: hidden width of a block's MLP, in units of `embed_dim`.
-        depthwise_convolution: whether the blocks hold a 3x3 depthwise convolution over the token grid.
-        dropout: probability of dropping an activation in the blocks.
         embedding_dim: E.
         pixel_mean: of the training images in [0, 1], one number or one per channel.
         pixel_std: likewise, the standard deviation.
@@ -51,46 +44,33 @@ class ImageTransformer(nn.Module):
 
     def __init__(
         self,
+        encoder: Encoder,
         *,
         image_size: tuple[int, int],
         in_channels: int,
         num_classes: int,
-        patch_size: int,
-        patch_embedding: str,
-        embed_dim: int,
-        num_heads: int,
-        num_layers: int,
-        mlp_ratio: float,
-        depthwise_convolution: bool,
-        dropout: float,
         embedding_dim: int,
         pixel_mean: float | Sequence[float],
         pixel_std: float | Sequence[float],
     ) -> None:
         super().__init__()
         self.pixels = PixelStandardisation(image_size, in_channels=in_channels, mean=pixel_mean, std=pixel_std)
-        self.encoder = ImageEncoder(
-            image_size=image_size,
-            in_channels=in_channels,
-            patch_size=patch_size,
-            patch_embedding=patch_embedding,
-            embed_dim=embed_dim,
-            num_heads=num_heads,
-            num_layers=num_layers,
-            mlp_ratio=mlp_ratio,
-            depthwise_convolution=depthwise_convolution,
-            dropout=dropout,
-        )
-        self.embedding_head = EmbeddingHead(self.encoder.output_dim, embedding_dim=embedding_dim)
+        self.encoder = encoder
+        self.embedding_head = EmbeddingHead(encoder.output_dim, embedding_dim=embedding_dim)
         self.classification_head = ClassificationHead(embedding_dim, num_classes=num_classes)
 
-    def forward(self, images: Tensor) -> ImageTransformerOutput:
+    def forward(self, images: Tensor, features: Tensor | None = None) -> ImageTransformerOutput:
         """Look at images (B, C, H, W), floating point with pixels in [0, 1].
+
+        Args:
+            images: the batch.
+            features: (B, encoder.output_dim), what the encoder says of these images, where that is known already; it is
+                not asked again.
 
         Raises:
             ValueError: images of another type or shape than the model was built for.
         """
-        embedding = self.embed(images)
+        embedding = self.embedding_head(self.encode(images) if features is None else features)
         return ImageTransformerOutput(embedding=embedding, logits=self.classification_head(embedding))
 
     def encode(self, images: Tensor) -> Tensor:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from triptych.models.components import PrincipalComponents
+from triptych.models.contract import Encoder
 from triptych.models.decoder import ImageDecoder
-from triptych.models.encoder import ImageEncoder
 from triptych.models.heads import ClassificationHead, EmbeddingHead
 from triptych.models.latent import LatentHead, reparameterise
 from triptych.models.pixels import PixelStandardisation
@@ -39,7 +39,7 @@ class MultiTaskOutput(NamedTuple):
 
 
 class MultiTaskImageTransformer(nn.Module):
-    """A Vision Transformer with a VAE's latent, and on a sample of it an embedding, a classifier and a decoder.
+    """An encoder with a VAE's latent, and on a sample of it an embedding, a classifier and a decoder.
 
         images -> encoder -> mean, log_variance -> latent -> embedding -> logits
                                                           -> reconstruction
@@ -52,17 +52,10 @@ class MultiTaskImageTransformer(nn.Module):
     call in `torch.no_grad()` where none are wanted.
 
     Args:
-        image_size: H and W, which `patch_size` divides.
+        encoder: maps standardised images (B, C, H, W) to features (B, encoder.output_dim).
+        image_size: H and W.
         in_channels: C.
         num_classes: K.
-        patch_size: side of the square of pixels that becomes one token.
-        patch_embedding: "convolutional" or "linear".
-        embed_dim: width of the tokens, divisible by 4 and by `num_heads`.
-        num_heads: attention heads of a block.
-        num_layers: transformer blocks.
-        mlp_ratio: hidden width of a block's MLP, in units of `embed_dim`.
-        depthwise_convolution: whether the blocks hold a 3x3 depthwise convolution over the token grid.
-        dropout: probability of dropping an activation in the blocks.
         latent_dim: L.
         embedding_dim: E.
         decoder_dim: channels of the decoder at its finest scale.
@@ -74,30 +67,27 @@ class MultiTaskImageTransformer(nn.Module):
         ValueError: sizes that do not fit each other.
 
     Example:
+        >>> from triptych.models import ImageEncoder
+        >>> encoder = ImageEncoder(
+        ...     image_size=(8, 12), in_channels=1, patch_size=2, patch_embedding="convolutional", embed_dim=16,
+        ...     num_heads=2, num_layers=1, mlp_ratio=2.0, depthwise_convolution=True, dropout=0.0,
+        ... )
         >>> model = MultiTaskImageTransformer(
-        ...     image_size=(8, 8), in_channels=1, num_classes=10, patch_size=2, patch_embedding="convolutional",
-        ...     embed_dim=16, num_heads=2, num_layers=1, mlp_ratio=2.0, depthwise_convolution=True, dropout=0.0,
-        ...     latent_dim=4, embedding_dim=6, decoder_dim=8, principal_components=True, pixel_mean=0.3, pixel_std=0.4,
+        ...     encoder, image_size=(8, 12), in_channels=1, num_classes=10, latent_dim=4, embedding_dim=6,
+        ...     decoder_dim=8, principal_components=True, pixel_mean=0.3, pixel_std=0.4,
         ... ).eval()
-        >>> output = model(torch.rand(3, 1, 8, 8))
+        >>> output = model(torch.rand(3, 1, 8, 12))
         >>> [tuple(part.shape) for part in output]
-        [(3, 6), (3, 10), (3, 1, 8, 8), (3, 4), (3, 4), (3, 4)]
+        [(3, 6), (3, 10), (3, 1, 8, 12), (3, 4), (3, 4), (3, 4)]
     """
 
     def __init__(
         self,
+        encoder: Encoder,
         *,
         image_size: tuple[int, int],
         in_channels: int,
         num_classes: int,
-        patch_size: int,
-        patch_embedding: str,
-        embed_dim: int,
-        num_heads: int,
-        num_layers: int,
-        mlp_ratio: float,
-        depthwise_convolution: bool,
-        dropout: float,
         latent_dim: int,
         embedding_dim: int,
         decoder_dim: int,
@@ -108,42 +98,35 @@ class MultiTaskImageTransformer(nn.Module):
         super().__init__()
         self.latent_dim = latent_dim
         self.pixels = PixelStandardisation(image_size, in_channels=in_channels, mean=pixel_mean, std=pixel_std)
-        self.encoder = ImageEncoder(
-            image_size=image_size,
-            in_channels=in_channels,
-            patch_size=patch_size,
-            patch_embedding=patch_embedding,
-            embed_dim=embed_dim,
-            num_heads=num_heads,
-            num_layers=num_layers,
-            mlp_ratio=mlp_ratio,
-            depthwise_convolution=depthwise_convolution,
-            dropout=dropout,
-        )
-        self.latent_head = LatentHead(self.encoder.output_dim, latent_dim=latent_dim)
+        self.encoder = encoder
+        self.latent_head = LatentHead(encoder.output_dim, latent_dim=latent_dim)
         self.embedding_head = EmbeddingHead(latent_dim, embedding_dim=embedding_dim)
         self.classification_head = ClassificationHead(embedding_dim, num_classes=num_classes)
         self.decoder = ImageDecoder(
             latent_dim, image_size=image_size, out_channels=in_channels, decoder_dim=decoder_dim
         )
         self.components = (
-            PrincipalComponents(latent_dim, image_size=image_size, channels=in_channels)
+            PrincipalComponents(
+                latent_dim, image_size=image_size, channels=in_channels, painted_size=self.decoder.painted_size
+            )
             if principal_components
             else None
         )
 
-    def forward(self, images: Tensor, noise: Tensor | None = None) -> MultiTaskOutput:
+    def forward(self, images: Tensor, noise: Tensor | None = None, features: Tensor | None = None) -> MultiTaskOutput:
         """Look at images (B, C, H, W), floating point with pixels in [0, 1].
 
         Args:
             images: the batch.
             noise: (B, L) standard normal, for the sample of the latent in training mode; where none is given it is
                 drawn from PyTorch's default generator. In evaluation mode the latent is the mean and noise is not used.
+            features: (B, encoder.output_dim), what the encoder says of these images, where that is known already; it is
+                not asked again.
 
         Raises:
             ValueError: images of another type or shape than the model was built for, or noise of another shape.
         """
-        mean, log_variance = self.encode(images)
+        mean, log_variance = self.encode(images, features)
         latent = mean
         if self.training:
             latent = reparameterise(mean, log_variance, torch.randn_like(mean) if noise is None else noise)
@@ -157,10 +140,15 @@ class MultiTaskImageTransformer(nn.Module):
             latent=latent,
         )
 
-    def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Map images (B, C, H, W) to the mean (B, L) and log-variance (B, L) of their posterior."""
+    def encode(self, images: Tensor, features: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Map images (B, C, H, W) to the mean (B, L) and log-variance (B, L) of their posterior.
+
+        Args:
+            images: the batch.
+            features: as `forward` takes them.
+        """
         standardised = self.pixels(images)
-        mean, log_variance = self.latent_head(self.encoder(standardised))
+        mean, log_variance = self.latent_head(self.encoder(standardised) if features is None else features)
         if self.components is not None:
             mean = mean + self.components.encode(standardised)
         return mean, log_variance
@@ -181,10 +169,11 @@ class MultiTaskImageTransformer(nn.Module):
 
     def decode(self, latent: Tensor) -> Tensor:
         """Map points (B, L) of the latent space to images (B, C, H, W), pixels in [0, 1]."""
-        logits: Tensor = self.decoder(latent)
+        ground = None
         if self.components is not None:
             pixels = self.components.decode(latent) * self.pixels.std + self.pixels.mean
-            logits = logits + SIGMOID_SLOPE * (pixels - 0.5)
+            ground = SIGMOID_SLOPE * (pixels - 0.5)
+        logits: Tensor = self.decoder(latent, ground)
         return logits.sigmoid()
 
     def fit_components(self, images: Tensor, *, seed: int) -> None:

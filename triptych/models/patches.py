@@ -6,8 +6,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.models.layout import channels_last
+from triptych.models.recomputing import recomputed
 
 # B batch, C channels, H/W image, h/w token grid, N = h*w tokens, D width.
+
+STAGE = 3
+"""Layers of a scale: a strided convolution, a residual one, and GELU, which the last scale lacks."""
 
 
 class PatchEmbedding(nn.Module):
@@ -24,7 +28,7 @@ class PatchEmbedding(nn.Module):
         self.patch_size = patch_size
         self.projection = _convolution(in_channels, embed_dim, kernel=patch_size, stride=patch_size, padding=0)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, *, recompute: bool = False) -> Tensor:  # noqa: ARG002 - there is nothing between
         """Map images (B, C, H, W) to tokens (B, N, D), row by row of the grid.
 
         Raises:
@@ -62,14 +66,23 @@ class ConvolutionalPatchEmbedding(nn.Module):
             layers += [strided, ResidualConvolution(outputs), nn.GELU()]
         self.convolutions = nn.Sequential(*layers[:-1])
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, *, recompute: bool = False) -> Tensor:
         """Map images (B, C, H, W) to tokens (B, N, D), row by row of the grid.
+
+        Args:
+            images: the batch.
+            recompute: whether only what goes from scale to scale is kept for the backward pass.
 
         Raises:
             ValueError: the patches do not divide the image.
         """
         token_grid(images.shape[-2], images.shape[-1], patch_size=self.patch_size)
-        return _as_tokens(self.convolutions(images))
+        if not recompute:
+            return _as_tokens(self.convolutions(images))
+        features = images
+        for first in range(0, len(self.convolutions), STAGE):
+            features = recomputed(self.convolutions[first : first + STAGE], features)
+        return _as_tokens(features)
 
 
 class ResidualConvolution(nn.Module):

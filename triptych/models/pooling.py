@@ -31,11 +31,15 @@ class RegionPooling(nn.Module):
         # A matrix product, since the backward pass of adaptive pooling is not deterministic on a GPU.
         self.register_buffer("average", None, persistent=False)
         if (rows, columns) != grid:
-            tokens = grid[0] * grid[1]
-            shares = F.adaptive_avg_pool2d(torch.eye(tokens).reshape(tokens, 1, *grid), (rows, columns))
-            self.average = shares.flatten(1).T.contiguous()
+            inside = torch.kron(_regions(grid[0], rows), _regions(grid[1], columns))
+            self.average = inside / inside.sum(1, keepdim=True)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map tokens (B, N, D) to features (B, R * D), region by region, R at most 16."""
         means = tokens if self.average is None else self.average @ tokens
         return means.flatten(1)
+
+
+def _regions(cells: int, regions: int) -> Tensor:
+    """Say with ones which cells of a line lie in which region: (regions, cells), as adaptive pooling divides them."""
+    return (F.adaptive_avg_pool1d(torch.eye(cells)[None], regions)[0].T > 0).float()

@@ -10,15 +10,16 @@ from torch import Tensor, nn
 
 from triptych.config.schema import RunConfig
 from triptych.data.sources import DATASETS
-from triptych.errors import CheckpointError
-from triptych.models.builder import build_model
+from triptych.errors import CheckpointError, ConfigError
+from triptych.models.backbone import Backbone, BackboneDescription
+from triptych.models.builder import build_model, rebuild_backbone
 from triptych.training.checkpoint_io import read_checkpoint
 from triptych.training.modules import ImageTransformerLightning, MultiTaskImageTransformerLightning, TaskModule
 
 Module = TypeVar("Module", bound=TaskModule)
 
 HYPER_PARAMETERS = ("config", "classes", "pixel_mean", "pixel_std")
-"""What training saves beside the weights, from which the module is built again."""
+"""What training saves beside the weights, from which the module is built again; "backbone", too, where it has one."""
 
 
 @overload
@@ -44,6 +45,7 @@ def load_lightning_model(path: str | Path, cls: type[TaskModule] | None = None) 
             f"'hyper_parameters'; got one with {_listed(checkpoint)}. For a legacy .pth file use load_model."
         )
     config = _config(parameters["config"], path)
+    _check_backbone(config, parameters, path)
     found = MultiTaskImageTransformerLightning if config.training.use_multitask_loss else ImageTransformerLightning
     if cls is not None and not issubclass(found, cls):
         raise CheckpointError(
@@ -56,7 +58,10 @@ def load_lightning_model(path: str | Path, cls: type[TaskModule] | None = None) 
             classes=parameters["classes"],
             pixel_mean=parameters["pixel_mean"],
             pixel_std=parameters["pixel_std"],
+            backbone=parameters.get("backbone"),
         )
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: its model cannot be built here. {error}") from error
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: its hyper-parameters make no model: {error}. Copy the file again.") from error
     _load_weights(module, weights, path)
@@ -86,18 +91,42 @@ def load_model(path: str | Path, device: str | torch.device = "cpu") -> tuple[nn
             f"{_listed(checkpoint)}. Save the weights and the config together."
         )
     config = _config(described["config"], path)
+    _check_backbone(config, described, path)
     channels = config.dataset.image_shape[0]
     try:
         model = build_model(
             config,
-            num_classes=len(described.get("classes", DATASETS[config.dataset.name].classes)),
+            num_classes=len(described["classes"] if "classes" in described else _known_classes(config, path)),
             pixel_mean=described.get("pixel_mean", (0.0,) * channels),
             pixel_std=described.get("pixel_std", (1.0,) * channels),
+            backbone=_backbone(described),
         )
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: its model cannot be built here. {error}") from error
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: what it says of its model makes none: {error}. Copy the file again.") from error
     _load_weights(model, {name.removeprefix("model."): value for name, value in weights.items()}, path)
     return model.to(device).eval(), checkpoint
+
+
+def _known_classes(config: RunConfig, path: Path) -> tuple[str, ...]:
+    if config.dataset.name not in DATASETS:
+        raise CheckpointError(f"{path}: expected the names of its classes as 'classes', got none. Save them with it.")
+    return DATASETS[config.dataset.name].classes
+
+
+def _check_backbone(config: RunConfig, described: Mapping[str, Any], path: Path) -> None:
+    """Refuse to fetch a pretrained encoder anew: its weights are in the checkpoint, and so must be what it is."""
+    if config.model.backbone is not None and not isinstance(described.get("backbone"), Mapping):
+        raise CheckpointError(
+            f"{path}: expected the description of its pretrained encoder ({config.model.backbone}) as 'backbone', got "
+            "none. Use a checkpoint as training wrote it."
+        )
+
+
+def _backbone(described: Mapping[str, Any]) -> Backbone | None:
+    values = described.get("backbone")
+    return None if values is None else rebuild_backbone(BackboneDescription.from_plain(values))
 
 
 def _are_weights(weights: object) -> TypeGuard[Mapping[str, Tensor]]:

@@ -3,14 +3,14 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
-from triptych.config.schema import RunConfig, TrainingConfig
+from triptych.config.schema import RunConfig
 from triptych.data.draws import Draws, mix
 from triptych.data.loader import Batch
 from triptych.losses import (
@@ -25,10 +25,14 @@ from triptych.losses import (
     warmup_factor,
 )
 from triptych.models import ImageTransformer, MultiTaskImageTransformer
-from triptych.models.builder import build_model
+from triptych.models.backbone import BackboneDescription
+from triptych.models.builder import build_model, fetch_backbone, rebuild_backbone
 from triptych.training.distributed import gather_rows, world_size
-from triptych.training.muon import MuonAdamW
+from triptych.training.known_features import KnownFeatures
+from triptych.training.optimizers import build_optimizer
 from triptych.training.schedules import build_scheduler
+
+Stage = Literal["train", "val", "test"]
 
 
 class StepResult(NamedTuple):
@@ -58,6 +62,11 @@ class TaskModule(LightningModule, ABC):
         classes: Class names, in the order of the labels.
         pixel_mean: Mean of each channel of the training images, pixels in [0, 1].
         pixel_std: Standard deviation of each channel.
+        backbone: The description of a pretrained encoder, as it comes from a checkpoint, whose weights follow; without
+            it the encoder that the config names is fetched with its weights.
+
+    Raises:
+        ConfigError, DownloadError: The pretrained encoder cannot be had or used.
     """
 
     model: ImageTransformer | MultiTaskImageTransformer
@@ -66,6 +75,8 @@ class TaskModule(LightningModule, ABC):
     """The accuracy, the loss and its terms of the latest step, on the device."""
     result: StepResult | None = None
     """All of the latest step; of a training step until the callbacks have seen its end, since it holds the graph."""
+    known_features: KnownFeatures | None = None
+    """What a frozen encoder says of the images of training and validation, where that was computed beforehand."""
 
     def __init__(
         self,
@@ -74,22 +85,32 @@ class TaskModule(LightningModule, ABC):
         classes: Sequence[str],
         pixel_mean: Sequence[float],
         pixel_std: Sequence[float],
+        backbone: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.config = config if isinstance(config, RunConfig) else RunConfig.model_validate(config)
         self.classes = tuple(classes)
+        network = None
+        if self.config.model.backbone is not None:
+            described = None if backbone is None else BackboneDescription.from_plain(backbone)
+            network = rebuild_backbone(described) if described else fetch_backbone(self.config.model)
         self.save_hyperparameters(
             {
                 "config": self.config.model_dump(mode="json"),
                 "classes": list(classes),
                 "pixel_mean": list(pixel_mean),
                 "pixel_std": list(pixel_std),
+                "backbone": network.description.plain() if network else None,
             },
             logger=False,
         )
         training = self.config.training
         self.model = build_model(
-            self.config, num_classes=len(self.classes), pixel_mean=tuple(pixel_mean), pixel_std=tuple(pixel_std)
+            self.config,
+            num_classes=len(self.classes),
+            pixel_mean=tuple(pixel_mean),
+            pixel_std=tuple(pixel_std),
+            backbone=network,
         )
         self.classification = nn.CrossEntropyLoss(label_smoothing=training.label_smoothing)
         self.drawn_triplets = TripletLoss(margin=training.margin)
@@ -97,13 +118,19 @@ class TaskModule(LightningModule, ABC):
         self.mined_triplets = BatchTripletLoss(margin=training.margin, mining=mining)
 
     @abstractmethod
-    def measure(self, batch: Batch) -> StepResult:
-        """Return loss, terms and accuracy over the batch of all processes."""
+    def measure(self, batch: Batch, stage: Stage = "train") -> StepResult:
+        """Return loss, terms and accuracy over the batch of all processes; `stage` says of which images it is."""
+
+    def on_fit_start(self) -> None:
+        """Bring the known features to the device that trains, where they fit."""
+        if self.known_features is not None:
+            self.known_features = self.known_features.near(self.device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the loss whose gradient, averaged over the processes, is that of the whole batch."""
-        if self.config.model.dropout:
-            # Dropout draws from the global generator: seeded anew at every step, it resumes exactly.
+        if self.config.model.dropout or self.config.model.backbone:
+            # Dropout, which a pretrained encoder may have, draws from the global generator: seeded anew at every step,
+            # it resumes exactly.
             seed = self.config.training.seed
             torch.manual_seed(mix("dropout", seed, self.current_epoch, batch_idx, self.global_rank))
         result = self.measure(batch)
@@ -116,16 +143,16 @@ class TaskModule(LightningModule, ABC):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Log the terms and the accuracy of a validation batch."""
-        self._log("val", self.measure(batch))
+        self._log("val", self.measure(batch, "val"))
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Log the terms and the accuracy of a test batch."""
-        self._log("test", self.measure(batch))
+        self._log("test", self.measure(batch, "test"))
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Build the optimiser and the schedule, which moves at every optimiser step."""
         training = self.config.training
-        optimizer = build_optimizer(self, training)
+        optimizer = build_optimizer(self, self.model.encoder, self.config)
         # Asking the trainer for its number of batches now would start the loader before a saved state reaches it.
         batches = len(self.trainer.datamodule.train_dataloader())  # type: ignore[attr-defined] # undeclared by Lightning
         steps_per_epoch = math.ceil(batches / training.accumulate_gradients)
@@ -145,6 +172,12 @@ class TaskModule(LightningModule, ABC):
     def draws(self, batch: Batch) -> Draws:
         """Return the random numbers of this step, which depend on seed, epoch and image alone."""
         return Draws(self.config.training.seed, self.current_epoch, batch.index)
+
+    def _features(self, batch: Batch, stage: Stage) -> Tensor | None:
+        """Return what the encoder says of the batch (B, F), where that is known."""
+        if self.known_features is None:
+            return None
+        return self.known_features.of(stage, batch.index)
 
     def _log(self, stage: str, result: StepResult) -> None:
         values = {"accuracy": result.accuracy, "loss": result.losses.total, **result.losses.terms}
@@ -173,8 +206,9 @@ class MultiTaskImageTransformerLightning(TaskModule):
         classes: Sequence[str],
         pixel_mean: Sequence[float],
         pixel_std: Sequence[float],
+        backbone: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(config, classes=classes, pixel_mean=pixel_mean, pixel_std=pixel_std)
+        super().__init__(config, classes=classes, pixel_mean=pixel_mean, pixel_std=pixel_std, backbone=backbone)
         training = self.config.training
         self.reconstruction = ReconstructionLoss(kind=training.reconstruction_loss)
         self.kl = KLDivergenceLoss(free_bits=training.kl_free_bits)
@@ -190,10 +224,10 @@ class MultiTaskImageTransformerLightning(TaskModule):
             balanced=balanced if training.loss_balancing == "uncertainty" else (),
         )
 
-    def measure(self, batch: Batch) -> StepResult:
+    def measure(self, batch: Batch, stage: Stage = "train") -> StepResult:
         """Return all four terms; drawn positives and negatives serve the triplet loss alone."""
         size = len(batch.label)
-        output = self.model(views(batch), self._noise(batch))
+        output = self.model(views(batch), self._noise(batch), self._features(batch, stage))
         errors = self.reconstruction.per_image(output.reconstruction[:size], batch.anchor)
         logits, label, mean, log_variance, errors, *embeddings = gather_rows(
             output.logits[:size],
@@ -250,14 +284,15 @@ class ImageTransformerLightning(TaskModule):
         classes: Sequence[str],
         pixel_mean: Sequence[float],
         pixel_std: Sequence[float],
+        backbone: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(config, classes=classes, pixel_mean=pixel_mean, pixel_std=pixel_std)
+        super().__init__(config, classes=classes, pixel_mean=pixel_mean, pixel_std=pixel_std, backbone=backbone)
         self.weighted_sum = SimpleLoss(classifier_weight=self.config.training.classifier_weight)
 
-    def measure(self, batch: Batch) -> StepResult:
+    def measure(self, batch: Batch, stage: Stage = "train") -> StepResult:
         """Return both terms; drawn positives and negatives serve the triplet loss alone."""
         size = len(batch.label)
-        output = self.model(views(batch))
+        output = self.model(views(batch), self._features(batch, stage))
         logits, label, *embeddings = gather_rows(output.logits[:size], batch.label, *output.embedding.split(size))
         triplets = self.compare(embeddings, label)
         breakdown = self.weighted_sum(triplet=triplets.loss, classification=self.classification(logits, label))
@@ -282,20 +317,3 @@ def views(batch: Batch) -> Tensor:
 def accuracy(logits: Tensor, label: Tensor) -> Tensor:
     """Return the share of rows whose largest logit is the label's."""
     return (logits.argmax(1) == label).float().mean()
-
-
-def build_optimizer(module: TaskModule, training: TrainingConfig) -> MuonAdamW:
-    """Build AdamW, or Muon on the encoder's hidden weights and AdamW on everything else.
-
-    AdamW alone comes in `MuonAdamW` too, which Lightning allows to clip gradients under mixed precision: of PyTorch's
-    fused AdamW it believes that the gradients are still scaled.
-    """
-    hidden = module.model.encoder.hidden_weights() if training.optimizer == "muon" else []
-    treated = set(hidden)
-    return MuonAdamW(
-        hidden,
-        [parameter for parameter in module.parameters() if parameter not in treated],
-        muon_learning_rate=training.muon_learning_rate,
-        learning_rate=training.learning_rate,
-        weight_decay=training.weight_decay,
-    )

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import torch
 from torch import Tensor
@@ -10,6 +10,15 @@ from torch.optim import AdamW, Optimizer
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
+
+
+class RatedLayer(NamedTuple):
+    """Parameters that learn at a rate of their own."""
+
+    name: str
+    """Of their group in the optimiser."""
+    parameters: list[Tensor]
+    learning_rate: float
 
 
 class MuonAdamW(Optimizer):
@@ -23,6 +32,7 @@ class MuonAdamW(Optimizer):
     Args:
         matrices: Parameters for Muon, of two dimensions or more: filters are read as a matrix of a row each.
         others: Parameters for AdamW.
+        layers: More parameters for AdamW, with learning rates of their own.
         muon_learning_rate: Step length relative to a semi-orthogonal matrix, times sqrt(rows / columns) of a tall one.
         learning_rate: AdamW's.
         weight_decay: Decoupled, for matrices and others of two or more dimensions; vectors are not decayed.
@@ -37,6 +47,7 @@ class MuonAdamW(Optimizer):
         matrices: Iterable[Tensor],
         others: Iterable[Tensor],
         *,
+        layers: Iterable[RatedLayer] = (),
         muon_learning_rate: float,
         learning_rate: float,
         weight_decay: float,
@@ -46,7 +57,7 @@ class MuonAdamW(Optimizer):
         for matrix in matrices:
             if matrix.ndim < 2:
                 raise ValueError(f"Muon is for matrices, but got the shape {tuple(matrix.shape)}; pass it in `others`")
-        self._adamw = adamw(others, learning_rate=learning_rate, weight_decay=weight_decay)
+        self._adamw = adamw(others, layers=layers, learning_rate=learning_rate, weight_decay=weight_decay)
         groups = list(self._adamw.param_groups)
         if matrices:
             muon = {"lr": muon_learning_rate, "momentum": momentum, "weight_decay": weight_decay}
@@ -92,13 +103,18 @@ class MuonAdamW(Optimizer):
                 matrix.mul_(1 - rate * decay).add_(direction.to(matrix.dtype).view(matrix.shape), alpha=-length)
 
 
-def adamw(parameters: Iterable[Tensor], *, learning_rate: float, weight_decay: float) -> AdamW:
+def adamw(
+    parameters: Iterable[Tensor], *, layers: Iterable[RatedLayer] = (), learning_rate: float, weight_decay: float
+) -> AdamW:
     """Build AdamW (Loshchilov & Hutter 2019) that decays matrices and leaves biases, gains and scales alone."""
-    parameters = list(parameters)
-    groups: list[dict[str, Any]] = [
-        {"name": "adamw", "params": [p for p in parameters if p.ndim >= 2], "weight_decay": weight_decay},
-        {"name": "adamw_undecayed", "params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
-    ]
+    groups: list[dict[str, Any]] = []
+    for layer in (RatedLayer("adamw", list(parameters), learning_rate), *layers):
+        matrices, vectors = [p for p in layer.parameters if p.ndim >= 2], [p for p in layer.parameters if p.ndim < 2]
+        rate = layer.learning_rate
+        groups += [
+            {"name": layer.name, "params": matrices, "lr": rate, "weight_decay": weight_decay},
+            {"name": f"{layer.name}_undecayed", "params": vectors, "lr": rate, "weight_decay": 0.0},
+        ]
     return AdamW([group for group in groups if group["params"]], lr=learning_rate, fused=True)
 
 

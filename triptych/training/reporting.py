@@ -46,7 +46,7 @@ def announce(
         device, batch = f"{device}, {hardware.processes} processes", f"{hardware.processes} x {batch}"
     held_out = f", held out: {', '.join(data.holdout_classes)}" if data.holdout_classes else ""
     lines = {
-        "data": f"{config.dataset.name}, {len(data.classes)} classes ({images.origin}){held_out}",
+        "data": f"{config.dataset.title}, {len(data.classes)} classes ({images.origin}){held_out}",
         "images": f"{height}x{width}x{channels}: {sizes}",
         "model": f"{type(module.model).__name__} ({panels}), {parameters:,} parameters",
         "device": device,
@@ -58,6 +58,7 @@ def announce(
     }
     if resumed_from is not None:
         lines["resumes"] = str(resumed_from)
+    lines |= {f"note {number}": note for number, note in enumerate(data.notes, start=1)}
     _print_lines(console, lines)
 
 

@@ -18,6 +18,8 @@ from triptych.training.hardware import Precision
 FREE_KEYS = (
     "dataset.root",
     "dataset.num_workers",
+    "model.cache_features",
+    "model.activation_checkpointing",
     "training.epochs",
     "training.accelerator",
     "training.devices",
@@ -40,11 +42,13 @@ class Resumption:
         path: The checkpoint to go on from; None where the run was stopped before it had saved one, and begins anew.
         version: The number of the version folder that the run keeps.
         precision: What `precision: auto` came to when the run began; None where the run did not ask for auto.
+        backbone: The description of the run's pretrained encoder, whose weights are in the checkpoint.
     """
 
     path: Path | None
     version: int
     precision: Precision | None = None
+    backbone: dict[str, Any] | None = None
 
 
 class PrecisionRecord(Callback):
@@ -71,10 +75,10 @@ def resumption(config: RunConfig, *, output: Path, path: Path | None) -> Resumpt
     """
     if path is not None:
         return _from_checkpoint(config, path, output)
-    newest = newest_run(output, config.dataset.name)
+    newest = newest_run(output, config.dataset.title)
     if newest is None:
         raise CheckpointError(
-            f"Nothing to resume: expected a run on {config.dataset.name} under {output.resolve()}, found none. Name "
+            f"Nothing to resume: expected a run on {config.dataset.title} under {output.resolve()}, found none. Name "
             "its root with --output, or start anew without --resume."
         )
     if newest.last.is_file() or newest.checkpoint_list.is_file():
@@ -107,7 +111,12 @@ def _from_checkpoint(config: RunConfig, path: Path, output: Path) -> Resumption:
         )
     asked = checkpoint["hyper_parameters"]["config"]["training"]["precision"]
     record = checkpoint["callbacks"].get("PrecisionRecord", {})
-    return Resumption(path.resolve(), folders.version, record.get("precision") if asked == "auto" else None)
+    return Resumption(
+        path.resolve(),
+        folders.version,
+        precision=record.get("precision") if asked == "auto" else None,
+        backbone=checkpoint["hyper_parameters"].get("backbone"),
+    )
 
 
 def _from_the_start(config: RunConfig, folders: RunFolders) -> Resumption:

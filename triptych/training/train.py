@@ -3,6 +3,7 @@
 import logging
 import shutil
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,8 @@ from torch.utils.tensorboard.summary import hparams
 from triptych.config import dump_config
 from triptych.config.combinations import flat_values
 from triptych.config.schema import RunConfig
+from triptych.data.builder import open_images
 from triptych.data.module import ImageDataModule
-from triptych.data.sources import load_dataset
 from triptych.errors import TrainingError
 from triptych.evaluation.measures import holdout_figures
 from triptych.evaluation.pictures import draw_embeddings, draw_triplets
@@ -30,6 +31,7 @@ from triptych.training.checkpoint_io import AtomicCheckpointIO
 from triptych.training.collapse_guard import CollapseGuard, found_in
 from triptych.training.compiling import compiled_training, settle_compilation
 from triptych.training.finite_losses import FiniteLosses
+from triptych.training.frozen_features import FrozenFeatures
 from triptych.training.hardware import Hardware, resolve_hardware
 from triptych.training.interruption import Interruptible
 from triptych.training.modules import ImageTransformerLightning, MultiTaskImageTransformerLightning, TaskModule
@@ -85,9 +87,9 @@ def train(
     _hush_lightning()
     hardware = resolve_hardware(config.training)
 
-    images = load_dataset(config.dataset.name, root=config.dataset.root, num_workers=config.dataset.num_workers)
+    config, images = open_images(config)
     data = ImageDataModule(config, images)
-    module = build_module(config, data)
+    module = build_module(config, data, backbone=resume.backbone if resume else None)
     hardware = settle_compilation(hardware, module, data)
     hardware = settle_precision(hardware, module, data, begun_with=resume.precision if resume else None)
     folders = _claim_folders(config, output, resume)
@@ -121,12 +123,18 @@ def train(
     return RunResult(metrics, folders, best, pictures)
 
 
-def build_module(config: RunConfig, data: ImageDataModule) -> TaskModule:
-    """Build the Lightning module that the config asks for: weights drawn from the seed, components from the images."""
+def build_module(config: RunConfig, data: ImageDataModule, *, backbone: Mapping[str, Any] | None = None) -> TaskModule:
+    """Build the Lightning module that the config asks for: weights drawn from the seed, components from the images.
+
+    Args:
+        config: The run.
+        data: Its images.
+        backbone: The description of its pretrained encoder, where a checkpoint with the weights will be loaded.
+    """
     mean, deviation = data.pixel_statistics()
     kind = MultiTaskImageTransformerLightning if config.training.use_multitask_loss else ImageTransformerLightning
     torch.manual_seed(config.training.seed)
-    module = kind(config, classes=data.classes, pixel_mean=mean, pixel_std=deviation)
+    module = kind(config, classes=data.classes, pixel_mean=mean, pixel_std=deviation, backbone=backbone)
     if isinstance(module, MultiTaskImageTransformerLightning):
         module.model.fit_components(data.sample(COMPONENT_IMAGES), seed=config.training.seed)
     return module
@@ -141,7 +149,7 @@ def build_trainer(
         TrainingError: Lightning cannot run this combination of hardware, or not under this launcher.
     """
     training, shown, folders = config.training, config.logging, checkpoints.folders
-    callbacks: list[Callback] = [FiniteLosses(every_n_steps=shown.log_every_n_steps)]
+    callbacks: list[Callback] = [FrozenFeatures(console), FiniteLosses(every_n_steps=shown.log_every_n_steps)]
     if training.early_stopping.enabled:
         callbacks.append(
             EarlyStopping(
@@ -196,11 +204,11 @@ def build_trainer(
 
 def _claim_folders(config: RunConfig, output: Path, resume: Resumption | None) -> RunFolders:
     if resume is not None:
-        return RunFolders(output, config.dataset.name, resume.version)
+        return RunFolders(output, config.dataset.title, resume.version)
     if is_first_process():
-        return new_run(output, config.dataset.name)
+        return new_run(output, config.dataset.title)
     # The others write nothing and need no number.
-    return RunFolders(output, config.dataset.name, 0)
+    return RunFolders(output, config.dataset.title, 0)
 
 
 def _strategy(config: RunConfig, hardware: Hardware) -> str:
@@ -244,7 +252,7 @@ def _draw(config: RunConfig, data: ImageDataModule, module: TaskModule, folders:
     """Draw what the config asks for in the version folder, and copy it to the output root."""
     pictures = []
     if config.logging.triplet_samples:
-        path = folders.version_folder / f"triplet_samples_{config.dataset.name}.png"
+        path = folders.version_folder / f"triplet_samples_{config.dataset.title}.png"
         draw_triplets(data, path)
         pictures.append(path)
     if config.logging.embeddings:

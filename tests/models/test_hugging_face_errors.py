@@ -1,0 +1,55 @@
+"""What the errors of Hugging Face's libraries mean, by the names of the classes behind them."""
+
+import pytest
+
+from triptych.models.backbone import BackboneDownloadError, BackboneError
+from triptych.models.hugging_face_errors import in_our_words
+
+
+def told(error: Exception, *, because: str = "") -> BackboneError:
+    if because:
+        error.__cause__ = type(because, (OSError,), {})("details")
+    with pytest.raises(BackboneError) as caught, in_our_words("someone/model"):
+        raise error
+    assert caught.value.__cause__ is error
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("because", "expected"),
+    [
+        ("RepositoryNotFoundError", "someone/model, which is neither. Check the spelling"),
+        ("HFValidationError", "which is neither"),
+        ("GatedRepoError", "whose authors ask for consent"),
+    ],
+)
+def test_a_name_that_is_wrong_or_closed_is_told(because: str, expected: str) -> None:
+    assert expected in str(told(OSError("not a local folder"), because=because))
+
+
+@pytest.mark.parametrize(
+    "because", ["LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectError", "HfHubHTTPError"]
+)
+def test_a_failed_download_is_told_as_one(because: str) -> None:
+    error = told(OSError("We couldn't connect.\nCheck the connection."), because=because)
+
+    assert isinstance(error, BackboneDownloadError)
+    assert "(We couldn't connect). Check the network" in str(error)
+
+
+def test_code_of_the_models_own_is_not_run() -> None:
+    assert "which brings code of its own" in str(told(ValueError("... set `trust_remote_code=True` ...")))
+
+
+def test_any_other_error_keeps_its_first_line() -> None:
+    assert str(told(KeyError("\n  first.\nsecond"))).startswith("expected a vision model that transformers can read")
+    assert str(told(ValueError("first.\nsecond"))).endswith("got someone/model: first")
+
+
+def test_what_is_said_already_and_what_is_no_mistake_pass_unchanged() -> None:
+    with pytest.raises(BackboneError, match=r"^mine$"), in_our_words("x"):
+        raise BackboneError("mine")
+    with pytest.raises(KeyboardInterrupt), in_our_words("x"):
+        raise KeyboardInterrupt
+    with in_our_words("x"):
+        pass

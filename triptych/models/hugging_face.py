@@ -1,0 +1,207 @@
+"""Vision models of Hugging Face transformers as networks: with their weights, or built again from a description.
+
+The library is imported when a model of it is asked for.
+"""
+
+import inspect
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from triptych.models.backbone import Backbone, BackboneDescription, BackboneError
+from triptych.models.hugging_face_errors import in_our_words
+from triptych.models.image_processor import expected_images
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+# B batch, K channels, h/w image, T tokens, D width, F features.
+
+NOT_DESCRIBED = ("id2label", "label2id", "_name_or_path")
+"""Left out of a description: the names of other classes, and where the model came from."""
+
+
+class HuggingFaceNetwork(nn.Module):
+    """A vision model whose answer is one vector an image.
+
+    Of a transformer that is its summary (the pooled output, else the class token) and beside it the mean of the
+    patches' tokens; of a convolutional network the pooled output, else the mean of its map. Each of these parts is
+    normalised, since heads expect features of deviation one.
+
+    Args:
+        model: of the library.
+    """
+
+    def __init__(self, model: "PreTrainedModel") -> None:
+        super().__init__()
+        self.model = model
+        parameters = inspect.signature(model.forward).parameters
+        # Some models adapt their positions to other sizes when they are told to, others do it unasked or have none.
+        self.options = {"interpolate_pos_encoding": True} if "interpolate_pos_encoding" in parameters else {}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map normalised images (B, K, h, w) to features (B, F).
+
+        Raises:
+            ValueError: The model gives neither tokens nor a map of features.
+        """
+        output = self.model(pixel_values=images, **self.options)
+        state, pooled = output.get("last_hidden_state"), output.get("pooler_output")
+        if state is None and output.get("feature_maps"):
+            state = output["feature_maps"][-1]
+        if not (isinstance(state, Tensor) and state.ndim in (3, 4)):
+            raise ValueError("it gives neither tokens nor a map of features")
+        parts = [] if pooled is None else [pooled.flatten(1)]
+        if state.ndim == 3:
+            before = max(state.shape[1] - self._patches(images), 0)
+            if before and not parts:
+                parts.append(state[:, 0])
+            parts.append(state[:, before:].mean(1))
+        elif not parts:
+            parts.append(state.mean((2, 3)))
+        return torch.cat([F.layer_norm(part, part.shape[1:]) for part in parts], dim=1)
+
+    def _patches(self, images: Tensor) -> int:
+        """Count the patches of an image: the last of the tokens, or, where there are more patches, all of them."""
+        size = getattr(self.model.config, "patch_size", None) or 1
+        down, across = (size, size) if isinstance(size, int) else size
+        return int((images.shape[2] // down) * (images.shape[3] // across))
+
+
+def fetch(name: str) -> Backbone:
+    """Read a model with its weights.
+
+    Args:
+        name: Of a folder, or else of a model on the hub, which the library downloads to its own cache.
+
+    Raises:
+        BackboneError: There is no such model, or it is none for images, or lacks weights or its image processor.
+        BackboneDownloadError: It could not be downloaded.
+    """
+    transformers = _library()
+    folder = _folder(name)
+    place = name if folder is None else str(folder)
+    with _quiet(is_download=folder is None), in_our_words(name):
+        config = _vision_config(transformers.AutoConfig.from_pretrained(place))
+        kind = _kind(config, name)
+        processing, _ = transformers.ImageProcessingMixin.get_image_processor_dict(place)
+        model, loading = kind.from_pretrained(
+            place, config=config, dtype=torch.float32, output_loading_info=True, **_without_pooler(kind)
+        )
+    if missing := sorted(loading["missing_keys"]):
+        raise BackboneError(
+            f"expected a model with all weights of its {kind.__name__}, got {name}, which lacks {len(missing)}, such "
+            f"as {missing[0]}. Use a model that was saved as a vision model"
+        )
+    values = json.loads(config.to_json_string(use_diff=False))
+    images = expected_images(processing, config=values, name=name)
+    described = {key: value for key, value in values.items() if key not in NOT_DESCRIBED}
+    description = BackboneDescription(
+        source=f"hf:{name}",
+        config=described,
+        image_size=images.size,
+        channels=images.channels,
+        image_mean=images.mean,
+        image_std=images.std,
+    )
+    return Backbone(HuggingFaceNetwork(model), description)
+
+
+def rebuild(description: BackboneDescription) -> nn.Module:
+    """Build a described model with random weights; no file is read and nothing is downloaded.
+
+    Raises:
+        BackboneError: The library is not there, or knows no such model.
+    """
+    transformers = _library()
+    values = dict(description.config)
+    if values.get("model_type") not in transformers.CONFIG_MAPPING:
+        raise BackboneError(
+            f"expected a model that transformers {transformers.__version__} knows, got the type "
+            f"{values.get('model_type')!r}. Install the version that the run was trained with: "
+            f"{values.get('transformers_version')}"
+        )
+    with _quiet(is_download=False):
+        config = transformers.CONFIG_MAPPING[values["model_type"]].from_dict(values)
+        kind = _kind(config, description.source)
+        return HuggingFaceNetwork(kind(config, **_without_pooler(kind)))
+
+
+def _library() -> Any:  # noqa: ANN401 - a module
+    try:
+        import transformers
+    except ImportError as error:
+        raise BackboneError(
+            f"hf: expected the library transformers, which cannot be imported ({error}). Install it: pip install "
+            "'triptych[pretrained]'"
+        ) from error
+    return transformers
+
+
+def _folder(name: str) -> Path | None:
+    """Tell a folder from a name on the hub, which is at most a user and a model.
+
+    Raises:
+        BackboneError: It can only be a folder, and is none, or has no model in it.
+    """
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        if not (name.startswith(("/", ".", "~")) or "\\" in name or name.count("/") > 1):
+            return None
+        raise BackboneError(f"expected a folder with a model, got {name}, where there is none. Check the path")
+    if not (folder / "config.json").is_file():
+        raise BackboneError(
+            f"expected a folder with a model that transformers has saved, got {name}, which has no config.json. Save "
+            "the model there: model.save_pretrained(folder)"
+        )
+    return folder
+
+
+def _vision_config(config: "PretrainedConfig") -> "PretrainedConfig":
+    """Return the config of the vision tower where a model also has others, as CLIP and SigLIP do."""
+    tower = getattr(config, "vision_config", None)
+    return config if tower is None else tower
+
+
+def _kind(config: "PretrainedConfig", name: str) -> Any:  # noqa: ANN401 - a class, as the library's tables have it
+    from transformers import MODEL_MAPPING
+
+    kind: Any = MODEL_MAPPING.get(type(config), None)
+    if isinstance(kind, list | tuple):
+        kind = kind[0]
+    if kind is None or kind.main_input_name != "pixel_values":
+        got = f"whose kind ({config.model_type}) reads {kind.main_input_name if kind else 'something else'}"
+        raise BackboneError(
+            f"expected a vision model, got {name}, {got}. Choose a ViT, DINOv2, DINOv3, SigLIP, ConvNeXt or another "
+            "that looks at images"
+        )
+    return kind
+
+
+def _without_pooler(kind: Any) -> dict[str, bool]:  # noqa: ANN401 - as above
+    """Leave out the pooler of models where it is a choice: few checkpoints have it, and it would be random."""
+    return {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(kind.__init__).parameters else {}
+
+
+@contextmanager
+def _quiet(*, is_download: bool) -> Iterator[None]:
+    """Keep the library from telling which weights it does not need; the progress of a download is shown."""
+    import transformers
+
+    logging: Any = transformers.utils.logging  # untyped
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    if not is_download:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars and not is_download:
+            logging.enable_progress_bar()

@@ -1,0 +1,70 @@
+"""What the errors of Hugging Face's libraries mean for the person who named a model."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from triptych.models.backbone import BackboneDownloadError, BackboneError
+
+# The classes of the libraries' errors, by name: they move between modules and versions.
+WITHOUT_CONSENT = {"GatedRepoError"}
+UNKNOWN = {"RepositoryNotFoundError", "RevisionNotFoundError", "HFValidationError"}
+UNREACHABLE = {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "HfHubHTTPError", "ConnectError", "ConnectionError"}
+
+
+@contextmanager
+def in_our_words(name: str) -> Iterator[None]:
+    """Turn what the library says of a model into a `BackboneError` or a `BackboneDownloadError`.
+
+    Args:
+        name: The model as the user named it.
+    """
+    try:
+        yield
+    except BackboneError:
+        raise
+    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+        raise _translated(error, name) from error
+
+
+def _translated(error: Exception, name: str) -> BackboneError:
+    behind, said = _classes_behind(error), _first_line(error)
+    if behind & WITHOUT_CONSENT:
+        return BackboneError(
+            f"expected a model that may be read, got {name}, whose authors ask for consent. Give it on the model's "
+            "page, and log in with: hf auth login"
+        )
+    if behind & UNKNOWN:
+        return BackboneError(
+            f"expected a folder, or the name of a model on the Hugging Face hub; got {name}, which is neither. Check "
+            "the spelling; for a private model log in with: hf auth login"
+        )
+    if behind & UNREACHABLE:
+        return BackboneDownloadError(
+            f"{name} is not in the cache of the Hugging Face hub and could not be downloaded ({said}). Check the "
+            "network, or copy the model to this machine and name its folder: hf:/path/to/folder"
+        )
+    if "trust_remote_code" in str(error):
+        return BackboneError(
+            f"expected a model of the library's own kinds, got {name}, which brings code of its own. Triptych runs no "
+            "code of a model; choose another"
+        )
+    if "preprocessor_config.json" in str(error):
+        return BackboneError(
+            f"expected a model with its image processor, which says how images are normalised; got {name}, which has "
+            "no preprocessor_config.json. Save it beside the model: processor.save_pretrained(folder)"
+        )
+    return BackboneError(f"expected a vision model that transformers can read, got {name}: {said}")
+
+
+def _classes_behind(error: BaseException | None) -> set[str]:
+    """Name the classes of an error and of those that caused it."""
+    names: set[str] = set()
+    while error is not None:
+        names |= {kind.__name__ for kind in type(error).__mro__}
+        error = error.__cause__ or error.__context__
+    return names
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:200].rstrip(".")

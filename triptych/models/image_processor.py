@@ -1,0 +1,75 @@
+"""What an image processor of Hugging Face does to images, read from its file.
+
+The processors themselves are not used: the fast ones need torchvision, and they take one image after the other.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeGuard
+
+from triptych.models.backbone import BackboneError
+
+
+class ExpectedImages(NamedTuple):
+    """The images that a model knows."""
+
+    size: tuple[int, int]
+    """Height and width."""
+    channels: int
+    mean: tuple[float, ...]
+    """Of each channel, pixels in [0, 1]."""
+    std: tuple[float, ...]
+
+
+def expected_images(processing: Mapping[str, Any], *, config: Mapping[str, Any], name: str) -> ExpectedImages:
+    """Read size and normalisation.
+
+    Args:
+        processing: The content of preprocessor_config.json.
+        config: That of config.json.
+        name: The model, for a complaint.
+
+    Raises:
+        BackboneError: The files do not say it, or say something else than numbers.
+
+    Example:
+        >>> processing = {"image_mean": [0.5], "image_std": [0.25], "size": {"shortest_edge": 224}}
+        >>> expected_images(processing, config={"num_channels": 1}, name="vit")
+        ExpectedImages(size=(224, 224), channels=1, mean=(0.5,), std=(0.25,))
+    """
+    channels = config.get("num_channels") or 3
+    cropped = processing.get("crop_size") if processing.get("do_center_crop") else None
+    size = _size(cropped) or _size(processing.get("size")) or _size(config.get("image_size"))
+    mean, std = processing.get("image_mean"), processing.get("image_std")
+    if processing.get("do_normalize") is False:
+        mean, std = [0.0] * channels, [1.0] * channels
+    if not (size and _are_numbers(mean, channels) and _are_numbers(std, channels)):
+        lacking = f"image_mean and image_std of its {channels} channels" if size else "a size"
+        raise BackboneError(
+            f"expected a model whose image processor says how images are prepared, got {name}, whose "
+            f"preprocessor_config.json lacks {lacking}. Complete it, or save the processor again"
+        )
+    # Pixels up to 255 are rescaled first, nearly always to [0, 1].
+    largest = 255 * processing.get("rescale_factor", 1 / 255) if processing.get("do_rescale", True) else 255
+    return ExpectedImages(
+        size,
+        channels,
+        mean=tuple(float(value) / largest for value in mean),
+        std=tuple(float(value) / largest for value in std),
+    )
+
+
+def _size(value: object) -> tuple[int, int] | None:
+    """Read a size in any of the forms that have been in use."""
+    match value:
+        case int():
+            return value, value
+        case [int(height), int(width)] | {"height": int(height), "width": int(width)}:
+            return height, width
+        case {"shortest_edge": int(side)}:
+            return side, side
+        case _:
+            return None
+
+
+def _are_numbers(values: object, count: int) -> TypeGuard[Sequence[float]]:
+    return isinstance(values, list | tuple) and len(values) == count and all(isinstance(v, int | float) for v in values)

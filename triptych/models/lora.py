@@ -1,0 +1,50 @@
+"""LoRA: small additions to the matrices of a network that otherwise stays as it is."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from triptych.models.backbone import BackboneError
+from triptych.models.layers import linear_layers_of
+
+SCALE = 2.0
+"""Of the additions, whatever their rank: peft's `lora_alpha` is this many times the rank."""
+
+
+def add_lora(network: nn.Module, *, rank: int, targets: Sequence[str] = ()) -> None:
+    """Freeze a network and put a product of two narrow matrices beside its linear layers (Hu et al., 2022), by peft.
+
+    At the start the additions are zero: the network says what it said.
+
+    Args:
+        network: changed in place; the names of its parameters change with it.
+        rank: of the additions.
+        targets: ends of the names of the layers; all linear layers inside the blocks where there are none.
+
+    Raises:
+        BackboneError: peft is not installed, or there are no such layers.
+    """
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise BackboneError(
+            f"backbone_mode lora: expected the library peft, which is not installed ({error}). Install it: pip install "
+            "'triptych[pretrained]'"
+        ) from error
+    names = linear_layers_of(network)
+    chosen = list(targets) or names
+    everything = [name for name, _ in network.named_modules()]
+    found = {end for end in chosen if any(name == end or name.endswith(f".{end}") for name in everything)}
+    if not chosen or set(chosen) - found:
+        there = ", ".join(sorted({name.rpartition(".")[2] for name in names})) or "none; use backbone_mode finetune"
+        wanted = ", ".join(end for end in chosen if end not in found) or "none named"
+        raise BackboneError(
+            f"lora_targets: expected ends of names of the encoder's layers, got {wanted}. Linear layers in its blocks: "
+            f"{there}"
+        )
+    network.requires_grad_(False)
+    config = LoraConfig(r=rank, lora_alpha=int(SCALE * rank), target_modules=chosen)
+    try:
+        inject_adapter_in_model(config, network)
+    except ValueError as error:
+        raise BackboneError(f"lora_targets: expected layers that LoRA can add to, got {chosen}: {error}") from error

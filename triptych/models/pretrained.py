@@ -1,0 +1,141 @@
+"""A network that was trained elsewhere, as the encoder of a model."""
+
+from collections.abc import Sequence
+from functools import partial
+from math import prod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from triptych.models.backbone import BackboneError
+from triptych.models.contract import Encoder
+from triptych.models.layers import blocks_of, layers_of
+
+# B batch, C channels of the images, K channels of the network, H/W image, h/w what the network is given.
+
+
+class PretrainedEncoder(Encoder):
+    """Shows images to a network in the size, the channels and the normalisation that it was trained with.
+
+    Images are resized (bilinear, antialiased), and grey ones repeated to as many channels as the network has. A frozen
+    network always evaluates, keeps no activations, and takes no gradient.
+
+    Args:
+        network: maps normalised images (B, K, h, w) to features (B, F).
+        image_size: h and w, which the network is given.
+        channels: K.
+        in_channels: C, which is K, or 1.
+        image_mean: of each of the K channels, pixels in [0, 1]: what the network expects to have been subtracted.
+        image_std: what it expects them to have been divided by.
+        pixel_mean: with which the images that come in were standardised, one number or one per channel.
+        pixel_std: likewise.
+        frozen: whether the network stays as it is.
+        activation_checkpointing: whether training keeps the inputs of the network's blocks only, and computes the rest
+            again in the backward pass.
+
+    Raises:
+        BackboneError: the network cannot see images of this size or these channels, or is random.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        image_size: tuple[int, int],
+        channels: int,
+        in_channels: int,
+        image_mean: Sequence[float],
+        image_std: Sequence[float],
+        pixel_mean: float | Sequence[float],
+        pixel_std: float | Sequence[float],
+        frozen: bool,
+        activation_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        if in_channels not in (1, channels):
+            raise BackboneError(
+                f"expected images of {channels} channels, as the encoder was trained with, or grey ones, which are "
+                f"repeated; got {in_channels} channels. Use an encoder for such images, or Triptych's own (null)"
+            )
+        self.network = network
+        self.image_size = image_size
+        self.channels = channels
+        self.frozen = frozen
+        # From one standardisation to the other in one step.
+        known_mean, known_std, mean, std = (
+            torch.as_tensor(numbers, dtype=torch.float32).reshape(-1, 1, 1)
+            for numbers in (pixel_mean, pixel_std, image_mean, image_std)
+        )
+        known_std = torch.where(known_std == 0, torch.ones_like(known_std), known_std)
+        self.register_buffer("scale", (known_std / std).expand(channels, 1, 1).clone())
+        self.register_buffer("shift", ((known_mean - mean) / std).expand(channels, 1, 1).clone())
+        self.output_dim = self._measured_output_dim()
+        if frozen:
+            network.requires_grad_(False)
+        else:
+            self._freeze_what_is_not_used()
+            if activation_checkpointing:
+                _keep_little(network)
+        self.train()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map standardised images (B, C, H, W) to features (B, output_dim)."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            features: Tensor = self.network(self._prepared(images))
+        return features
+
+    def pretrained_layers(self) -> list[list[nn.Parameter]]:
+        """List the network's parameters that learn, layer by layer from the pixels on."""
+        return layers_of(self.network)
+
+    def train(self, mode: bool = True) -> "PretrainedEncoder":
+        """Set the mode; a frozen network evaluates in both: nothing is dropped, no statistics move."""
+        super().train(mode)
+        if self.frozen:
+            self.network.eval()
+        return self
+
+    def _prepared(self, images: Tensor) -> Tensor:
+        if images.shape[2:] != self.image_size:
+            images = F.interpolate(images, self.image_size, mode="bilinear", antialias=True, align_corners=False)
+        return images.expand(-1, self.channels, -1, -1) * self.scale + self.shift
+
+    @torch.no_grad()
+    def _measured_output_dim(self) -> int:
+        self.network.eval()
+        features, again = self.network(self._probe()), self.network(self._probe())
+        if features.ndim != 2 or len(features) != 1:
+            raise BackboneError(
+                f"expected an encoder that gives one vector of features an image, got the shape {tuple(features.shape)}"
+            )
+        if not torch.equal(features, again):
+            raise BackboneError(
+                "expected an encoder that says the same of the same image, got one that is random when it evaluates "
+                "(masked autoencoders are: save their encoder as a plain vision transformer)"
+            )
+        return int(features.shape[1])
+
+    def _freeze_what_is_not_used(self) -> None:
+        """Exclude what a gradient never reaches, such as the token of masked pixels: DDP would wait for it."""
+        learning = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+        with torch.enable_grad():
+            total = self.network(self._probe()).sum()
+            gradients = torch.autograd.grad(total, learning, allow_unused=True)
+        for parameter, gradient in zip(learning, gradients, strict=True):
+            parameter.requires_grad_(gradient is not None)
+
+    def _probe(self) -> Tensor:
+        """Return an image whose patches differ."""
+        shape = (1, self.channels, *self.image_size)
+        return torch.linspace(-2, 2, prod(shape), device=self.scale.device).reshape(shape)
+
+
+def _keep_little(network: nn.Module) -> None:
+    """Let every block keep its input only."""
+    for block in blocks_of(network).values():
+        block.forward = partial(checkpoint, block.forward, use_reentrant=False)

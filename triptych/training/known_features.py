@@ -1,0 +1,45 @@
+"""Features that are known before training: those of a frozen encoder, served by an image's position."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+DEVICE_SHARE = 0.25
+"""Largest share of a GPU's free memory that features may take; beyond it they are read from where they lie."""
+
+
+class KnownFeatures:
+    """What a frozen encoder says of the images of each split.
+
+    Args:
+        features: By stage ("train", "val"): (N, F) float32, in the order of the split, in memory or mapped into it.
+    """
+
+    def __init__(self, features: Mapping[str, Tensor]) -> None:
+        self.features = dict(features)
+
+    def of(self, stage: str, index: Tensor) -> Tensor | None:
+        """Return the features (B, F) of the images of a batch by its `index` (B,), on its device; None of other stages.
+
+        In later rounds of an epoch an image's index is larger by the length of the split (see `Batch`). A view of an
+        image that is not as it is stored has other features: ask only for whole, unchanged images.
+        """
+        features = self.features.get(stage)
+        if features is None:
+            return None
+        return features[index.to(features.device) % len(features)].to(index.device, non_blocking=True)
+
+    def near(self, device: torch.device) -> "KnownFeatures":
+        """Copy the features to the device where that leaves most of its memory free."""
+        if device.type != "cuda":
+            return self
+        size = sum(features.nbytes for features in self.features.values())
+        if size > DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
+            return self
+        return KnownFeatures({stage: features.to(device) for stage, features in self.features.items()})
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "KnownFeatures":
+        # A copy of a module asks the same features, which may fill a disk.
+        return self
