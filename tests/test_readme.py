@@ -28,6 +28,8 @@ def blocks(language: str) -> list[str]:
 
 COMMANDS = [line.split("  #")[0].strip() for block in blocks("bash") for line in block.splitlines() if line.strip()]
 TRAINING = [command for command in COMMANDS if command.startswith("python run.py")]
+OF_OWN_IMAGES = ("triptych train", "triptych cache")
+"""Commands from a folder of images to a model."""
 OF_A_RUN = ("triptych evaluate", "triptych audit", "triptych runs")
 """Commands that look at what training left."""
 
@@ -73,13 +75,15 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     program, *arguments = shlex.split(command)
     beside = Path(sys.executable).with_name("python" if program == "python" else program)
     environment = {**os.environ, "TRIPTYCH_DATA": str(folder / "data"), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    environment["XDG_CACHE_HOME"] = str(folder / "cache")
     return subprocess.run(
         [beside, *arguments], cwd=folder, env=environment, capture_output=True, text=True, timeout=600, check=False
     )
 
 
 def test_every_command_of_the_readme_is_of_a_kind_that_is_tested_here() -> None:
-    tested = ("make ", "python run.py", "python -m pip install", "triptych describe", "tensorboard", *OF_A_RUN)
+    tested = ("make ", "python run.py", "python -m pip install", "triptych describe", "tensorboard")
+    tested += (*OF_OWN_IMAGES, *OF_A_RUN)
     assert COMMANDS
     assert [command for command in COMMANDS if not command.startswith(tested)] == []
 
@@ -103,6 +107,27 @@ def test_the_training_commands_run_and_leave_what_the_readme_says(command: str, 
     for picture in (f"triplet_samples_{dataset}.png", "embeddings_tsne.png"):
         assert (output / picture).stat().st_size > 5_000
         assert (newest / picture).is_file()
+
+
+def test_a_folder_of_images_becomes_a_model_by_the_commands_of_the_readme(workplace: Path) -> None:
+    random = np.random.default_rng(0)
+    for label, brightness in enumerate((0, 60, 120)):
+        folder = workplace / "photos" / f"kind {label}"
+        folder.mkdir(parents=True)
+        for number in range(40):
+            pixels = random.integers(0, 130, (30 + number, 40, 3)) + brightness
+            (folder / f"{number}.png").write_bytes(png(pixels.astype(np.uint8)))
+
+    (config,) = [block for block in blocks("yaml") if "photos.yaml" in block]
+    (workplace / "photos.yaml").write_text(config)
+
+    for command in [command for command in COMMANDS if command.startswith(OF_OWN_IMAGES)]:
+        finished = run(f"{command} {TINY}" if "train" in command else command, workplace)
+        assert finished.returncode == 0, finished.stderr
+
+    (metrics,) = workplace.glob("img_tasks/photos/experiment/version_0/metrics.json")
+    assert json.loads(metrics.read_text())["epochs"] == 1
+    assert (workplace / "lightning_checkpoints" / "photos" / "best.ckpt").is_file()
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +207,7 @@ def test_the_python_of_the_readme_runs(workplace: Path, monkeypatch: pytest.Monk
 
 
 def test_the_message_about_a_broken_config_is_the_real_one(tmp_path: Path) -> None:
-    broken, told = blocks("yaml")[0], blocks("text")[0]
+    broken, told = blocks("yaml")[-1], blocks("text")[0]
     (tmp_path / "broken.yaml").write_text(broken)
 
     finished = run(f"python {ROOT / 'run.py'} --config broken.yaml", tmp_path)
