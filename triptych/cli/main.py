@@ -13,6 +13,7 @@ from triptych.cli.audit import audit
 from triptych.cli.cache import cache
 from triptych.cli.describe import describe
 from triptych.cli.evaluate import evaluate
+from triptych.cli.init import init
 from triptych.cli.options import HELP
 from triptych.cli.runs import runs
 from triptych.cli.train import train
@@ -20,7 +21,15 @@ from triptych.errors import Interruption, TriptychError
 from triptych.files import DISK_FULL
 from triptych.version import __version__
 
-VERBS = {"train": train, "evaluate": evaluate, "audit": audit, "describe": describe, "runs": runs, "cache": cache}
+VERBS = {
+    "init": init,
+    "train": train,
+    "evaluate": evaluate,
+    "audit": audit,
+    "describe": describe,
+    "runs": runs,
+    "cache": cache,
+}
 
 USERS_MISTAKE = 2
 

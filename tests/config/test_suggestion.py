@@ -1,0 +1,83 @@
+"""Whatever the images are like, what is suggested is a config that can be run."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from triptych.config import load_config
+from triptych.config.commented import Chosen, commented
+from triptych.config.schema import RunConfig
+from triptych.config.suggestion import Facts, suggest
+
+PHOTOS = Facts(
+    name="folder",
+    root="photos",
+    counts=(500, 400, 600),
+    has_validation=False,
+    has_test=False,
+    sizes=((480, 640), (640, 480), (500, 500)),
+    channels=3,
+    corrupt=0,
+    flips=True,
+    flips_reason="nothing speaks against it",
+)
+
+
+def read(choices: dict[str, Chosen], folder: Path) -> RunConfig:
+    path = folder / "suggested.yaml"
+    path.write_text(commented(choices, head="Mine."))
+    return load_config(path)
+
+
+@pytest.mark.parametrize("has_gpu", [False, True])
+@pytest.mark.parametrize("channels", [1, 3, 5])
+@pytest.mark.parametrize("side", [8, 28, 48, 96, 600])
+@pytest.mark.parametrize("counts", [(1, 1), (3, 900), (6000,) * 10, (2,) * 500, (40_000,) * 10])
+def test_every_suggestion_can_be_run(
+    counts: tuple[int, ...], side: int, channels: int, has_gpu: bool, tmp_path: Path
+) -> None:
+    sizes = ((side, side), (side, side * 4 // 3), (side * 4 // 3, side))
+    facts = replace(PHOTOS, counts=counts, sizes=sizes, channels=channels)
+
+    config = read(suggest(facts, has_gpu=has_gpu), tmp_path)
+
+    _, height, width = config.dataset.image_shape
+    tokens = height * width // config.model.patch_size**2
+    assert 4 <= tokens <= 256
+    assert config.dataset.batch_size * height * width <= 4_000_000 or config.dataset.batch_size == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "value"),
+    [
+        ({}, "dataset.augmentation.horizontal_flip", 0.5),
+        ({"flips": False}, "dataset.augmentation.horizontal_flip", 0),
+        ({"corrupt": 2}, "dataset.on_corrupt", "skip"),
+        ({"counts": (10, 100)}, "dataset.sampling", "class_balanced"),
+        ({"counts": (50,) * 300}, "dataset.sampling", "pk"),
+        ({"channels": 1}, "dataset.channels", 1),
+        ({"name": "table"}, "dataset.name", "table"),
+    ],
+)
+def test_what_was_seen_decides(changes: dict[str, Any], key: str, value: object) -> None:
+    assert suggest(replace(PHOTOS, **changes), has_gpu=False)[key].value == value
+
+
+@pytest.mark.parametrize("key", ["dataset.on_corrupt", "dataset.sampling", "dataset.pad"])
+def test_what_needs_no_saying_is_not_said(key: str) -> None:
+    assert key not in suggest(PHOTOS, has_gpu=False)
+
+
+def test_images_of_their_own_are_not_taken_from_training() -> None:
+    choices = suggest(replace(PHOTOS, has_validation=True, has_test=True), has_gpu=False)
+
+    assert not {"dataset.validation_fraction", "dataset.test_fraction"} & set(choices)
+
+
+def test_the_reason_against_flips_is_written_beside_them() -> None:
+    choices = suggest(replace(PHOTOS, flips=False, flips_reason="strokes on a plain ground"), has_gpu=False)
+
+    assert choices["dataset.augmentation.horizontal_flip"].reason == "none: strokes on a plain ground"
+    assert "dataset.augmentation.rotation" in choices

@@ -1,0 +1,242 @@
+"""A config that fits images of one's own, with a reason for each choice; for `triptych init`.
+
+Rates, losses and augmentation are those of the shipped configs, carried over to other sizes and numbers of images.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from statistics import median
+from typing import NamedTuple
+
+from triptych.config.commented import Chosen
+from triptych.config.image_size import SMALL, Size, choose_fit, size_of, usual_side
+
+PAIRS = 2
+"""Images of a class that a shuffled batch should hold on average, for there to be positives in it."""
+PER_CLASS = 4
+"""Images of a class in a batch where a shuffle would hold fewer (Hermans et al., 2017)."""
+UNEVEN = 10
+"""Times that the largest class is larger than the smallest, from which on rare classes come more often."""
+BATCH_PIXELS = 4_000_000
+"""Of a batch, at most: training keeps about a kilobyte of each between forward and backward pass."""
+LARGE = 20_000
+"""Images from which on a GPU gets a wide model."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of the images.
+
+    Attributes:
+        name: `dataset.name`.
+        root: `dataset.root`.
+        counts: Images of each class in training and in what has no images of its own.
+        has_validation: Whether there are validation images.
+        has_test: Whether there are test images.
+        sizes: Heights and widths of a sample.
+        channels: Of most images.
+        corrupt: How many of the sample cannot be decoded.
+        flips: Whether mirror images belong to their classes.
+        flips_reason: Why.
+    """
+
+    name: str
+    root: str
+    counts: Sequence[int]
+    has_validation: bool
+    has_test: bool
+    sizes: Sequence[tuple[int, int]]
+    channels: int
+    corrupt: int
+    flips: bool
+    flips_reason: str
+
+
+class Shape(NamedTuple):
+    """A model for images up to a side.
+
+    Attributes:
+        largest: The side.
+        patch_size: `model.patch_size`; so on for the others.
+        latent_dim: For coloured images, with enough of them.
+    """
+
+    largest: float
+    patch_size: int
+    embed_dim: int
+    num_heads: int
+    num_layers: int
+    latent_dim: int
+
+
+SHAPES = (
+    Shape(16, 2, 64, 4, 3, 16),
+    Shape(56, 4, 96, 3, 1, 128),
+    Shape(112, 8, 96, 3, 2, 128),
+    Shape(160, 16, 128, 4, 3, 128),
+    Shape(float("inf"), 16, 192, 6, 4, 128),
+)
+"""digits.yaml, cifar10.yaml, and for larger images what keeps 8x8 to 14x14 tokens."""
+WIDE_SHAPE = {"embed_dim": 384, "num_heads": 6, "num_layers": 4}
+"""That of the GPU configs."""
+
+
+class _Plan(NamedTuple):
+    """The sizes of a run."""
+
+    size: Size
+    shape: Shape
+    held_out: float
+    train: int
+    batch_size: int
+    steps: int
+    epochs: int
+
+
+def suggest(facts: Facts, *, has_gpu: bool) -> dict[str, Chosen]:
+    """Choose a whole config: values by their key paths, in the order of the file."""
+    plan = _plan(facts, has_gpu=has_gpu)
+    sections = {
+        "dataset": _dataset(facts, plan, has_gpu=has_gpu),
+        "dataset.augmentation": _augmentation(facts, plan.size),
+        "model": _model(facts, plan),
+        "training": _training(plan),
+        "logging": _logging(plan),
+    }
+    return {f"{section}.{key}": chosen for section, values in sections.items() for key, chosen in values.items()}
+
+
+def _plan(facts: Facts, *, has_gpu: bool) -> _Plan:
+    images = sum(facts.counts)
+    side = usual_side(facts.sizes, images=images, has_gpu=has_gpu)
+    shape = next(one for one in SHAPES if one.largest >= side)
+    size = size_of(side, facts.sizes, patch_size=shape.patch_size)
+    if has_gpu and images >= LARGE:
+        shape = shape._replace(**WIDE_SHAPE)
+    # A tenth of few images is too few to tell one epoch from another.
+    held_out = 0.1 if images >= 4000 else 0.2
+    train = max(2, round(images * (1 - held_out * ((not facts.has_validation) + (not facts.has_test)))))
+    # Some 25 steps an epoch, as far as they make sense.
+    wanted = min(512 if has_gpu else 256, max(16, _power_of_two(train / 25)))
+    batch_size = min(wanted, max(4, _power_of_two(BATCH_PIXELS / size.pixels)))
+    epochs = min(200, max(5, round(20 * (50_000 / train) ** (1 / 3))))
+    return _Plan(size, shape, held_out, train, batch_size, ceil(train / batch_size), epochs)
+
+
+def _dataset(facts: Facts, plan: _Plan, *, has_gpu: bool) -> dict[str, Chosen]:
+    size = plan.size
+    fit = choose_fit(size, facts.sizes, keeps_all=not facts.flips)
+    place = "as seen from the folder in which the command is run"
+    chosen = {
+        "name": Chosen(facts.name),
+        "root": Chosen(facts.root, "" if facts.root.startswith(("/", "~")) else place),
+        "image_size": Chosen(
+            size.height if size.height == size.width else [size.height, size.width],
+            _why_size(facts, plan, has_gpu=has_gpu),
+        ),
+        "channels": Chosen(facts.channels, {1: "grey, as most images are", 3: "colours"}.get(facts.channels, "")),
+        "fit": Chosen(fit.how, fit.reason),
+    }
+    if facts.corrupt:
+        chosen["on_corrupt"] = Chosen("skip", "goes on without what cannot be decoded; error ends with a list of it")
+    chosen["batch_size"] = Chosen(plan.batch_size, f"{plan.steps:,} steps an epoch")
+    if sampling := _sampling(facts.counts, plan.batch_size):
+        chosen["sampling"] = sampling
+        if sampling.value == "pk":
+            chosen["images_per_class"] = Chosen(PER_CLASS)
+    few = "a tenth is too few to tell one epoch from another" if plan.held_out > 0.1 else ""
+    if not facts.has_validation:
+        chosen["validation_fraction"] = Chosen(plan.held_out, few)
+    if not facts.has_test:
+        chosen["test_fraction"] = Chosen(plan.held_out, "" if few and not facts.has_validation else few)
+    if size.pad:
+        height, width = size.height + 2 * size.pad, size.width + 2 * size.pad
+        chosen["pad"] = Chosen(size.pad, f"pixels: {height}x{width}, which the patches divide")
+    chosen["unaugmented_share"] = Chosen(0.1, "of the epochs, the last ones: embeddings of the training images settle")
+    return chosen
+
+
+def _augmentation(facts: Facts, size: Size) -> dict[str, Chosen]:
+    if facts.flips:
+        padding = max(1, round(min(size.height, size.width) / 16))
+        return {
+            "horizontal_flip": Chosen(0.5, facts.flips_reason),
+            "crop_padding": Chosen(padding, "pixels"),
+        }
+    return {
+        "horizontal_flip": Chosen(0, f"none: {facts.flips_reason}"),
+        "rotation": Chosen(10, "degrees either way"),
+        "translate": Chosen(0.1, "of the side"),
+        "scale": Chosen(0.1),
+    }
+
+
+def _model(facts: Facts, plan: _Plan) -> dict[str, Chosen]:
+    shape, size = plan.shape, plan.size
+    rows, columns = ((side + 2 * size.pad) // shape.patch_size for side in (size.height, size.width))
+    most = min(shape.latent_dim, 64) if facts.channels == 1 else shape.latent_dim
+    latent_dim = max(8, min(most, _power_of_two(plan.train / 8)))
+    classes = len(facts.counts)
+    return {
+        "patch_size": Chosen(shape.patch_size, f"{rows} x {columns} tokens"),
+        "embed_dim": Chosen(shape.embed_dim),
+        "num_heads": Chosen(shape.num_heads),
+        "num_layers": Chosen(
+            shape.num_layers, "most of the work is done by the convolutions before it" if shape.num_layers == 1 else ""
+        ),
+        "latent_dim": Chosen(latent_dim, "numbers from which an image is repainted"),
+        "embedding_dim": Chosen(max(32, min(256, _power_of_two(12 * classes))), f"for {classes:,} classes"),
+        "decoder_dim": Chosen(64 if shape.embed_dim > 192 else 32),
+    }
+
+
+def _training(plan: _Plan) -> dict[str, Chosen]:
+    is_tiny = plan.shape.largest == SHAPES[0].largest
+    # Some twenty steps, and less than an epoch, so that a run of one epoch is a config's too.
+    warmup = round(min(0.9, 0.05 * plan.epochs, 20 / plan.steps), 2)
+    return {
+        "epochs": Chosen(plan.epochs, f"{plan.epochs * plan.steps:,} steps"),
+        "learning_rate": Chosen(0.005 if is_tiny else 0.002, "AdamW's, for first layer, heads and decoder"),
+        "muon_learning_rate": Chosen(0.05, "Muon's, for the filters and matrices inside the encoder"),
+        "scheduler.name": Chosen("LinearLR", "to zero"),
+        "scheduler.warmup_epochs": Chosen(warmup),
+        "reconstruction_loss": Chosen("gaussian"),
+        "reconstruction_weight": Chosen(0.3),
+        "kl_weight": Chosen(0.3, "as the reconstruction's: together a third of the evidence lower bound"),
+        "triplet_mining": Chosen("semihard"),
+        "early_stopping.enabled": Chosen(False, "the last epochs, at the lowest rates, are the best"),
+    }
+
+
+def _logging(plan: _Plan) -> dict[str, Chosen]:
+    return {
+        "log_every_n_steps": Chosen(max(1, min(20, plan.steps // 2))),
+        "reconstruction_every": Chosen(max(1, plan.epochs // 10), "epochs between two pictures in TensorBoard"),
+    }
+
+
+def _sampling(counts: Sequence[int], batch_size: int) -> Chosen | None:
+    """Choose how images form batches, where a plain shuffle would leave out pairs or classes."""
+    if batch_size < PAIRS * len(counts):
+        reason = f"a shuffled batch would hold {batch_size / len(counts):.1f} images of a class, too few for triplets"
+        return Chosen("pk", reason)
+    ratio = max(counts) / min(counts)
+    if ratio >= UNEVEN:
+        return Chosen("class_balanced", f"the largest class has {ratio:,.0f} times as many images as the smallest")
+    return None
+
+
+def _why_size(facts: Facts, plan: _Plan, *, has_gpu: bool) -> str:
+    height, width = (round(median(side)) for side in zip(*facts.sizes, strict=True))
+    if max(height, width) <= SMALL:
+        return "as they are" if len(set(facts.sizes)) == 1 else f"they are usually {height}x{width}"
+    if min(plan.size.height, plan.size.width) * 2 > min(height, width):
+        return f"they are usually {height}x{width}"
+    limit = f"as {sum(facts.counts):,} images are worth" if has_gpu else "as a CPU trains on in reasonable time"
+    return f"they are usually {height}x{width}; as large {limit}"
+
+
+def _power_of_two(number: float) -> int:
+    """Round down to a power of two, at least 1."""
+    return 1 << max(0, int(number).bit_length() - 1)
