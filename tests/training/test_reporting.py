@@ -31,7 +31,7 @@ def announced(config: RunConfig, digits: ImageData, hardware: Hardware, **more: 
         digits,
         data,
         build_module(config, data),
-        **{"hardware": hardware, "folders": folders, "resumed_from": None, **more},
+        **{"hardware": hardware, "folders": folders, "resumed_from": None, "notes": (), **more},
     )
     pairs = (line.strip().split("  ", 1) for line in text.getvalue().splitlines())
     return dict(pairs)

@@ -94,7 +94,7 @@ def init(*, place: Path, out: Path, flips: bool | None) -> None:
         **({"corrupt": _refused(seen)} if seen.refused else {}),
         **{f"note {number}": note for number, note in enumerate(listing.notes, start=1)},
         "config": str(out),
-        "next": f"triptych doctor --config {shlex.quote(str(out))}",
+        "next": f"triptych doctor {shlex.quote(str(out))}",
     }
     for key, value in lines.items():
         console.print(f"[bold]{key:>10}[/bold]  {escape(value)}", highlight=False, soft_wrap=True)

@@ -12,6 +12,7 @@ import click
 from triptych.cli.audit import audit
 from triptych.cli.cache import cache
 from triptych.cli.describe import describe
+from triptych.cli.doctor import doctor
 from triptych.cli.evaluate import evaluate
 from triptych.cli.init import init
 from triptych.cli.options import HELP
@@ -23,6 +24,7 @@ from triptych.version import __version__
 
 VERBS = {
     "init": init,
+    "doctor": doctor,
     "train": train,
     "evaluate": evaluate,
     "audit": audit,

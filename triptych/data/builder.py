@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import ValidationError
 
 from triptych.config.image_shapes import OWN_IMAGES
 from triptych.config.schema import DatasetConfig, RunConfig
-from triptych.data.cache import Form, Progress, decode_once
+from triptych.data.cache import DecodedImages, Form, Progress, decode_once
 from triptych.data.folder import list_folder
 from triptych.data.hugging_face import list_hugging_face
 from triptych.data.images import ImageData
@@ -29,6 +29,15 @@ class OpenedImages(NamedTuple):
     images: ImageData
 
 
+class DecodedListing(NamedTuple):
+    """One's own images, not divided yet."""
+
+    config: RunConfig
+    """With what the images themselves decide."""
+    listing: Listing
+    decoded: DecodedImages
+
+
 def open_images(config: RunConfig) -> OpenedImages:
     """Read the images of a run; what has to be decoded is decoded once, and found in the cache from then on.
 
@@ -38,26 +47,45 @@ def open_images(config: RunConfig) -> OpenedImages:
     dataset = config.dataset
     if dataset.name not in OWN_IMAGES:
         return OpenedImages(config, load_dataset(dataset.name, root=dataset.root, num_workers=dataset.num_workers))
-    listing = list_images(dataset)
+    found = decode_listing(config)
+    return OpenedImages(found.config, divide(found, on_corrupt=dataset.on_corrupt))
+
+
+def decode_listing(config: RunConfig) -> DecodedListing:
+    """List one's own images and decode them, unless they are in the cache.
+
+    Raises:
+        DataError, DownloadError: They cannot be listed.
+    """
+    listing = list_images(config.dataset)
     config = settled(config, listing)
     with _progress() as progress:
         decoded = decode_once(
             listing.sources,
-            Form(config.dataset.stored_shape, dataset.fit),
+            Form(config.dataset.stored_shape, config.dataset.fit),
             origin=listing.origin,
             cache=decoded_folder(),
-            threads=dataset.num_workers,
+            threads=config.dataset.num_workers,
             progress=progress,
         )
-    images = divided(
-        listing,
-        decoded,
+    return DecodedListing(config, listing, decoded)
+
+
+def divide(found: DecodedListing, *, on_corrupt: Literal["error", "skip"]) -> ImageData:
+    """Divide decoded images as the config asks.
+
+    Raises:
+        DataError: As `divided` does.
+    """
+    dataset = found.config.dataset
+    return divided(
+        found.listing,
+        found.decoded,
         fractions=(dataset.validation_fraction, dataset.test_fraction),
-        seed=config.training.seed,
-        on_corrupt=dataset.on_corrupt,
+        seed=found.config.training.seed,
+        on_corrupt=on_corrupt,
         title=dataset.title,
     )
-    return OpenedImages(config, images)
 
 
 def class_names(config: RunConfig) -> tuple[RunConfig, tuple[str, ...]]:

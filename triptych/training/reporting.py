@@ -33,8 +33,9 @@ def announce(
     hardware: Hardware,
     folders: RunFolders,
     resumed_from: Path | None,
+    notes: Sequence[str],
 ) -> None:
-    """Say what the run will do."""
+    """Say what the run will do, and what is odd about its images."""
     channels, height, width = config.dataset.image_shape
     parameters = sum(parameter.numel() for parameter in module.model.parameters())
     training = config.training
@@ -58,7 +59,7 @@ def announce(
     }
     if resumed_from is not None:
         lines["resumes"] = str(resumed_from)
-    lines |= {f"note {number}": note for number, note in enumerate(data.notes, start=1)}
+    lines |= {f"note {number}": note for number, note in enumerate(notes, start=1)}
     _print_lines(console, lines)
 
 

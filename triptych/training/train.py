@@ -21,7 +21,8 @@ from triptych.config.combinations import flat_values
 from triptych.config.schema import RunConfig
 from triptych.data.builder import open_images
 from triptych.data.module import ImageDataModule
-from triptych.errors import TrainingError
+from triptych.errors import ConfigError, TrainingError
+from triptych.evaluation.doctor import Severity, label_findings
 from triptych.evaluation.measures import holdout_figures
 from triptych.evaluation.pictures import draw_embeddings, draw_triplets
 from triptych.files import replacing
@@ -80,6 +81,7 @@ def train(
     Raises:
         DataError, DownloadError: The data set cannot be read.
         CheckpointError: The saved state is not of this run.
+        ConfigError: Batches cannot be formed of these images as the config asks.
         TrainingError: The loss stopped being finite, the disk is full, or hardware or compiler are missing.
         Interruption: Ctrl-C or SIGTERM; the state is saved.
     """
@@ -89,12 +91,23 @@ def train(
 
     config, images = open_images(config)
     data = ImageDataModule(config, images)
+    notes = (*data.notes, *_examined(config, data))
     module = build_module(config, data, backbone=resume.backbone if resume else None)
     hardware = settle_compilation(hardware, module, data)
     hardware = settle_precision(hardware, module, data, begun_with=resume.precision if resume else None)
     folders = _claim_folders(config, output, resume)
     resumed_from = resume.path if resume else None
-    announce(console, config, images, data, module, hardware=hardware, folders=folders, resumed_from=resumed_from)
+    announce(
+        console,
+        config,
+        images,
+        data,
+        module,
+        hardware=hardware,
+        folders=folders,
+        resumed_from=resumed_from,
+        notes=notes,
+    )
 
     checkpoints = RunCheckpoints(folders)
     trainer = build_trainer(config, data, checkpoints, console, hardware)
@@ -200,6 +213,18 @@ def build_trainer(
             f"run on this machine, got {hardware}. {error} Use auto where in doubt."
         ) from error
     return trainer
+
+
+def _examined(config: RunConfig, data: ImageDataModule) -> list[str]:
+    """Let the doctor say what labels alone tell.
+
+    Raises:
+        ConfigError: Batches cannot be formed as the config asks.
+    """
+    findings = label_findings(config, data)
+    if wrong := [finding.text for finding in findings if finding.severity is Severity.WRONG]:
+        raise ConfigError("\n".join(wrong))
+    return [f"{one.text} {one.remedy}" for one in findings if one.severity is Severity.WARNING]
 
 
 def _claim_folders(config: RunConfig, output: Path, resume: Resumption | None) -> RunFolders:

@@ -3,8 +3,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from triptych.evaluation.audit.duplicates import find_duplicates
 from triptych.evaluation.audit.pool import Pool
+from triptych.evaluation.duplicates import find_duplicates
 
 
 def with_copies(digits: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
@@ -23,7 +23,7 @@ def with_copies(digits: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def pairs(pool: Pool) -> dict[tuple[int, int], tuple[float, bool]]:
-    found = find_duplicates(pool)
+    found = find_duplicates(pool.images, pool.neighbours)
     return {
         (first, second): (similarity, exact)
         for first, second, similarity, exact in zip(*(column.tolist() for column in found), strict=True)

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from triptych.evaluation.audit import Audit, counts, write_page, write_tables
 from triptych.evaluation.audit.audit import _ranked
-from triptych.evaluation.audit.duplicates import find_duplicates
 from triptych.evaluation.audit.labels import doubt_labels
 from triptych.evaluation.audit.outliers import find_outliers
 from triptych.evaluation.audit.pool import Pool
+from triptych.evaluation.duplicates import find_duplicates
 from triptych.models import ImageEncoder, ImageTransformer
 
 CLASSES = ("zero", "<b>one</b>", "two, too", *map(str, range(3, 10)))
@@ -25,7 +25,7 @@ def audit_of(pool: Pool, *, top: int | None = None) -> Audit:
         pool,
         doubts,
         _ranked(doubts.score, doubts.likely, top),
-        find_duplicates(pool),
+        find_duplicates(pool.images, pool.neighbours),
         outliers,
         _ranked(outliers.score, outliers.likely, top),
     )

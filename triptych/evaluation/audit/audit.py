@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from triptych.data.module import ImageDataModule
-from triptych.evaluation.audit.duplicates import Duplicates, find_duplicates
 from triptych.evaluation.audit.labels import LabelDoubts, doubt_labels
 from triptych.evaluation.audit.outliers import Outliers, find_outliers
 from triptych.evaluation.audit.pool import Pool, pool_images
+from triptych.evaluation.duplicates import Duplicates, find_duplicates
 from triptych.evaluation.outputs import Model
 
 
@@ -49,7 +49,7 @@ def audit_run(model: Model, data: ImageDataModule, *, top: int | None = None) ->
         pool=pool,
         doubts=doubts,
         label_issues=_ranked(doubts.score, doubts.likely, top),
-        duplicates=find_duplicates(pool),
+        duplicates=find_duplicates(pool.images, pool.neighbours),
         outliers=outliers,
         outlier_rows=_ranked(outliers.score, outliers.likely, top),
     )
