@@ -37,6 +37,7 @@ def test_the_rooms_import_each_other_as_the_architecture_says() -> None:
 BREACHES = {
     "evaluation/breach.py": "import triptych.cli.train",
     "models/breach.py": "from triptych.config import load_config",
+    "models/builder.py": "import transformers",
     "losses/breach.py": "def later():\n    import sklearn.metrics",
     "models/summary.py": "import yaml",
     "metrics/breach.py": "import matplotlib",
@@ -89,7 +90,10 @@ def test_every_module_says_in_its_first_line_what_it_is() -> None:
 
 # What an import costs
 
-HEAVY = ("torch", "lightning", "sklearn", "matplotlib", "tensorboard", "torchmetrics", "pandas", "PIL", "pyarrow")
+HEAVY = (
+    *("torch", "lightning", "sklearn", "matplotlib", "tensorboard", "torchmetrics", "pandas", "PIL", "pyarrow"),
+    *("transformers", "peft", "timm"),
+)
 
 
 def loaded(program: str, *arguments: str) -> tuple[set[str], int]:

@@ -174,6 +174,7 @@ def test_images_that_are_not_square_keep_their_shape_where_the_network_takes_it(
     assert shown_size(flexible, (100, 150)) == (32, 48)
     assert shown_size(flexible, (300, 100), 64) == (192, 64)
     assert shown_size(flexible, (500, 500)) == (32, 32)
+    assert shown_size(flexible, (8, 1024)) == (32, 128), "no longer than four times its width"
     assert shown_size(rigid(), (100, 150)) == (32, 32)
 
 

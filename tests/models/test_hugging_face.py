@@ -162,7 +162,7 @@ def test_a_model_without_its_image_processor_is_told(vision_model: Callable[[str
     shutil.copytree(vision_model("vit"), tmp_path, dirs_exist_ok=True)
     (tmp_path / "preprocessor_config.json").unlink()
 
-    assert "which has no preprocessor_config.json. Save it beside the model" in refused(str(tmp_path))
+    assert "which has no preprocessor_config.json that can be read. Save it beside" in refused(str(tmp_path))
 
 
 def test_weights_that_are_missing_are_told_and_not_drawn(vision_model: Callable[[str], Path], tmp_path: Path) -> None:
@@ -171,6 +171,53 @@ def test_weights_that_are_missing_are_told_and_not_drawn(vision_model: Callable[
     (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
 
     assert "expected a model with all weights of its ViTModel" in refused(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("model.safetensors", b"", "expected a vision model that transformers can read"),
+        ("model.safetensors", b"not weights", "expected a vision model that transformers can read"),
+        ("pytorch_model.bin", b"not weights", "expected weights that are tensors and nothing else"),
+        ("config.json", b'{"model_type": "vit", "hidden_size": "big"}', "Validation error for field 'hidden_size'"),
+        ("config.json", b'{"model_type": "vit", "patch_size": 0}', "expected a vision model"),
+        ("preprocessor_config.json", b"[1]", "expected a vision model that transformers can read"),
+        ("preprocessor_config.json", b"{", "no preprocessor_config.json that can be read"),
+    ],
+)
+def test_a_damaged_file_is_told(
+    vision_model: Callable[[str], Path], tmp_path: Path, name: str, content: bytes, expected: str
+) -> None:
+    shutil.copytree(vision_model("vit"), tmp_path, dirs_exist_ok=True)
+    if name == "pytorch_model.bin":
+        (tmp_path / "model.safetensors").unlink()
+    (tmp_path / name).write_bytes(content)
+
+    assert expected in refused(str(tmp_path))
+
+
+def test_code_among_the_weights_is_not_run(vision_model: Callable[[str], Path], tmp_path: Path) -> None:
+    shutil.copytree(vision_model("vit"), tmp_path, dirs_exist_ok=True)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save({"weight": Path(tmp_path)}, tmp_path / "pytorch_model.bin")
+
+    assert "hold code, which was not run" in refused(str(tmp_path))
+
+
+def test_weights_of_other_shapes_are_told_with_both(vision_model: Callable[[str], Path], tmp_path: Path) -> None:
+    shutil.copytree(vision_model("vit"), tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(config | {"patch_size": 16}))
+
+    said = refused(str(tmp_path))
+
+    assert "where 2 differ, such as embeddings.patch_embeddings.projection.weight" in said
+    assert "(16, 3, 8, 8) instead of (16, 3, 16, 16)" in said
+
+
+@pytest.mark.parametrize("name", ["~no-such-user/model", "a" * 300])
+def test_a_name_that_the_system_cannot_look_for_is_told(name: str) -> None:
+    assert f"got {name}: " in refused(name)
 
 
 def test_a_missing_library_is_told_with_the_command_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,6 +256,13 @@ def test_a_kind_that_this_version_of_the_library_does_not_know_is_told() -> None
     )
 
     with pytest.raises(BackboneError, match=r"got the type 'vit9'. Install the version .*: 9\.1"):
+        hugging_face.rebuild(description)
+
+
+def test_a_described_config_that_the_library_refuses_is_told() -> None:
+    description = BackboneDescription("hf:m", {"model_type": "vit", "hidden_size": "big"}, (8, 8), 3, (), ())
+
+    with pytest.raises(BackboneError, match="got hf:m: Validation error for field 'hidden_size'"):
         hugging_face.rebuild(description)
 
 

@@ -28,7 +28,7 @@ def test_a_name_that_is_wrong_or_closed_is_told(because: str, expected: str) -> 
 
 
 @pytest.mark.parametrize(
-    "because", ["LocalEntryNotFoundError", "OfflineModeIsEnabled", "ConnectError", "HfHubHTTPError"]
+    "because", ["LocalEntryNotFoundError", "OfflineModeIsEnabled", "TransportError", "HfHubHTTPError", "Timeout"]
 )
 def test_a_failed_download_is_told_as_one(because: str) -> None:
     error = told(OSError("We couldn't connect.\nCheck the connection."), because=because)
@@ -41,9 +41,17 @@ def test_code_of_the_models_own_is_not_run() -> None:
     assert "which brings code of its own" in str(told(ValueError("... set `trust_remote_code=True` ...")))
 
 
+@pytest.mark.parametrize("family", ["TransportError", "XetDownloadError"])
+def test_a_download_that_ends_in_an_error_of_no_known_class_is_told_as_one(family: str) -> None:
+    kind = type("ReadTimeout", (type(family, (Exception,), {}),), {})
+
+    assert isinstance(told(kind("The read operation timed out")), BackboneDownloadError)
+
+
 def test_any_other_error_keeps_its_first_line() -> None:
     assert str(told(KeyError("\n  first.\nsecond"))).startswith("expected a vision model that transformers can read")
     assert str(told(ValueError("first.\nsecond"))).endswith("got someone/model: first")
+    assert str(told(ZeroDivisionError())).endswith("got someone/model: ZeroDivisionError")
 
 
 def test_what_is_said_already_and_what_is_no_mistake_pass_unchanged() -> None:

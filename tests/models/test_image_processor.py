@@ -57,12 +57,27 @@ def test_without_normalisation_pixels_stay_as_they_are() -> None:
     ("processing", "config", "lacking"),
     [
         (THREE, {}, "lacks a size"),
-        ({"size": 8}, {}, "lacks image_mean and image_std of its 3 channels"),
+        ({"size": 8}, {}, "lacks image_mean and a positive image_std of its 3 channels"),
         ({"size": 8, **THREE}, {"num_channels": 1}, "of its 1 channels"),
         ({"size": 8, "image_mean": "half", "image_std": [1, 1, 1]}, {}, "lacks image_mean"),
         ({"size": "big", **THREE}, {}, "lacks a size"),
+        ({"size": 0, **THREE}, {}, "lacks a size"),
+        ({"size": {"height": -8, "width": 8}, **THREE}, {}, "lacks a size"),
+        ({"size": 8, **THREE, "image_std": [1, 0, 1]}, {}, "lacks image_mean and a positive image_std"),
+        ({"size": 8, **THREE, "image_mean": [1, float("nan"), 1]}, {}, "lacks image_mean"),
+        ({"size": 8, **THREE, "rescale_factor": None}, {}, "lacks a positive rescale_factor"),
+        ({"size": 8, **THREE, "rescale_factor": 0}, {}, "lacks a positive rescale_factor"),
+        ({"size": 8, **THREE, "rescale_factor": "1/255"}, {}, "lacks a positive rescale_factor"),
     ],
 )
 def test_what_is_not_said_is_not_guessed(processing: dict, config: dict, lacking: str) -> None:
     with pytest.raises(BackboneError, match=f"got vit, whose preprocessor_config.json .*{lacking}"):
         expected_images(processing, config=config, name="vit")
+
+
+@pytest.mark.parametrize("step", ["do_flip_channel_order", "rescale_offset", "include_top"])
+def test_a_step_that_is_not_done_here_is_refused_and_one_that_is_switched_off_is_none(step: str) -> None:
+    with pytest.raises(BackboneError, match=f"asks for {step} too"):
+        expected_images({**THREE, "size": 8, step: True}, config=CONFIG, name="vit")
+
+    assert expected_images({**THREE, "size": 8, step: False}, config=CONFIG, name="vit").size == (8, 8)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from triptych.models import hugging_face
 from triptych.models.backbone import BackboneError
 from triptych.models.pretrained import PretrainedEncoder
 
@@ -145,6 +147,31 @@ def test_recomputed_activations_give_the_same_gradients_with_dropout_too(
         assert torch.equal(kept.eval()(images), recomputing.eval()(images))
 
 
+@pytest.mark.parametrize("kind", ["vit", "dinov3", "siglip", "convnext", "swin"])
+def test_recomputed_activations_of_known_networks_give_the_same_gradients(
+    vision_model: Callable[[str], Path], kind: str
+) -> None:
+    gradients, counts = [], []
+    kept: list[Tensor] = []
+    for recomputing in (False, True):
+        network, description = hugging_face.fetch(str(vision_model(kind)))
+        sizes = {**SIZES, "image_size": description.image_size, "frozen": False}
+        encoder = PretrainedEncoder(network, **sizes, activation_checkpointing=recomputing)
+        images = torch.linspace(-1, 1, 2 * 3 * 32 * 32).reshape(2, 3, 32, 32)
+        torch.manual_seed(1)  # DINOv3 moves its positions at random
+        kept.clear()
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor
+        ):
+            features = encoder(images)
+        counts.append(len(kept))
+        features.square().sum().backward()
+        gradients.append([parameter.grad for parameter in encoder.parameters() if parameter.requires_grad])
+
+    assert all(torch.equal(*pair) for pair in zip(*gradients, strict=True))
+    assert counts[1] < counts[0] / 2
+
+
 def test_it_has_no_hidden_weights_for_muon_and_no_attention_to_show(make: Callable[..., PretrainedEncoder]) -> None:
     encoder = make(frozen=False)
 
@@ -164,6 +191,8 @@ class Answer(nn.Module):
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
+        (lambda images: {}["tokens"], r"of 16x24 pixels and 3 channels; got one that does not \('tokens'\)"),
+        (lambda images, sizes: images, "got one that does not .*missing 1 required positional argument: 'sizes'"),
         (lambda images: images, "one vector of features an image, got the shape"),
         (lambda images: torch.rand(len(images), 4), "one that is random when it evaluates"),
     ],
@@ -171,6 +200,10 @@ class Answer(nn.Module):
 def test_what_is_no_encoder_is_refused(answer: Callable[[Tensor], Tensor], expected: str) -> None:
     with pytest.raises(BackboneError, match=expected):
         PretrainedEncoder(Answer(answer), **SIZES)
+
+
+def test_an_encoder_that_overflows_is_not_taken_for_a_random_one() -> None:
+    assert PretrainedEncoder(Answer(lambda images: images.flatten(1)[:, :4] / 0), **SIZES).output_dim == 4
 
 
 def test_its_normalisation_travels_in_the_state(make: Callable[..., PretrainedEncoder]) -> None:

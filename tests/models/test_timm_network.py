@@ -96,6 +96,22 @@ def test_a_failed_download_is_told_as_one(timm: ModuleType, monkeypatch: pytest.
         timm_network.fetch("tiny_net.in1k")
 
 
+class TransportError(Exception):
+    """As httpx has one, from which its errors come."""
+
+
+@pytest.mark.parametrize("error", [TransportError("timed out\ndetails"), OSError("timed out.\nTry again.")])
+def test_what_ends_a_download_is_told_in_one_line(
+    timm: ModuleType, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def create_model(*_: object, **__: object) -> nn.Module:
+        raise error
+
+    monkeypatch.setattr(timm, "create_model", create_model)
+    with pytest.raises(BackboneDownloadError, match=r"could not be downloaded \(timed out\)"):
+        timm_network.fetch("tiny_net.in1k")
+
+
 def test_a_model_without_weights_is_told(timm: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     def create_model(*_: object, **__: object) -> nn.Module:
         raise RuntimeError("No pretrained weights exist for tiny_net")

@@ -1,8 +1,11 @@
 """What a frozen encoder says of the images, computed once: the same training, and nothing computed twice."""
 
 import io
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,7 +17,7 @@ from triptych.data.images import ImageData, Split
 from triptych.data.module import ImageDataModule
 from triptych.models.builder import build_model
 from triptych.training import frozen_features as file
-from triptych.training.frozen_features import frozen_features, why_features_change
+from triptych.training.frozen_features import FrozenFeatures, frozen_features, why_features_change
 from triptych.training.known_features import KnownFeatures
 from triptych.training.loading import load_lightning_model
 from triptych.training.train import build_module, train
@@ -63,7 +66,7 @@ def files(folder: Path) -> list[str]:
 def test_they_are_what_the_encoder_says_in_the_order_of_the_images(model, images, tmp_path, training):
     model.train(training)
 
-    features = frozen_features(model, images, folder=tmp_path, console=QUIET)
+    features = frozen_features(model, images, structure={}, folder=tmp_path, console=QUIET)
 
     with torch.no_grad():
         expected = model.encoder(model.pixels(images.float() / 255))
@@ -73,40 +76,47 @@ def test_they_are_what_the_encoder_says_in_the_order_of_the_images(model, images
 
 
 def test_a_second_run_computes_nothing(model, images, tmp_path, monkeypatch):
-    first = frozen_features(model, images, folder=tmp_path, console=QUIET)
+    first = frozen_features(model, images, structure={}, folder=tmp_path, console=QUIET)
     monkeypatch.setattr(file, "_compute", None)
 
-    assert torch.equal(frozen_features(model, images, folder=tmp_path, console=QUIET), first)
+    assert torch.equal(frozen_features(model, images, structure={}, folder=tmp_path, console=QUIET), first)
 
 
 def test_other_images_weights_or_statistics_are_computed_anew(model, config, images, tmp_path):
-    first = frozen_features(model, images, folder=tmp_path, console=QUIET)
-    frozen_features(model, images.flip(0), folder=tmp_path, console=QUIET)
+    first = frozen_features(model, images, structure={}, folder=tmp_path, console=QUIET)
+    frozen_features(model, images.flip(0), structure={}, folder=tmp_path, console=QUIET)
     other = build_model(config(), num_classes=10, pixel_mean=(0.2,), pixel_std=(0.4,))
-    frozen_features(other, images, folder=tmp_path, console=QUIET)
+    frozen_features(other, images, structure={}, folder=tmp_path, console=QUIET)
     with torch.no_grad():
         next(iter(model.encoder.parameters())).add_(0.5)
-    changed = frozen_features(model, images, folder=tmp_path, console=QUIET)
+    changed = frozen_features(model, images, structure={}, folder=tmp_path, console=QUIET)
 
     assert files(tmp_path).count(".npy") == 4
     assert not torch.allclose(changed, first)
 
 
+def test_the_same_weights_in_another_structure_are_computed_anew(model, images, tmp_path):
+    for structure in ({"num_attention_heads": 2}, {"num_attention_heads": 4}, {"num_attention_heads": 2}):
+        frozen_features(model, images, structure=structure, folder=tmp_path, console=QUIET)
+
+    assert files(tmp_path).count(".npy") == 2
+
+
 def test_the_heads_do_not_matter(model, config, images, tmp_path):
-    frozen_features(model, images, folder=tmp_path, console=QUIET)
+    frozen_features(model, images, structure={}, folder=tmp_path, console=QUIET)
     other = build_model(config("model.latent_dim=7"), num_classes=3, pixel_mean=(0.3,), pixel_std=(0.4,))
-    frozen_features(other, images, folder=tmp_path, console=QUIET)
+    frozen_features(other, images, structure={}, folder=tmp_path, console=QUIET)
 
     assert files(tmp_path).count(".npy") == 1
 
 
 @pytest.mark.parametrize("damage", [b"", b"not features", None])
 def test_a_damaged_file_is_computed_anew(model, images, tmp_path, damage):
-    first = frozen_features(model, images, folder=tmp_path, console=QUIET).clone()
+    first = frozen_features(model, images, structure={}, folder=tmp_path, console=QUIET).clone()
     (path,) = tmp_path.glob("*.npy")
     path.write_bytes(path.read_bytes()[:-8] if damage is None else damage)
 
-    assert torch.equal(frozen_features(model, images, folder=tmp_path, console=QUIET), first)
+    assert torch.equal(frozen_features(model, images, structure={}, folder=tmp_path, console=QUIET), first)
 
 
 def test_an_interrupted_computation_leaves_nothing_that_could_be_taken_for_features(
@@ -117,7 +127,7 @@ def test_an_interrupted_computation_leaves_nothing_that_could_be_taken_for_featu
 
     monkeypatch.setattr(model.encoder, "forward", stop)
     with pytest.raises(KeyboardInterrupt):
-        frozen_features(model, images, folder=tmp_path, console=QUIET)
+        frozen_features(model, images, structure={}, folder=tmp_path, console=QUIET)
 
     assert files(tmp_path) in ([], [".lock"])
     assert model.training
@@ -126,7 +136,7 @@ def test_an_interrupted_computation_leaves_nothing_that_could_be_taken_for_featu
 def test_images_on_the_disk_are_read_a_part_at_a_time(model, images, tmp_path, asked, monkeypatch):
     monkeypatch.setattr(file, "AT_ONCE", 8)
 
-    frozen_features(model, images, folder=tmp_path, console=QUIET)
+    frozen_features(model, images, structure={}, folder=tmp_path, console=QUIET)
 
     assert asked == [8, 8, 8, 6] * 2  # to name them, and to show them to the encoder
 
@@ -179,6 +189,22 @@ def test_a_run_that_knows_its_features_learns_what_one_learns_that_computes_them
         torch.testing.assert_close(value, computed[name], atol=1e-5, rtol=1e-4)
 
 
+def test_encoders_that_differ_in_their_config_alone_do_not_share_features(config, digits, vision_model, tmp_path):
+    shutil.copytree(vision_model("vit"), tmp_path / "other")
+    described = tmp_path / "other" / "config.json"
+    described.write_text(json.dumps(json.loads(described.read_text()) | {"num_attention_heads": 4}))
+    few = Split(digits.train.images[:60], digits.train.labels[:60])
+    known = []
+    for changes in ((), (f"model.backbone=hf:{tmp_path / 'other'}",)):
+        data = ImageDataModule(config(*changes), ImageData(few, digits.test, digits.classes, "made"))
+        module = build_module(data.config, data)
+        FrozenFeatures(QUIET, folder=tmp_path / "features").on_fit_start(SimpleNamespace(datamodule=data), module)
+        known.append(module.known_features.features["train"])
+
+    assert files(tmp_path / "features").count(".npy") == 4
+    assert not torch.allclose(*known, atol=1e-2)
+
+
 def test_a_run_with_augmentation_says_that_it_computes_them_at_every_step(config, folder, tmp_path):
     _, said = run(config("dataset.augmentation.rotation=5", "training.epochs=1"), tmp_path)
 
@@ -200,17 +226,21 @@ def test_an_encoder_that_learns_has_no_known_features(config, folder, tmp_path):
     assert not folder.exists()
 
 
-def test_known_features_are_those_of_each_image_of_a_step(config: Callable[..., RunConfig], digits: ImageData) -> None:
-    few = Split(digits.train.images[:200], digits.train.labels[:200])
-    data = ImageDataModule(config(), ImageData(few, digits.test, digits.classes, "made"))
+@pytest.mark.parametrize("sampling", ["shuffle", "class_balanced", "pk"])
+def test_known_features_are_those_of_each_image_of_a_step(config, digits, sampling):
+    rare = (digits.train.labels[:400] > 0) | (torch.arange(400) < 60)  # shown several times an epoch, or as it comes
+    few = Split(digits.train.images[:400][rare], digits.train.labels[:400][rare])
+    data = ImageDataModule(config(f"dataset.sampling={sampling}"), ImageData(few, digits.test, digits.classes, "made"))
     module = build_module(data.config, data).eval()
-    batch = next(iter(data.train_dataloader()))
-    expected = module.measure(batch).losses.total
+    batches = list(data.train_dataloader())
+    expected = [module.measure(batch).losses.total for batch in batches]
     with torch.no_grad():
         features = module.model.encoder(module.model.pixels(data.train.images.float() / 255))
     module.known_features = KnownFeatures({"train": features})
     module.model.encoder.forward = None  # it is not asked again
 
-    torch.testing.assert_close(module.measure(batch).losses.total, expected)
+    assert any((batch.index >= len(data.train)).any() for batch in batches) == (sampling != "shuffle")
+    for batch, loss in zip(batches, expected, strict=True):
+        torch.testing.assert_close(module.measure(batch).losses.total, loss)
     with pytest.raises(TypeError, match="NoneType"):
-        module.measure(batch, "test")
+        module.measure(batches[0], "test")

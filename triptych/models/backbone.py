@@ -15,6 +15,17 @@ class BackboneDownloadError(BackboneError):
     """Its weights could not be fetched."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what a library says, to be told as part of a message; its class where it says nothing.
+
+    Example:
+        >>> first_line(ValueError("The sizes do not match."))
+        'The sizes do not match'
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:200].rstrip(".:")
+
+
 @dataclass(frozen=True)
 class BackboneDescription:
     """A pretrained network, described in plain values that a checkpoint can hold.

@@ -18,6 +18,8 @@ from triptych.models.pretrained import PretrainedEncoder
 FETCH = {"hf": hugging_face.fetch, "timm": timm_network.fetch}
 REBUILD = {"hf": hugging_face.rebuild, "timm": timm_network.rebuild}
 """Where pretrained networks come from, by what stands before the colon of `model.backbone`."""
+LONGEST = 4
+"""Longer side of what a pretrained network is shown, in units of the shorter one: its cost grows with the area."""
 
 
 def build_model(
@@ -136,10 +138,12 @@ def rebuild_backbone(description: BackboneDescription) -> Backbone:
     Raises:
         ConfigError: Its library is missing, or is of a version that does not know it.
     """
+    if description.library not in REBUILD:
+        raise ConfigError(f"model.backbone: expected one of {', '.join(REBUILD)}, got {description.library!r}.")
     try:
         with torch.random.fork_rng(devices=[]):
             return Backbone(REBUILD[description.library](description), description)
-    except (BackboneError, KeyError) as error:
+    except BackboneError as error:
         raise ConfigError(f"model.backbone: {error}.") from error
 
 
@@ -147,7 +151,8 @@ def _shown_size(backbone: Backbone, image_size: tuple[int, int], side: int | Non
     """Choose the size in which a network is shown the images.
 
     It is the network's own, or as large along the shorter side as is asked for. Images that are not square keep their
-    shape where the network takes images of any shape, and are stretched to its own where it does not.
+    shape, up to four times as long as wide, where the network takes images of any shape, and are stretched to its own
+    where it does not.
 
     Raises:
         BackboneError: Another size is asked for, and the network knows but its own.
@@ -157,8 +162,8 @@ def _shown_size(backbone: Backbone, image_size: tuple[int, int], side: int | Non
     scale = shorter / min(image_size)
     wanted = own
     if side or image_size[0] * own[1] != image_size[1] * own[0]:
-        down, across = (max(1, round(length * scale / cell)) * cell for length in image_size)
-        wanted = (down, across)
+        down, across = (min(length * scale, LONGEST * shorter) for length in image_size)
+        wanted = (max(1, round(down / cell)) * cell, max(1, round(across / cell)) * cell)
     if wanted == own or _takes(backbone, wanted):
         return wanted
     if side is None:
@@ -179,6 +184,7 @@ def _takes(backbone: Backbone, size: tuple[int, int]) -> bool:
     backbone.network.eval()
     try:
         backbone.network(torch.zeros(1, backbone.description.channels, *size))
-    except (RuntimeError, ValueError, AssertionError):
+    except Exception:
+        # A network of others can refuse in any way.
         return False
     return True

@@ -5,7 +5,7 @@ The library is imported when a model of it is asked for.
 
 import inspect
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,22 +85,21 @@ def fetch(name: str) -> Backbone:
         BackboneDownloadError: It could not be downloaded.
     """
     transformers = _library()
-    folder = _folder(name)
-    place = name if folder is None else str(folder)
-    with _quiet(is_download=folder is None), in_our_words(name):
-        config = _vision_config(transformers.AutoConfig.from_pretrained(place))
-        kind = _kind(config, name)
-        processing, _ = transformers.ImageProcessingMixin.get_image_processor_dict(place)
-        model, loading = kind.from_pretrained(
-            place, config=config, dtype=torch.float32, output_loading_info=True, **_without_pooler(kind)
-        )
-    if missing := sorted(loading["missing_keys"]):
-        raise BackboneError(
-            f"expected a model with all weights of its {kind.__name__}, got {name}, which lacks {len(missing)}, such "
-            f"as {missing[0]}. Use a model that was saved as a vision model"
-        )
-    values = json.loads(config.to_json_string(use_diff=False))
-    images = expected_images(processing, config=values, name=name)
+    with in_our_words(name):
+        folder = _folder(name)
+        place = name if folder is None else str(folder)
+        with _quiet(is_download=folder is None):
+            config = _vision_config(transformers.AutoConfig.from_pretrained(place))
+            kind = _kind(config, name)
+            processing, _ = transformers.ImageProcessingMixin.get_image_processor_dict(place)
+            # Weights of other shapes are told below, in our words.
+            model, loading = kind.from_pretrained(
+                place, config=config, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True,
+                **_without_pooler(kind),
+            )  # fmt: skip
+        _check_weights(loading, kind=kind, name=name)
+        values = json.loads(config.to_json_string(use_diff=False))
+        images = expected_images(processing, config=values, name=name)
     described = {key: value for key, value in values.items() if key not in NOT_DESCRIBED}
     description = BackboneDescription(
         source=f"hf:{name}",
@@ -127,7 +126,7 @@ def rebuild(description: BackboneDescription) -> nn.Module:
             f"{values.get('model_type')!r}. Install the version that the run was trained with: "
             f"{values.get('transformers_version')}"
         )
-    with _quiet(is_download=False):
+    with _quiet(is_download=False), in_our_words(description.source):
         config = transformers.CONFIG_MAPPING[values["model_type"]].from_dict(values)
         kind = _kind(config, description.source)
         return HuggingFaceNetwork(kind(config, **_without_pooler(kind)))
@@ -161,6 +160,25 @@ def _folder(name: str) -> Path | None:
             "the model there: model.save_pretrained(folder)"
         )
     return folder
+
+
+def _check_weights(loading: Mapping[str, Any], *, kind: Any, name: str) -> None:  # noqa: ANN401 - kind is a class
+    """Refuse weights that would stay random.
+
+    Raises:
+        BackboneError: Some are missing, or have other shapes than the config says.
+    """
+    if missing := sorted(loading["missing_keys"]):
+        raise BackboneError(
+            f"expected a model with all weights of its {kind.__name__}, got {name}, which lacks {len(missing)}, such "
+            f"as {missing[0]}. Use a model that was saved as a vision model"
+        )
+    if other := sorted(loading["mismatched_keys"]):
+        weight, saved, wanted = other[0]
+        raise BackboneError(
+            f"expected weights of the shapes that config.json says, got {name}, where {len(other)} differ, such as "
+            f"{weight}: {tuple(saved)} instead of {tuple(wanted)}. Take both files from one model"
+        )
 
 
 def _vision_config(config: "PretrainedConfig") -> "PretrainedConfig":

@@ -3,12 +3,16 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from triptych.models.backbone import BackboneDownloadError, BackboneError
+from triptych.models.backbone import BackboneDownloadError, BackboneError, first_line
 
 # The classes of the libraries' errors, by name: they move between modules and versions.
 WITHOUT_CONSENT = {"GatedRepoError"}
 UNKNOWN = {"RepositoryNotFoundError", "RevisionNotFoundError", "HFValidationError"}
-UNREACHABLE = {"LocalEntryNotFoundError", "OfflineModeIsEnabled", "HfHubHTTPError", "ConnectError", "ConnectionError"}
+UNREACHABLE = {
+    *("LocalEntryNotFoundError", "OfflineModeIsEnabled", "HfHubHTTPError", "XetDownloadError"),
+    *("TransportError", "ConnectionError", "Timeout"),  # of httpx, the system and requests
+}
+NOT_TENSORS = {"UnpicklingError"}
 
 
 @contextmanager
@@ -22,42 +26,13 @@ def in_our_words(name: str) -> Iterator[None]:
         yield
     except BackboneError:
         raise
-    except (OSError, ValueError, RuntimeError, ImportError, KeyError) as error:
+    except Exception as error:
+        # Files of others, read by libraries of others, can fail in any way.
         raise _translated(error, name) from error
 
 
-def _translated(error: Exception, name: str) -> BackboneError:
-    behind, said = _classes_behind(error), _first_line(error)
-    if behind & WITHOUT_CONSENT:
-        return BackboneError(
-            f"expected a model that may be read, got {name}, whose authors ask for consent. Give it on the model's "
-            "page, and log in with: hf auth login"
-        )
-    if behind & UNKNOWN:
-        return BackboneError(
-            f"expected a folder, or the name of a model on the Hugging Face hub; got {name}, which is neither. Check "
-            "the spelling; for a private model log in with: hf auth login"
-        )
-    if behind & UNREACHABLE:
-        return BackboneDownloadError(
-            f"{name} is not in the cache of the Hugging Face hub and could not be downloaded ({said}). Check the "
-            "network, or copy the model to this machine and name its folder: hf:/path/to/folder"
-        )
-    if "trust_remote_code" in str(error):
-        return BackboneError(
-            f"expected a model of the library's own kinds, got {name}, which brings code of its own. Triptych runs no "
-            "code of a model; choose another"
-        )
-    if "preprocessor_config.json" in str(error):
-        return BackboneError(
-            f"expected a model with its image processor, which says how images are normalised; got {name}, which has "
-            "no preprocessor_config.json. Save it beside the model: processor.save_pretrained(folder)"
-        )
-    return BackboneError(f"expected a vision model that transformers can read, got {name}: {said}")
-
-
-def _classes_behind(error: BaseException | None) -> set[str]:
-    """Name the classes of an error and of those that caused it."""
+def classes_behind(error: BaseException | None) -> set[str]:
+    """Name the classes of an error, those that they come from, and those of the errors that caused it."""
     names: set[str] = set()
     while error is not None:
         names |= {kind.__name__ for kind in type(error).__mro__}
@@ -65,6 +40,37 @@ def _classes_behind(error: BaseException | None) -> set[str]:
     return names
 
 
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:200].rstrip(".")
+def _translated(error: Exception, name: str) -> BackboneError:
+    behind, said = classes_behind(error), first_line(error)
+    text = f"expected a vision model that transformers can read, got {name}: {said}"
+    if behind & WITHOUT_CONSENT:
+        text = (
+            f"expected a model that may be read, got {name}, whose authors ask for consent. Give it on the model's "
+            "page, and log in with: hf auth login"
+        )
+    elif behind & UNKNOWN:
+        text = (
+            f"expected a folder, or the name of a model on the Hugging Face hub; got {name}, which is neither. Check "
+            "the spelling; for a private model log in with: hf auth login"
+        )
+    elif behind & UNREACHABLE:
+        return BackboneDownloadError(
+            f"{name} is not in the cache of the Hugging Face hub and could not be downloaded ({said}). Check the "
+            "network, or copy the model to this machine and name its folder: hf:/path/to/folder"
+        )
+    elif behind & NOT_TENSORS:
+        text = (
+            f"expected weights that are tensors and nothing else, got {name}, whose weights hold code, which was not "
+            "run, or are damaged. Copy them again, or use a model with model.safetensors"
+        )
+    elif "trust_remote_code" in str(error):
+        text = (
+            f"expected a model of the library's own kinds, got {name}, which brings code of its own. Triptych runs no "
+            "code of a model; choose another"
+        )
+    elif "preprocessor_config.json" in str(error):
+        text = (
+            f"expected a model with its image processor, which says how images are normalised; got {name}, which has "
+            "no preprocessor_config.json that can be read. Save it beside the model: processor.save_pretrained(folder)"
+        )
+    return BackboneError(text)

@@ -4,9 +4,13 @@ The processors themselves are not used: the fast ones need torchvision, and they
 """
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any, NamedTuple, TypeGuard
 
 from triptych.models.backbone import BackboneError
+
+NOT_TAKEN_OVER = ("do_flip_channel_order", "rescale_offset", "include_top")
+"""Further steps of a few processors: blue before red (MobileViT), a shift, a second normalisation (EfficientNet)."""
 
 
 class ExpectedImages(NamedTuple):
@@ -29,47 +33,61 @@ def expected_images(processing: Mapping[str, Any], *, config: Mapping[str, Any],
         name: The model, for a complaint.
 
     Raises:
-        BackboneError: The files do not say it, or say something else than numbers.
+        BackboneError: The files do not say it, or say something else than numbers, or ask for more than is done here.
 
     Example:
         >>> processing = {"image_mean": [0.5], "image_std": [0.25], "size": {"shortest_edge": 224}}
         >>> expected_images(processing, config={"num_channels": 1}, name="vit")
         ExpectedImages(size=(224, 224), channels=1, mean=(0.5,), std=(0.25,))
     """
+    if other := [step for step in NOT_TAKEN_OVER if processing.get(step)]:
+        raise BackboneError(
+            f"expected a model whose images are resized, rescaled and normalised alone, got {name}, whose "
+            f"preprocessor_config.json asks for {' and '.join(other)} too. Choose another"
+        )
     channels = config.get("num_channels") or 3
     cropped = processing.get("crop_size") if processing.get("do_center_crop") else None
     size = _size(cropped) or _size(processing.get("size")) or _size(config.get("image_size"))
     mean, std = processing.get("image_mean"), processing.get("image_std")
     if processing.get("do_normalize") is False:
         mean, std = [0.0] * channels, [1.0] * channels
-    if not (size and _are_numbers(mean, channels) and _are_numbers(std, channels)):
-        lacking = f"image_mean and image_std of its {channels} channels" if size else "a size"
-        raise BackboneError(
-            f"expected a model whose image processor says how images are prepared, got {name}, whose "
-            f"preprocessor_config.json lacks {lacking}. Complete it, or save the processor again"
+    factor = processing.get("rescale_factor", 1 / 255) if processing.get("do_rescale", True) else 1
+    if not size:
+        lacking = "a size"
+    elif not (_are_numbers(mean, channels) and _are_numbers(std, channels) and min(std) > 0):
+        lacking = f"image_mean and a positive image_std of its {channels} channels"
+    elif not (_are_numbers([factor], 1) and factor > 0):
+        lacking = "a positive rescale_factor"
+    else:
+        # Pixels up to 255 are rescaled first, nearly always to [0, 1].
+        largest = 255 * factor
+        return ExpectedImages(
+            size,
+            channels,
+            mean=tuple(float(value) / largest for value in mean),
+            std=tuple(float(value) / largest for value in std),
         )
-    # Pixels up to 255 are rescaled first, nearly always to [0, 1].
-    largest = 255 * processing.get("rescale_factor", 1 / 255) if processing.get("do_rescale", True) else 255
-    return ExpectedImages(
-        size,
-        channels,
-        mean=tuple(float(value) / largest for value in mean),
-        std=tuple(float(value) / largest for value in std),
+    raise BackboneError(
+        f"expected a model whose image processor says how images are prepared, got {name}, whose "
+        f"preprocessor_config.json lacks {lacking}. Complete it, or save the processor again"
     )
 
 
 def _size(value: object) -> tuple[int, int] | None:
     """Read a size in any of the forms that have been in use."""
     match value:
-        case int():
-            return value, value
+        case int(side) | {"shortest_edge": int(side)}:
+            size = side, side
         case [int(height), int(width)] | {"height": int(height), "width": int(width)}:
-            return height, width
-        case {"shortest_edge": int(side)}:
-            return side, side
+            size = height, width
         case _:
             return None
+    return size if min(size) > 0 else None
 
 
 def _are_numbers(values: object, count: int) -> TypeGuard[Sequence[float]]:
-    return isinstance(values, list | tuple) and len(values) == count and all(isinstance(v, int | float) for v in values)
+    return (
+        isinstance(values, list | tuple)
+        and len(values) == count
+        and all(isinstance(value, int | float) and isfinite(value) for value in values)
+    )

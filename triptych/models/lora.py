@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from triptych.models.backbone import BackboneError
+from triptych.models.backbone import BackboneError, first_line
 from triptych.models.layers import linear_layers_of
 
 SCALE = 2.0
@@ -47,4 +47,6 @@ def add_lora(network: nn.Module, *, rank: int, targets: Sequence[str] = ()) -> N
     try:
         inject_adapter_in_model(config, network)
     except ValueError as error:
-        raise BackboneError(f"lora_targets: expected layers that LoRA can add to, got {chosen}: {error}") from error
+        raise BackboneError(
+            f"lora_targets: expected layers that LoRA can add to, got {', '.join(chosen)}: {first_line(error)}"
+        ) from error

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from triptych.models.backbone import BackboneError
+from triptych.models.backbone import BackboneError, first_line
 from triptych.models.contract import Encoder
 from triptych.models.layers import blocks_of, layers_of
 
@@ -108,12 +108,20 @@ class PretrainedEncoder(Encoder):
     @torch.no_grad()
     def _measured_output_dim(self) -> int:
         self.network.eval()
-        features, again = self.network(self._probe()), self.network(self._probe())
+        try:
+            features, again = self.network(self._probe()), self.network(self._probe())
+        except Exception as error:
+            # A network of others can refuse in any way.
+            height, width = self.image_size
+            raise BackboneError(
+                f"expected an encoder that makes features of images alone, of {height}x{width} pixels and "
+                f"{self.channels} channels; got one that does not ({first_line(error)}). Choose another"
+            ) from error
         if features.ndim != 2 or len(features) != 1:
             raise BackboneError(
                 f"expected an encoder that gives one vector of features an image, got the shape {tuple(features.shape)}"
             )
-        if not torch.equal(features, again):
+        if not torch.allclose(features, again, equal_nan=True):
             raise BackboneError(
                 "expected an encoder that says the same of the same image, got one that is random when it evaluates "
                 "(masked autoencoders are: save their encoder as a plain vision transformer)"

@@ -8,7 +8,14 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.models.backbone import Backbone, BackboneDescription, BackboneDownloadError, BackboneError
+from triptych.models.backbone import (
+    Backbone,
+    BackboneDescription,
+    BackboneDownloadError,
+    BackboneError,
+    first_line,
+)
+from triptych.models.hugging_face_errors import UNREACHABLE, classes_behind
 
 
 class TimmNetwork(nn.Module):
@@ -42,13 +49,16 @@ def fetch(name: str) -> Backbone:
         raise BackboneError(f"expected the name of a model of timm, got {name!r}{meant}")
     try:
         model = timm.create_model(name, pretrained=True, num_classes=0)
-    except OSError as error:  # of the network, of the hub, of the disk
-        raise BackboneDownloadError(
-            f"the weights of {name} could not be downloaded ({error}). Check the network, or copy timm's cache from a "
-            "machine that has them"
+    except Exception as error:
+        # Of the network, of the hub, of the disk, of the file: of several libraries.
+        if isinstance(error, OSError) or classes_behind(error) & UNREACHABLE:
+            raise BackboneDownloadError(
+                f"the weights of {name} could not be downloaded ({first_line(error)}). Check the network, or copy "
+                "timm's cache from a machine that has them"
+            ) from error
+        raise BackboneError(
+            f"expected a model of timm with pretrained weights, got {name}: {first_line(error)}"
         ) from error
-    except (RuntimeError, ValueError) as error:
-        raise BackboneError(f"expected a model of timm with pretrained weights, got {name}: {error}") from error
     data = timm.data.resolve_model_data_config(model)
     channels, height, width = data["input_size"]
     description = BackboneDescription(

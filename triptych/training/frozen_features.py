@@ -1,9 +1,11 @@
 """What a frozen encoder says of the images: computed once, before training, and kept on disk for later runs."""
 
 import hashlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,11 +57,15 @@ class FrozenFeatures(Callback):
         if reason := why_features_change(pl_module.config):
             self._say(f"computed at every step, since {reason}")
             return
+        # What the weights do not say of a network, such as its number of heads.
+        structure = pl_module.hparams["backbone"]["config"]
         features = {
-            "train": frozen_features(pl_module.model, data.train.images, folder=self.folder, console=self.console),
-            "val": frozen_features(pl_module.model, data.validation.images, folder=self.folder, console=self.console),
+            stage: frozen_features(
+                pl_module.model, images, structure=structure, folder=self.folder, console=self.console
+            )
+            for stage, images in (("train", data.train.images), ("val", data.validation.images))
         }
-        pl_module.known_features = KnownFeatures(features).near(pl_module.device)
+        pl_module.known_features = KnownFeatures(features)
         self._say(f"of {sum(map(len, features.values())):,} images, computed once and kept in {self.folder}")
 
     def _say(self, text: str) -> None:
@@ -80,22 +86,25 @@ def why_features_change(config: RunConfig) -> str:
     return ""
 
 
-def frozen_features(model: Model, images: Images, *, folder: Path, console: Console) -> Tensor:
+def frozen_features(
+    model: Model, images: Images, *, structure: Mapping[str, Any], folder: Path, console: Console
+) -> Tensor:
     """Return the features of images, computed now, or before by this or another run.
 
-    The file is named after the content of images and encoder. Of several processes that want it at once, one computes
-    and the others wait.
+    The file is named after the content of images and encoder; neither their names nor their places matter. Of several
+    processes that want it at once, one computes and the others wait.
 
     Args:
         model: Whose encoder is frozen, on the device that computes.
         images: uint8 (N, C, H, W).
+        structure: In plain values, what makes of the encoder's weights the function that it is.
         folder: Where the features are kept.
         console: Where the progress is shown.
 
     Returns:
         (N, F) float32, mapped into memory.
     """
-    file = folder / f"{_key(model, images)}.npy"
+    file = folder / f"{_key(model, images, structure)}.npy"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(file.with_suffix(".lock")):
         shape = (len(images), model.encoder.output_dim)
@@ -138,14 +147,14 @@ def _read(file: Path, shape: tuple[int, int]) -> Tensor | None:
     return torch.from_numpy(mapped) if mapped.shape == shape and mapped.dtype == np.dtype("<f4") else None
 
 
-def _key(model: Model, images: Images) -> str:
+def _key(model: Model, images: Images, structure: Mapping[str, Any]) -> str:
     """Name the features after all that they depend on."""
     digest = hashlib.blake2b(digest_size=16)
     for name, value in [*model.encoder.state_dict().items(), *model.pixels.state_dict().items()]:
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     shown = getattr(model.encoder, "image_size", None)
-    digest.update(f"{VERSION} {shown} {tuple(images.shape)}".encode())
+    digest.update(f"{VERSION} {shown} {tuple(images.shape)} {json.dumps(structure, sort_keys=True)}".encode())
     for part in parts(images, AT_ONCE):
         digest.update(part.cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
