@@ -6,6 +6,7 @@ from triptych.version import __version__
 
 if TYPE_CHECKING:
     from triptych.config import load_config
+    from triptych.data.builder import read_images
     from triptych.data.triplets import TripletDataset
     from triptych.losses import BatchTripletLoss, KLDivergenceLoss, MultiTaskLoss, ReconstructionLoss, TripletLoss
     from triptych.models import ImageEncoder, ImageTransformer, MultiTaskImageTransformer
@@ -28,6 +29,7 @@ PUBLIC = {
     "load_config": "triptych.config",
     "load_lightning_model": "triptych.training.loading",
     "load_model": "triptych.training.loading",
+    "read_images": "triptych.data.builder",
 }
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "load_config",
     "load_lightning_model",
     "load_model",
+    "read_images",
 ]
 
 

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import click
 
-from triptych.cli.checkpoints import checkpoint_argument, open_checkpoint, out_option
+from triptych.cli.checkpoints import checkpoint_argument, open_checkpoint, out_option, root_option
 from triptych.cli.options import HELP
 
 
 @click.command(short_help="Find doubtful labels, duplicates and outliers.", context_settings=HELP)
 @checkpoint_argument
+@root_option
 @out_option
 @click.option(
     "--top",
@@ -17,13 +18,13 @@ from triptych.cli.options import HELP
     metavar="N",
     help="List the N most suspicious labels and outliers, whatever their number; by default, the likely ones.",
 )
-def audit(*, checkpoint: Path, out: Path | None, top: int | None) -> None:
+def audit(*, checkpoint: Path, root: str | None, out: Path | None, top: int | None) -> None:
     """Let the model in CKPT audit the training, validation and test images of its run.
 
     Three signals are joined: neighbours that disagree, the classifier's probability and the reconstruction error.
     Writes audit.html, a page of pictures, and label_issues.csv, near_duplicates.csv and outliers.csv.
     """
-    opened = open_checkpoint(checkpoint)
+    opened = open_checkpoint(checkpoint, root=root)
     folder = out or opened.folder
 
     from rich.console import Console

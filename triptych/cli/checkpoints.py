@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 if TYPE_CHECKING:
+    from triptych.config.schema import RunConfig
     from triptych.data.module import ImageDataModule
     from triptych.runs.folders import RunFolders
     from triptych.training.modules import TaskModule
@@ -16,6 +17,11 @@ out_option = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
     help="Where to write; by default the run's version folder.",
+)
+root_option = click.option(
+    "--root",
+    metavar="PLACE",
+    help="Where the images of the run lie now (dataset.root); by default where training found them.",
 )
 
 
@@ -38,22 +44,33 @@ class Opened(NamedTuple):
     name: str
 
 
-def open_checkpoint(path: Path) -> Opened:
+def open_checkpoint(path: Path, *, root: str | None = None) -> Opened:
     """Load a checkpoint and the images of its run.
+
+    Args:
+        path: The checkpoint.
+        root: Where the images lie, if not where training found them.
 
     Raises:
         CheckpointError: It is missing, damaged, or none of Triptych's.
-        DataError, DownloadError: The images cannot be read.
+        DataError, DownloadError: The images cannot be read, or are of other classes than the model knows.
     """
     import torch
 
     from triptych.data.builder import open_images
+    from triptych.data.listing import listed
     from triptych.data.module import ImageDataModule
+    from triptych.errors import DataError
     from triptych.runs.find import run_of_checkpoint
     from triptych.training.loading import load_lightning_model
 
     module = load_lightning_model(path)
-    data = ImageDataModule(*open_images(module.config))
+    data = ImageDataModule(*open_images(module.config if root is None else _moved(module.config, root)))
+    if data.classes != tuple(module.classes):
+        raise DataError(
+            f"{data.title}: expected images of the classes that the model knows, {listed(module.classes)}; got "
+            f"{listed(data.classes)}. Name the place of the run's own images by --root."
+        )
     device = "cuda" if torch.cuda.is_available() else "cpu"
     run = run_of_checkpoint(path)
     return Opened(
@@ -63,6 +80,11 @@ def open_checkpoint(path: Path) -> Opened:
         version_folder=run.version_folder if run else None,
         name=path.resolve().name,
     )
+
+
+def _moved(config: "RunConfig", root: str) -> "RunConfig":
+    """Let a run look for its images in another place."""
+    return config.model_copy(update={"dataset": config.dataset.model_copy(update={"root": root})})
 
 
 def _result_folder(path: Path, run: "RunFolders | None") -> Path:

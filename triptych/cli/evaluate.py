@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from triptych.cli.checkpoints import checkpoint_argument, open_checkpoint, out_option
+from triptych.cli.checkpoints import checkpoint_argument, open_checkpoint, out_option, root_option
 from triptych.cli.options import HELP
 
 if TYPE_CHECKING:
@@ -24,15 +24,16 @@ if TYPE_CHECKING:
     show_default=True,
     help="The images to measure on.",
 )
+@root_option
 @out_option
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON, and nothing else.")
-def evaluate(*, checkpoint: Path, split_name: str, out: Path | None, as_json: bool) -> None:
+def evaluate(*, checkpoint: Path, split_name: str, root: str | None, out: Path | None, as_json: bool) -> None:
     """Measure the model in CKPT; write report.html, metrics.json and the results of every image.
 
     They go into the run's version folder, where metrics.json keeps what training wrote, and the pictures to TensorBoard
     beside its curves. A checkpoint that is not its run's best gets a folder of its own there.
     """
-    opened = open_checkpoint(checkpoint)
+    opened = open_checkpoint(checkpoint, root=root)
     folder = out or opened.folder
 
     import json

@@ -1,11 +1,14 @@
 """From the config to images: a known data set read, or images of one's own listed, decoded once and divided."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import numpy as np
+import torch
 from pydantic import ValidationError
+from torch import Tensor
 
 from triptych.config.image_shapes import OWN_IMAGES
 from triptych.config.schema import DatasetConfig, RunConfig
@@ -15,7 +18,10 @@ from triptych.data.hugging_face import list_hugging_face
 from triptych.data.images import ImageData
 from triptych.data.listing import Listing
 from triptych.data.locate import decoded_folder
+from triptych.data.mapped import padded
+from triptych.data.opening import Source
 from triptych.data.own_images import divided, usual_channels
+from triptych.data.resizing import decode_and_fit
 from triptych.data.sources import DATASETS, load_dataset
 from triptych.data.table import list_table
 from triptych.errors import ConfigError
@@ -86,6 +92,25 @@ def divide(found: DecodedListing, *, on_corrupt: Literal["error", "skip"]) -> Im
         on_corrupt=on_corrupt,
         title=dataset.title,
     )
+
+
+def read_images(files: Iterable[Source], dataset: DatasetConfig) -> Tensor:
+    """Decode image files as a run does: to its size and channels, with its padding; for a trained model.
+
+    Args:
+        files: Paths, or the encoded bytes.
+        dataset: The run's, as a checkpoint holds it.
+
+    Returns:
+        Pixels in [0, 1], (N, C, H, W).
+
+    Raises:
+        UndecodableImage: A file is no image, or not a whole one.
+    """
+    channels, height, width = dataset.stored_shape
+    images = [decode_and_fit(file, size=(height, width), how=dataset.fit, channels=channels) for file in files]
+    pixels = torch.from_numpy(np.stack(images)) if images else torch.zeros(0, height, width, channels)
+    return padded(pixels.permute(0, 3, 1, 2).float().div(255), dataset.pad)[:]
 
 
 def class_names(config: RunConfig) -> tuple[RunConfig, tuple[str, ...]]:
