@@ -28,7 +28,11 @@ TINY = {
         "embedding_dim": 8,
         "decoder_dim": 4,
     },
-    "training": {"epochs": 3, "deterministic": True, "devices": 1, "accelerator": "cpu"},
+    "training": {
+        **{"epochs": 3, "deterministic": True, "devices": 1, "accelerator": "cpu"},
+        # Plain sums of plain terms, which the tests work out by hand.
+        **{"reconstruction_loss": "mse", "reconstruction_weight": 1.0, "kl_weight": 1e-3},
+    },
     "logging": {"triplet_samples": False, "embeddings": False, "tsne_samples": 100, "log_every_n_steps": 5},
 }
 

@@ -42,7 +42,7 @@ def test_muon_gets_the_encoders_hidden_weights_and_adamw_everything_else(prepare
     }
     assert sorted(name for group in found.values() for name in group) == sorted(names.values())
     assert all(module.model.get_parameter(name).ndim < 2 for name in found["adamw_undecayed"])
-    assert {group["name"]: group["lr"] for group in groups} == {"muon": 0.02, "adamw": 2e-3, "adamw_undecayed": 2e-3}
+    assert {group["name"]: group["lr"] for group in groups} == {"muon": 0.05, "adamw": 2e-3, "adamw_undecayed": 2e-3}
     assert {group["name"]: group["weight_decay"] for group in groups} == {
         "muon": 0.01,
         "adamw": 0.01,

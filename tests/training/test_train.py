@@ -193,7 +193,7 @@ def test_tensorboard_has_every_curve(finished: Finished) -> None:
 def test_tensorboard_has_the_learning_rates_as_they_were_scheduled(finished: Finished) -> None:
     found = curves(finished)
 
-    for group, highest in (("muon", 0.02), ("adamw", 0.01), ("adamw_undecayed", 0.01)):
+    for group, highest in (("muon", 0.05), ("adamw", 0.01), ("adamw_undecayed", 0.01)):
         rates = dict(found[f"learning_rate/{group}"])
         assert rates[4] == pytest.approx(highest * 5 / 22)
         assert rates[19] == pytest.approx(highest * 20 / 22)

@@ -198,7 +198,7 @@ class ModelConfig(Section):
 class SchedulerConfig(Section):
     """How the learning rate moves: PyTorch's names and arguments, in epochs, applied smoothly at every step."""
 
-    name: Literal["StepLR", "CosineAnnealingLR", "LinearLR", "ExponentialLR", "none"] = "CosineAnnealingLR"
+    name: Literal["StepLR", "CosineAnnealingLR", "LinearLR", "ExponentialLR", "none"] = "LinearLR"
     """PyTorch's scheduler, or none: a constant rate."""
     step_size: PositiveInt = 10
     """StepLR: epochs between two drops."""
@@ -241,7 +241,7 @@ class TrainingConfig(Section):
     """Muon on the hidden matrices of Triptych's own encoder and AdamW on the rest, or AdamW on everything."""
     learning_rate: PositiveFloat = 2e-3
     """AdamW's rate."""
-    muon_learning_rate: PositiveFloat = 0.02
+    muon_learning_rate: PositiveFloat = 0.05
     """Muon's rate, for the hidden matrices."""
     backbone_learning_rate: PositiveFloat | None = None
     """AdamW's rate for a pretrained encoder that learns; null: 5e-5 to fine-tune it, 5e-4 for LoRA."""
@@ -261,11 +261,12 @@ class TrainingConfig(Section):
     """Multi-task mode: weight of the triplet loss."""
     classification_weight: NonNegativeFloat = 1.0
     """Multi-task mode: weight of the classification loss."""
-    reconstruction_weight: NonNegativeFloat = 1.0
+    reconstruction_weight: NonNegativeFloat = 0.3
     """Multi-task mode: weight of the reconstruction loss, a mean per pixel."""
-    kl_weight: NonNegativeFloat = 1e-3
+    kl_weight: NonNegativeFloat = 0.3
     """Multi-task mode: weight of the KL divergence, a sum over latent dimensions; with the gaussian reconstruction loss
-    that sum is divided by the pixels and channels of an image, as the reconstruction loss is a mean over them."""
+    that sum is divided by the pixels and channels of an image, as the reconstruction loss is a mean over them. Beside
+    mse and bce, whose scale is that of the pixels, about a thousandth is usual."""
     classifier_weight: NonNegativeFloat = 1.0
     """Simple mode: weight of the classification loss beside the triplet loss."""
     margin: PositiveFloat | None = 0.2
@@ -277,7 +278,7 @@ class TrainingConfig(Section):
     loss_balancing: Literal["fixed", "uncertainty"] = "fixed"
     """Multi-task mode: the weights alone, or times learned uncertainties (Kendall et al., 2018) of all losses but the
     KL divergence and the gaussian reconstruction loss, which has its own."""
-    reconstruction_loss: Literal["mse", "bce", "gaussian"] = "mse"
+    reconstruction_loss: Literal["mse", "bce", "gaussian"] = "gaussian"
     """Of a pixel in [0, 1]: squared error, binary cross-entropy, or half the logarithm of the squared error, which has
     one scale on all data sets."""
     kl_free_bits: NonNegativeFloat = 0.0
