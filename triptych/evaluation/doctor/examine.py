@@ -70,10 +70,9 @@ def examine(config: RunConfig) -> Examination:
     sizes, findings = None, []
     if config.dataset.name in OWN_IMAGES:
         found = decode_listing(config)
-        config = found.config
+        config, images = found.config, divide(found, on_corrupt="skip")
         sizes = measured_sizes(found.listing, threads=config.dataset.num_workers)
         findings += file_findings(config.dataset, found, sizes)
-        images = divide(found, on_corrupt="skip")
     else:
         config, images = open_images(config)
     data = ImageDataModule(config, images)
