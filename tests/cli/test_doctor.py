@@ -1,8 +1,7 @@
-"""`triptych doctor`, as a process of its own."""
+"""`triptych doctor` in real processes."""
 
 import json
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +9,9 @@ import pytest
 from PIL import Image
 
 
-def run(*arguments: str | Path, folder: Path) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "triptych", "doctor", *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
-
-
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path) -> Path:
     """A config, and 200 images of 40 classes, one of them with the name of a markup, and one file corrupt."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     random = np.random.default_rng(0)
     for name in ("[red]cat", *(f"kind{number}" for number in range(39))):
         (tmp_path / "photos" / name).mkdir(parents=True)
@@ -30,30 +23,42 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_it_lists_what_it_finds_and_what_will_be_done_and_fails_where_training_would(folder: Path) -> None:
-    shown = run("photos.yaml", folder=folder)
+@pytest.fixture
+def run(command: Callable, folder: Path) -> Callable[..., str]:
+    """Run the command in that folder, expect its exit code, and return what it prints."""
 
-    assert shown.returncode == 1, shown.stderr
-    assert "200 of photos, as 16x16x3" in shown.stdout
-    assert "height  12 to 12, in the middle 12" in shown.stdout
-    assert "[red]cat" in shown.stdout
-    assert "... 10 more" in shown.stdout
-    assert "wrong  corrupt files: 1 of 201 images cannot be decoded. Training refuses to begin" in shown.stdout
-    assert "- [red]cat/[bold].jpg is none of JPEG" in shown.stdout
-    assert "warning  pairs: " in shown.stdout
-    assert shown.stdout.endswith("verdict  training would be wrong\n")
+    def in_folder(*arguments: str, code: int = 0) -> str:
+        here = f"import os; os.chdir({str(folder)!r})"
+        printed: str = command(*arguments, before=here, environment={"XDG_CACHE_HOME": str(folder / "cache")}).ends(
+            code
+        )
+        return printed
+
+    return in_folder
 
 
-def test_it_succeeds_where_training_would_and_says_the_same_as_json(folder: Path) -> None:
-    shown = run("photos.yaml", "--set", "dataset.on_corrupt=skip", folder=folder)
-    told = run("photos.yaml", "--set", "dataset.on_corrupt=skip", "--json", folder=folder)
+def test_it_lists_what_it_finds_and_what_will_be_done_and_fails_where_training_would(run: Callable) -> None:
+    printed = run("doctor", "photos.yaml", code=1)
 
-    assert shown.returncode == told.returncode == 0, shown.stderr + told.stderr
-    facts = json.loads(told.stdout)
+    assert "200 of photos, as 16x16x3" in printed
+    assert "height  12 to 12, in the middle 12" in printed
+    assert "[red]cat" in printed
+    assert "... 10 more" in printed
+    assert "wrong  corrupt files: 1 of 201 images cannot be decoded. Training refuses to begin" in printed
+    assert "- [red]cat/[bold].jpg is none of JPEG" in printed
+    assert "warning  pairs: " in printed
+    assert printed.endswith("verdict  training would be wrong\n")
+
+
+def test_it_succeeds_where_training_would_and_says_the_same_as_json(run: Callable) -> None:
+    printed = run("doctor", "photos.yaml", "--set", "dataset.on_corrupt=skip")
+
+    facts = json.loads(run("doctor", "photos.yaml", "--set", "dataset.on_corrupt=skip", "--json"))
+
     assert facts["is_wrong"] is False
     assert facts["classes"]["[red]cat"].keys() == {"train", "validation", "test"}
     for finding in facts["findings"]:
-        assert f"{finding['topic']}: {finding['text']} {finding['remedy']}" in shown.stdout
+        assert f"{finding['topic']}: {finding['text']} {finding['remedy']}" in printed
 
 
 @pytest.mark.parametrize(
@@ -64,31 +69,24 @@ def test_it_succeeds_where_training_would_and_says_the_same_as_json(folder: Path
         (["photos.yaml", "--set", "dataset.colour=blue"], "colour"),
     ],
 )
-def test_a_mistake_is_one_message_and_another_exit_code(folder: Path, arguments: list[str], reason: str) -> None:
-    shown = run(*arguments, folder=folder)
+def test_a_mistake_is_one_message_and_another_exit_code(run: Callable, arguments: list[str], reason: str) -> None:
+    printed = run("doctor", *arguments, code=2)
 
-    assert shown.returncode == 2
-    assert reason in shown.stderr
-    assert "Traceback" not in shown.stderr
-    assert shown.stdout == ""
+    assert reason in printed
+    assert "Traceback" not in printed
 
 
-def test_training_says_the_cheap_part_itself_and_refuses_before_it_takes_a_folder(folder: Path) -> None:
+def test_training_says_the_cheap_part_itself_and_refuses_before_it_takes_a_folder(run: Callable, folder: Path) -> None:
     config = folder / "pk.yaml"
     config.write_text((folder / "photos.yaml").read_text().replace("}", ", on_corrupt: skip}"))
-    train = [sys.executable, "-m", "triptych", "train", "--config", "pk.yaml", "--epochs", "1"]
 
-    changes = ("sampling=pk", "classes_per_batch=50", "batch_size=100")
-    impossible = [part for change in changes for part in ("--set", f"dataset.{change}")]
-    refused = subprocess.run(
-        [*train, *impossible], cwd=folder, capture_output=True, text=True, timeout=120, check=False
-    )
+    def train(*changes: str, code: int) -> str:
+        settings = [part for change in changes for part in ("--set", change)]
+        printed: str = run("train", "--config", "pk.yaml", "--epochs", "1", *settings, code=code)
+        return printed
 
-    assert refused.returncode == 2
-    assert "there are 40 classes" in refused.stderr
+    impossible = ("dataset.sampling=pk", "dataset.classes_per_batch=50", "dataset.batch_size=100")
+    assert "there are 40 classes" in train(*impossible, code=2)
     assert not (folder / "img_tasks").exists()
-    small = ["model.embed_dim=12", "model.num_layers=1", "logging.embeddings=false", "logging.triplet_samples=false"]
-    settings = [part for change in small for part in ("--set", change)]
-    trained = subprocess.run([*train, *settings], cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-    assert trained.returncode == 0, trained.stderr
-    assert "have another one of their class in it" in trained.stdout
+    small = ("model.embed_dim=12", "model.num_layers=1", "logging.embeddings=false", "logging.triplet_samples=false")
+    assert "have another one of their class in it" in train(*small, code=0)

@@ -1,8 +1,7 @@
-"""`triptych init`, as a process of its own, from a folder to a config that trains."""
+"""`triptych init` in real processes, from a folder to a config that trains."""
 
 import shutil
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,15 @@ from triptych.config import load_config
 from triptych.data.sources import load_dataset
 
 
-def run(*arguments: str | Path, folder: Path) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "triptych", "init", *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+@pytest.fixture
+def run(command: Callable, tmp_path: Path) -> Callable[..., str]:
+    """Run the command in the test's folder, expect its exit code, and return what it prints."""
+
+    def in_folder(*arguments: str | Path, code: int = 0) -> str:
+        printed: str = command(*arguments, before=f"import os; os.chdir({str(tmp_path)!r})").ends(code)
+        return printed
+
+    return in_folder
 
 
 @pytest.fixture(scope="module")
@@ -41,11 +46,10 @@ def textures(tmp_path: Path) -> Path:
     return root
 
 
-def test_digits_get_a_config_without_flips_that_says_why(digits: Path, tmp_path: Path) -> None:
-    shown = run(digits, "--out", "digits.yaml", folder=tmp_path)
+def test_digits_get_a_config_without_flips_that_says_why(run: Callable, digits: Path, tmp_path: Path) -> None:
+    printed = run("init", digits, "--out", "digits.yaml")
 
-    assert shown.returncode == 0, shown.stderr
-    assert "flips  no: classes are characters or numbers" in shown.stdout
+    assert "flips  no: classes are characters or numbers" in printed
     assert "horizontal_flip: 0        # none: classes are characters" in (tmp_path / "digits.yaml").read_text()
     config = load_config(tmp_path / "digits.yaml")
     assert config.dataset.augmentation.horizontal_flip == 0
@@ -53,54 +57,51 @@ def test_digits_get_a_config_without_flips_that_says_why(digits: Path, tmp_path:
     assert config.dataset.root == str(digits)
 
 
-def test_asked_for_flips_are_given(digits: Path, tmp_path: Path) -> None:
-    shown = run(digits, "--flips", "--out", "digits.yaml", folder=tmp_path)
+def test_asked_for_flips_are_given(run: Callable, digits: Path, tmp_path: Path) -> None:
+    printed = run("init", digits, "--flips", "--out", "digits.yaml")
 
-    assert "flips  yes: as asked" in shown.stdout
+    assert "flips  yes: as asked" in printed
     assert load_config(tmp_path / "digits.yaml").dataset.augmentation.horizontal_flip == 0.5
 
 
-def test_what_is_suggested_trains_and_goes_on_without_what_is_corrupt(textures: Path) -> None:
-    folder = textures.parent
-    shown = run("textures", "--out", "configs/textures.yaml", folder=folder)
+def test_what_is_suggested_trains_and_goes_on_without_what_is_corrupt(run: Callable, textures: Path) -> None:
+    printed = run("init", textures.name, "--out", "configs/textures.yaml")
 
-    assert shown.returncode == 0, shown.stderr
-    assert "corrupt  1 of 81 images: fine/bad.jpg" in shown.stdout
-    assert "flips  yes" in shown.stdout
-    command = [sys.executable, "-m", "triptych", "train", "--config", "configs/textures.yaml", "--epochs", "1"]
-    trained = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
-    assert trained.returncode == 0, trained.stderr
-    assert "test accuracy" in trained.stdout
-    assert "1 of 81 images cannot be decoded and are left out" in trained.stdout
+    assert "corrupt  1 of 81 images: fine/bad.jpg" in printed
+    assert "flips  yes" in printed
+    printed = run("train", "--config", "configs/textures.yaml", "--epochs", "1")
+    assert "test accuracy" in printed
+    assert "1 of 81 images cannot be decoded and are left out" in printed
 
 
-def test_a_table_is_looked_at_like_a_folder(digits: Path, tmp_path: Path) -> None:
+def test_a_table_is_looked_at_like_a_folder(run: Callable, digits: Path, tmp_path: Path) -> None:
     rows = [f"{file.relative_to(digits.parent)},{file.parent.name}" for file in sorted(digits.rglob("*.png"))]
     shutil.copytree(digits, tmp_path / "digits")
     (tmp_path / "images.csv").write_text("\n".join(["path,label", *rows]))
 
-    shown = run("images.csv", folder=tmp_path)
+    run("init", "images.csv")
 
-    assert shown.returncode == 0, shown.stderr
     assert load_config(tmp_path / "triptych.yaml").dataset.name == "table"
 
 
-def test_a_file_that_is_there_stays(digits: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_there_stays(run: Callable, digits: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("mine")
 
-    shown = run(digits, "--out", "mine.yaml", folder=tmp_path)
-
-    assert shown.returncode == 2
-    assert "there already" in shown.stderr
+    assert "there already" in run("init", digits, "--out", "mine.yaml", code=2)
     assert (tmp_path / "mine.yaml").read_text() == "mine"
 
 
-def test_what_is_no_folder_of_images_ends_with_one_message(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [("nowhere", "no such folder"), ("empty", "expected a folder of images for each class")],
+)
+def test_what_is_no_folder_of_images_ends_with_one_message(
+    run: Callable, tmp_path: Path, place: str, reason: str
+) -> None:
     (tmp_path / "empty").mkdir()
 
-    for place, reason in (("nowhere", "no such folder"), ("empty", "expected a folder of images for each class")):
-        shown = run(place, folder=tmp_path)
-        assert shown.returncode == 2
-        assert reason in shown.stderr
-        assert "Traceback" not in shown.stderr
+    printed = run("init", place, code=2)
+
+    assert reason in printed
+    assert "Traceback" not in printed
     assert not (tmp_path / "triptych.yaml").exists()

@@ -107,7 +107,7 @@ def test_the_sides_show_what_the_runs_are_and_where_their_configs_differ(left):
     assert rows["state"] == ["finished", "stopped"]
     assert rows["checkpoint"] == ["epoch=01-val_accuracy=0.91.ckpt", "-"]
     assert rows["training.seed"] == ["0", "5"]
-    assert rows["training.scheduler.name"] == ["CosineAnnealingLR", "StepLR"]
+    assert rows["training.scheduler.name"] == ["LinearLR", "StepLR"]
     assert "training.epochs" not in rows
 
 

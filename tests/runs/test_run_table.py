@@ -20,9 +20,15 @@ def records(left):
     """Three runs on digits, one of them stopped, and one on another data set."""
     more = {"macro_f1": 0.8, "map_at_r": 0.7, "precision_at_1": 0.95, "psnr": 16.2, "nmi": 0.6, "silhouette": -0.1}
     finished = {"val": {"accuracy": 0.7}, "epochs": 3, "train_seconds": 75.0}
+    cosine = {"scheduler": {"name": "CosineAnnealingLR"}}
     runs = [
-        left("digits", 2, metrics={"test": {"accuracy": 0.5, "loss": 2.0}, **finished}),
-        left("digits", 10, training={"seed": 1}, metrics={"test": {"accuracy": 0.75, "loss": 1.0, **more}, **finished}),
+        left("digits", 2, training=cosine, metrics={"test": {"accuracy": 0.5, "loss": 2.0}, **finished}),
+        left(
+            "digits",
+            10,
+            training={"seed": 1, **cosine},
+            metrics={"test": {"accuracy": 0.75, "loss": 1.0, **more}, **finished},
+        ),
         left("digits", 11, training={"seed": 1, "scheduler": {"name": "StepLR"}}, metrics=None),
         left("fashionmnist", 0, metrics={"test": {"accuracy": 0.6, "loss": 0.1}, **finished}),
     ]
