@@ -94,3 +94,17 @@ def test_a_negative_age_is_a_mistake(folder: Path) -> None:
     assert wrong.returncode == 2
     assert "Traceback" not in wrong.stderr
     assert len(left(folder)) == 2
+
+
+def test_features_of_frozen_encoders_are_shown_and_cleared_too(folder: Path) -> None:
+    features = folder.parent / "features"
+    features.mkdir()
+    np.save(features / "one.npy", np.zeros(2**18, np.float32))
+    (features / "one.lock").touch()
+
+    assert f"features by frozen encoders of 1 split, 1.0 MiB in {features}" in run().stdout
+    assert "features" not in run("clear", "--older-than", "1", "--yes").stdout
+    shown = run("clear", "--yes")
+
+    assert "Removed features by frozen encoders of 1 split, 1.0 MiB" in shown.stdout
+    assert not list(features.glob("*.npy"))

@@ -1,6 +1,8 @@
 """`triptych cache`: what decoded images take on the disk, and how to have it back."""
 
+import math
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +18,7 @@ DAY = 24 * 60 * 60
 @click.group(invoke_without_command=True, short_help="Show decoded images, or remove them.", context_settings=HELP)
 @click.pass_context
 def cache(context: click.Context) -> None:
-    """Show the decoded images that are kept for later runs, the last used first."""
+    """Show what is kept for later runs: decoded images, the last used first, and features by frozen encoders."""
     if context.invoked_subcommand is not None:
         return
 
@@ -27,27 +29,53 @@ def cache(context: click.Context) -> None:
     for entry in entries:
         click.echo(_line(entry))
     click.echo(f"{_total(entries)} in {decoded_folder()}")
+    if features := _features(before=math.inf):
+        click.echo(_told(features))
 
 
 @cache.command(short_help="Remove decoded images.", context_settings=HELP)
 @click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Only what was not used for so long.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def clear(*, older_than: float | None, yes: bool) -> None:
-    """Remove decoded images; the next run that needs them decodes them again. The images themselves stay."""
+    """Remove decoded images and features; the next run that needs them makes them again. The images themselves stay."""
     from triptych.data.cache import cache_entries, remove_entry, remove_leftovers
     from triptych.data.locate import decoded_folder
 
     before = time.time() - (older_than or 0) * DAY
     entries = [entry for entry in cache_entries(decoded_folder()) if older_than is None or entry.used < before]
+    features = _features(before=math.inf if older_than is None else before)
     for entry in entries:
         click.echo(_line(entry))
-    if entries and not yes and not _agreed(f"Remove {_total(entries)}"):
+    if features:
+        click.echo(_told(features))
+    if (entries or features) and not yes and not _agreed(f"Remove {_total(entries)}{' and features' * bool(features)}"):
         click.echo("Nothing was removed.")
         return
     for entry in entries:
         remove_entry(entry)
+    removed = _counted(features)
+    for file in features:
+        file.unlink(missing_ok=True)
     remove_leftovers(decoded_folder())
     click.echo(f"Removed {_total(entries)} from {decoded_folder()}")
+    if features:
+        click.echo(f"Removed {removed}")
+
+
+def _features(*, before: float) -> list[Path]:
+    """List what frozen encoders said of images, where it was computed before a time, in seconds since 1970."""
+    from triptych.data.locate import features_folder
+
+    return [file for file in sorted(features_folder().glob("*.npy")) if file.stat().st_mtime < before]
+
+
+def _told(features: list[Path]) -> str:
+    return f"{_counted(features)} in {features[0].parent}"
+
+
+def _counted(features: list[Path]) -> str:
+    size = sum(file.stat().st_size for file in features)
+    return f"features by frozen encoders of {len(features)} split{'' if len(features) == 1 else 's'}, {_size(size)}"
 
 
 def _agreed(question: str) -> bool:

@@ -56,6 +56,11 @@ def decoded_folder() -> Path:
     return cache_folder() / "images"
 
 
+def features_folder() -> Path:
+    """Return the folder of this user that what frozen encoders say of images is kept in, one `.npy` a split."""
+    return cache_folder() / "features"
+
+
 def first_found(folders: Iterable[Path], find: Callable[[Path], Path | None]) -> Path | None:
     """Look in one folder after the other.
 

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from triptych.config.schema import AugmentationConfig, RunConfig
-from triptych.data.locate import cache_folder
+from triptych.data.locate import features_folder
 from triptych.data.mapped import Images, parts
 from triptych.data.module import ImageDataModule
 from triptych.files import replacing
@@ -45,7 +45,7 @@ class FrozenFeatures(Callback):
 
     def __init__(self, console: Console, *, folder: Path | None = None) -> None:
         self.console = console
-        self.folder = folder or cache_folder() / "features"
+        self.folder = folder or features_folder()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Compute what is not there yet, on the device that trains."""
@@ -113,6 +113,7 @@ def frozen_features(
             _compute(model, images, file, console)
             known = _read(file, shape)
             assert known is not None, "it has just been written"
+        file.touch()  # `triptych cache clear --older-than` keeps what is in use
     return known
 
 
