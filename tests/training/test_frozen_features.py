@@ -165,7 +165,7 @@ def test_features_that_change_are_not_kept(config, changes, reason):
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(file, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(file, "features_folder", lambda: tmp_path / "cache" / "features")
     return tmp_path / "cache" / "features"
 
 

@@ -23,7 +23,7 @@ MODES = ("frozen", "finetune", "lora")
 
 @pytest.fixture(autouse=True)
 def _features_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frozen_features, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(frozen_features, "features_folder", lambda: tmp_path / "cache" / "features")
 
 
 @pytest.fixture
