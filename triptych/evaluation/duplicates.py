@@ -32,9 +32,9 @@ class Duplicates(NamedTuple):
     """Pairs of images, the most alike first."""
 
     first: Tensor
-    """(M,) rows of the pool."""
+    """(M,) rows of the images."""
     second: Tensor
-    """(M,) rows of the pool, each greater than its first."""
+    """(M,) rows of the images, each greater than its first."""
     similarity: Tensor
     """(M,) correlation of the pixels, 1 for exact copies."""
     exact: Tensor
@@ -44,17 +44,17 @@ class Duplicates(NamedTuple):
 def find_duplicates(images: Images, neighbours: Tensor | None) -> Duplicates:
     """Find the pairs: exact copies by their bytes, near ones among neighbours, confirmed on their pixels.
 
-    Args:
-        images: (N, C, H, W) uint8.
-        neighbours: (N, k) each image's nearest others, in whatever space tells pictures apart; None finds exact copies
-            alone.
-
     Near are images whose pixels correlate by 0.985 or more after a small blur, which a change of brightness or
     contrast, a little noise, or storing as JPEG again leaves alike; and which are less than 0.3 times as far from each
     other (1 - correlation) as either is, in the median, from its neighbours: plain strokes are alike without being
     copies.
     The cost grows linearly with the images. Of a picture that comes more than twice, each further exact copy is paired
     with the first.
+
+    Args:
+        images: (N, C, H, W) uint8.
+        neighbours: (N, k) each image's nearest others, in whatever space tells pictures apart; None finds exact copies
+            alone.
     """
     exact = _exact_pairs(images)
     near = {} if neighbours is None else _near_pairs(appearances(images), neighbours[:, :CANDIDATES])
