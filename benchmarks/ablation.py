@@ -1,11 +1,13 @@
 """What each ingredient of a recipe is worth: the shipped config, and the same with one thing changed.
 
     python benchmarks/ablation.py [--config configs/cifar10.yaml] [--epochs 3] [--seeds 0] [--only NAME ...]
+        [--set SECTION.KEY=VALUE ...]
 
 Every variant is trained in a process of its own for so many epochs, the schedule falling to its end within them, and
 measured with its last weights on the test set: accuracy of the classifier, of the nearest training embedding (1-NN),
 retrieval (MAP@R, leave-one-out) and reconstruction (MSE of a pixel in [0, 1]). A variant without a panel has no figure
-for it. A row is printed as soon as it is measured, a JSON object a line.
+for it. `--set` changes all variants alike: `--set model.embed_dim=48` is a model of a third of the cost. A row is
+printed as soon as it is measured, a JSON object a line.
 """
 
 import argparse
@@ -86,12 +88,14 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--only", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument("--set", nargs="+", default=[], dest="alike")
     given = parser.parse_args()
 
-    print(json.dumps({"config": given.config.name, "epochs": given.epochs, **conditions(shipped_config(given.config))}))
+    run = {"config": given.config.name, "set": given.alike, "epochs": given.epochs}
+    print(json.dumps({**run, **conditions(shipped_config(given.config, given.alike))}))
     for seed in given.seeds:
         for name in given.only:
-            changes = [f"training.epochs={given.epochs}", f"training.seed={seed}", *VARIANTS[name]]
+            changes = [f"training.epochs={given.epochs}", f"training.seed={seed}", *given.alike, *VARIANTS[name]]
             row = in_own_process(measured, given.config, changes, name == AVERAGED)
             print(json.dumps({"variant": name, "seed": seed, **row}), flush=True)
 
