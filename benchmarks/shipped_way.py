@@ -56,17 +56,22 @@ class Clocked(Callback):
 
 
 def shipped_config(path: Path, changes: Sequence[str] = ()) -> RunConfig:
-    """Read a config, on the CPU in float32 and without early stopping, and keep Lightning's remarks off the screen.
+    """Read a config, on the CPU in float32 and without early stopping, and quiet Lightning.
 
     Args:
         path: The YAML file.
         changes: `section.key=value` each, as the command's `--set` has them.
     """
+    quiet_lightning()
+    alike = ("training.accelerator=cpu", "training.precision=32-true", "training.early_stopping.enabled=false")
+    return load_config(path, [*alike, *changes])
+
+
+def quiet_lightning() -> None:
+    """Keep Lightning's remarks off the screen."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     for category in (UserWarning, FutureWarning):
         warnings.filterwarnings("ignore", category=category, module=r"lightning\..*")
-    alike = ("training.accelerator=cpu", "training.precision=32-true", "training.early_stopping.enabled=false")
-    return load_config(path, [*alike, *changes])
 
 
 def shipped(path: Path, changes: Sequence[str] = ()) -> tuple[RunConfig, ImageDataModule]:
