@@ -35,6 +35,20 @@ def test_attention_equals_the_formula_written_out(num_heads):
     torch.testing.assert_close(module(tokens), naive_attention(module, tokens))
 
 
+def test_in_bfloat16_on_a_cpu_value_and_gradient_are_those_of_the_formula_within_rounding():
+    exact = MultiHeadSelfAttention(8, num_heads=2).double()
+    half = MultiHeadSelfAttention(8, num_heads=2)
+    half.load_state_dict(exact.state_dict())
+    tokens = torch.randn(2, 5, 8, dtype=torch.float64, requires_grad=True)
+    rounded = tokens.detach().float().requires_grad_()
+    naive_attention(exact, tokens).square().sum().backward()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = half(rounded)
+    mixed.square().sum().backward()
+    assert mixed.dtype == torch.bfloat16
+    torch.testing.assert_close(rounded.grad.double(), tokens.grad, atol=0.05 * tokens.grad.abs().max().item(), rtol=0)
+
+
 def test_the_order_of_the_tokens_does_not_matter_to_attention():
     module = MultiHeadSelfAttention(8, num_heads=2)
     tokens, order = torch.randn(2, 6, 8), torch.randperm(6)

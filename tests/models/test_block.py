@@ -33,7 +33,7 @@ def test_a_block_adds_attention_then_convolution_then_mlp_to_its_stream():
     tokens = torch.randn(2, 12, 8)
     stream = tokens + block.attention(F.layer_norm(tokens, (8,)))
     stream = stream + block.convolution(stream)
-    hidden = F.gelu(block.mlp.hidden(F.layer_norm(stream, (8,))))
+    hidden = F.silu(block.mlp.hidden(F.layer_norm(stream, (8,))))
     assert hidden.shape[-1] == 12
     torch.testing.assert_close(block(tokens), stream + block.mlp.output(hidden))
 

@@ -75,13 +75,13 @@ def test_the_grid_counts_rows_before_columns():
     assert token_grid(8, 24, patch_size=4) == (2, 6)
 
 
-def test_the_convolutional_embedding_is_strided_and_residual_convolutions_with_gelu_between():
+def test_the_convolutional_embedding_is_strided_and_residual_convolutions_with_silu_between():
     embedding = ConvolutionalPatchEmbedding(1, embed_dim=16, patch_size=4)
     features = torch.rand(2, 1, 8, 8)
     expected = features
     for number, (strided, residual) in enumerate([(0, 1), (3, 4)]):
         first, second = embedding.convolutions[strided], embedding.convolutions[residual].convolution
-        expected = F.gelu(expected) if number else expected
+        expected = F.silu(expected) if number else expected
         expected = F.conv2d(expected, first.weight, first.bias, stride=2, padding=1)
-        expected = expected + F.conv2d(F.gelu(expected), second.weight, second.bias, padding=1)
+        expected = expected + F.conv2d(F.silu(expected), second.weight, second.bias, padding=1)
     torch.testing.assert_close(embedding(features), expected.flatten(2).transpose(1, 2))

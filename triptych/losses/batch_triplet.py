@@ -99,27 +99,44 @@ def _within_margin(
     """All or semi-hard triplets, by counting.
 
     The loss is linear in the distances: the sum over the active triplets of d_ap - d_an + margin is the sum over all
-    pairs of ± d times the number of active triplets that the pair is in. Those numbers are ranks in sorted rows, and
-    constants to the gradient, which is therefore exact, dense and deterministic.
+    pairs of ± d times the number of active triplets that the pair is in. Sorted by distance, the negatives of a pair
+    (a, p) are a run, from its first to its last. The lengths of the runs are the positives' numbers, and how many runs
+    lie over a negative is its own; both are constants to the gradient, which is therefore exact and deterministic.
     """
     with torch.no_grad():
-        reach = distances + margin  # active: d_an < reach_ap, one and the same comparison from both sides
-        negatives = distances.masked_fill(~negative, torch.inf).sort(dim=1).values
-        positives = distances.masked_fill(~positive, torch.inf).sort(dim=1).values
+        near_to_far, negatives = distances.masked_fill(~negative, torch.inf).sort(dim=1)
+        to_positives = distances.masked_fill(~positive, torch.inf)
+        to_positive, positives = to_positives.topk(most_positives(positive), dim=1, largest=False)
+        is_positive = to_positive.isfinite()  # anchors with fewer than the most positives are filled up
 
-        of_positive = _count_below(negatives, reach)
-        out_of_reach = _count_up_to(positives + margin, distances)
-        if semihard:
-            of_positive -= _count_up_to(negatives, distances)
-            of_negative = _count_below(positives, distances) - out_of_reach
-        else:
-            of_negative = positive.sum(dim=1, keepdim=True, dtype=torch.int32) - out_of_reach
+        ends = torch.searchsorted(near_to_far, to_positive + margin)  # active: d_an < d_ap + margin
+        starts = torch.searchsorted(near_to_far, to_positive, right=True) if semihard else torch.zeros_like(ends)
+        of_positive = (ends - starts) * is_positive
+        of_negative = _runs_over(starts, ends, is_positive.long(), places=len(distances))
 
-        of_positive = of_positive * positive
         active = of_positive.sum()
-        weights = (of_positive - of_negative * negative).to(distances.dtype) / active.clamp(min=1)
+        triplets = torch.zeros_like(distances).scatter_(1, negatives, -of_negative.to(distances.dtype))
+        triplets.scatter_add_(1, positives, of_positive.to(distances.dtype))
+        weights = triplets / active.clamp(min=1)
     loss = (weights * distances).sum() + margin * (active > 0).to(distances.dtype)
     return TripletStatistics(loss, active, _count_valid(positive, negative))
+
+
+def most_positives(positive: Tensor) -> int:
+    """The positives of the anchor that has most, or as many as there could be where a GPU would be waited for."""
+    return int(positive.sum(dim=1).max()) if positive.device.type == "cpu" else len(positive)
+
+
+def _runs_over(starts: Tensor, ends: Tensor, counts: Tensor, *, places: int) -> Tensor:
+    """How many of each row's runs from start to before end (B, P) lie over each of its places: (B, places) int64.
+
+    A run adds its count, 1 or 0, where it starts, and takes it away where it has ended; the sums from the left count.
+    """
+    rows = torch.arange(len(starts), device=starts.device)[:, None] * (places + 1)
+    changes = torch.zeros(len(starts) * (places + 1), dtype=torch.int64, device=starts.device)
+    changes.index_add_(0, (rows + starts).flatten(), counts.flatten())
+    changes.index_add_(0, (rows + ends).flatten(), -counts.flatten())
+    return changes.view(-1, places + 1).cumsum(dim=1)[:, :-1]
 
 
 def _hardest(distances: Tensor, positive: Tensor, negative: Tensor, margin: float | None) -> TripletStatistics:
@@ -161,13 +178,3 @@ def _all_soft(distances: Tensor, positive: Tensor, negative: Tensor) -> TripletS
 def _count_valid(positive: Tensor, negative: Tensor) -> Tensor:
     """The number of triplets that the labels allow."""
     return (positive.sum(dim=1) * negative.sum(dim=1)).sum()
-
-
-def _count_below(sorted_rows: Tensor, values: Tensor) -> Tensor:
-    """How many entries of the same sorted row are smaller than each value."""
-    return torch.searchsorted(sorted_rows, values, out_int32=True)
-
-
-def _count_up_to(sorted_rows: Tensor, values: Tensor) -> Tensor:
-    """How many entries of the same sorted row are smaller than or equal to each value."""
-    return torch.searchsorted(sorted_rows, values, right=True, out_int32=True)

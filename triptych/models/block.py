@@ -93,7 +93,7 @@ class DepthwiseTokenConvolution(nn.Module):
 
 
 class MultiLayerPerceptron(nn.Module):
-    """Two linear maps with GELU between, on each token by itself.
+    """Two linear maps with SiLU between, on each token by itself.
 
     Args:
         embed_dim: D.
@@ -104,7 +104,7 @@ class MultiLayerPerceptron(nn.Module):
     def __init__(self, embed_dim: int, *, hidden_dim: int, dropout: float) -> None:
         super().__init__()
         self.hidden = nn.Linear(embed_dim, hidden_dim)
-        self.activation = nn.GELU()
+        self.activation = nn.SiLU()
         self.dropout = nn.Dropout(dropout)
         self.output = nn.Linear(hidden_dim, embed_dim)
 

@@ -31,6 +31,7 @@ from triptych.runs.metrics_file import write_metrics
 from triptych.training.checkpoint_io import AtomicCheckpointIO
 from triptych.training.collapse_guard import CollapseGuard, found_in
 from triptych.training.compiling import compiled_training, settle_compilation
+from triptych.training.denormals import flushing_denormals
 from triptych.training.finite_losses import FiniteLosses
 from triptych.training.frozen_features import FrozenFeatures
 from triptych.training.hardware import Hardware, resolve_hardware
@@ -67,6 +68,7 @@ class RunResult:
     pictures: tuple[Path, ...]
 
 
+@flushing_denormals()
 def train(
     config: RunConfig, *, output: Path, resume: Resumption | None = None, console: Console | None = None
 ) -> RunResult:
