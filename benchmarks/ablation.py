@@ -18,10 +18,11 @@ from typing import Any
 
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from measuring import conditions, in_own_process
-from shipped_way import fit_shipped, shipped, shipped_config
+from shipped_way import fit_shipped, settled_precision, shipped, shipped_config
 
 from triptych.evaluation.measures import image_columns, split_figures
 from triptych.evaluation.outputs import model_outputs
+from triptych.training.denormals import flushing_denormals
 from triptych.training.train import build_module
 
 VARIANTS: dict[str, tuple[str, ...]] = {
@@ -61,6 +62,7 @@ DECAY = 0.99
 FIGURES = ("accuracy", "nearest_neighbour_accuracy", "map_at_r", "mse")
 
 
+@flushing_denormals()
 def measured(path: Path, changes: list[str], averaged: bool) -> dict[str, Any]:
     """Train and measure one variant."""
     config, data = shipped(path, changes)
@@ -91,11 +93,12 @@ def main() -> None:
     parser.add_argument("--set", nargs="+", default=[], dest="alike")
     given = parser.parse_args()
 
+    alike = [*given.alike, in_own_process(settled_precision, given.config, given.alike)]
     run = {"config": given.config.name, "set": given.alike, "epochs": given.epochs}
-    print(json.dumps({**run, **conditions(shipped_config(given.config, given.alike))}))
+    print(json.dumps({**run, **conditions(shipped_config(given.config, alike))}))
     for seed in given.seeds:
         for name in given.only:
-            changes = [f"training.epochs={given.epochs}", f"training.seed={seed}", *given.alike, *VARIANTS[name]]
+            changes = [f"training.epochs={given.epochs}", f"training.seed={seed}", *alike, *VARIANTS[name]]
             row = in_own_process(measured, given.config, changes, name == AVERAGED)
             print(json.dumps({"variant": name, "seed": seed, **row}), flush=True)
 

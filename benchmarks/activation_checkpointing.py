@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from measuring import conditions, in_own_process, one_key_a_line, peak_bytes, resident_bytes
-from shipped_way import shipped_config
+from shipped_way import FLOAT32, shipped_config
 
 from triptych.models.builder import build_model
 
@@ -94,7 +94,7 @@ def main() -> None:
             "memory_ratio": round(recomputed["peak_mib"] / kept["peak_mib"], 3),
             "time_ratio": round(recomputed["core_seconds"] / kept["core_seconds"], 2),
         }
-    print(one_key_a_line({**report, **conditions(shipped_config(CONFIG))}))
+    print(one_key_a_line({**report, **conditions(shipped_config(CONFIG, [FLOAT32]))}))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from measuring import conditions, one_key_a_line
 from PIL import Image
-from shipped_way import shipped_config
+from shipped_way import FLOAT32, shipped_config
 from sklearn.datasets import load_sample_images
 
 from triptych.config.schema import RunConfig
@@ -117,7 +117,7 @@ def decode_speeds(count: int, workers: int, rounds: int) -> dict[str, Any]:
 
 def train_speeds(count: int, rounds: int) -> dict[str, Any]:
     """Time epochs from the map and from memory, in turns; images a second and their ratios."""
-    config = shipped_config(CONFIG)
+    config = shipped_config(CONFIG, [FLOAT32])
     generator = torch.Generator().manual_seed(0)
     pixels = torch.randint(0, 256, (count, 3, 32, 32), generator=generator, dtype=torch.uint8)
     labels = torch.randint(0, 10, (count,), generator=generator)
@@ -172,7 +172,7 @@ def main() -> None:
         report["decode"] = decode_speeds(arguments.images, arguments.workers, arguments.rounds)
     if "train" in arguments.only:
         report["train"] = train_speeds(20_000, arguments.rounds)
-    print(one_key_a_line({**report, "conditions": conditions(shipped_config(CONFIG))}))
+    print(one_key_a_line({**report, "conditions": conditions(shipped_config(CONFIG, [FLOAT32]))}))
 
 
 if __name__ == "__main__":

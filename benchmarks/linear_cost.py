@@ -25,12 +25,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from measuring import conditions, in_own_process, one_key_a_line, peak_bytes, resident_bytes
-from shipped_way import fit_shipped, shipped_config
+from shipped_way import FLOAT32, fit_shipped, shipped_config
 
 from triptych.data.images import ImageData, Split
 from triptych.data.module import ImageDataModule
 from triptych.data.sources import load_dataset
 from triptych.losses import BatchTripletLoss, Mining
+from triptych.training.denormals import flushing_denormals
 
 CONFIG = Path(__file__).parents[1] / "configs" / "mnist.yaml"
 SIZES = (5_000, 16_000, 50_000, 160_000, 500_000)
@@ -58,9 +59,10 @@ LOSSES = {
 }
 
 
+@flushing_denormals()
 def epoch_cost(size: int, model: str) -> dict[str, Any]:
     """Measure an epoch over so many images, of which the config's share is validated."""
-    config = shipped_config(CONFIG, ["training.epochs=1", *MODELS[model]])
+    config = shipped_config(CONFIG, ["training.epochs=1", FLOAT32, *MODELS[model]])
     real = load_dataset(config.dataset.name, root=config.dataset.root)
     fit_shipped(config, ImageDataModule(config, grown(real, SMALL_EPOCH)))
 
@@ -143,7 +145,7 @@ def main() -> None:
     else:
         cells = [(name, batch) for name in given.only for batch in given.batches]
         report = {f"{name}, {batch}": in_own_process(mining_cost, name, batch) for name, batch in cells}
-    print(one_key_a_line({**report, **conditions(shipped_config(CONFIG))}))
+    print(one_key_a_line({**report, **conditions(shipped_config(CONFIG, [FLOAT32]))}))
 
 
 if __name__ == "__main__":

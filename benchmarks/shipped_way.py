@@ -19,8 +19,12 @@ from triptych.data.sources import load_dataset
 from triptych.runs.folders import new_run
 from triptych.training.hardware import resolve_hardware
 from triptych.training.modules import TaskModule
+from triptych.training.probing import settle_precision
 from triptych.training.run_checkpoints import RunCheckpoints
 from triptych.training.train import build_module, build_trainer
+
+FLOAT32 = "training.precision=32-true"
+"""The change for benchmarks that compare something else than precisions."""
 
 
 class Clock(Protocol):
@@ -56,15 +60,26 @@ class Clocked(Callback):
 
 
 def shipped_config(path: Path, changes: Sequence[str] = ()) -> RunConfig:
-    """Read a config, on the CPU in float32 and without early stopping, and quiet Lightning.
+    """Read a config, on the CPU and without early stopping, and quiet Lightning.
 
     Args:
         path: The YAML file.
         changes: `section.key=value` each, as the command's `--set` has them.
     """
     quiet_lightning()
-    alike = ("training.accelerator=cpu", "training.precision=32-true", "training.early_stopping.enabled=false")
-    return load_config(path, [*alike, *changes])
+    return load_config(path, ["training.accelerator=cpu", "training.early_stopping.enabled=false", *changes])
+
+
+def settled_precision(path: Path, changes: Sequence[str] = ()) -> str:
+    """Return the change that fixes what the precision of a config comes to on this machine.
+
+    Example:
+        >>> settled_precision(Path("configs/digits.yaml"), ["training.precision=32-true"])
+        'training.precision=32-true'
+    """
+    config, data = shipped(path, changes)
+    hardware = settle_precision(resolve_hardware(config.training), build_module(config, data), data, begun_with=None)
+    return f"training.precision={hardware.precision}"
 
 
 def quiet_lightning() -> None:
@@ -90,8 +105,10 @@ def fit_shipped(
 ) -> None:
     """Train as `triptych train` does, with its logs, checkpoints and guards, in a folder that is removed afterwards.
 
+    Whoever calls it on a CPU has denormals flushed before anything is calculated, as the command has.
+
     Args:
-        config: The run.
+        config: The run, its precision settled (float32, where it is auto).
         data: Its data.
         module: What to train; `build_module`'s where none is given.
         callbacks: More of them, which act after those of the run.

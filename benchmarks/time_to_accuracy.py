@@ -3,10 +3,11 @@
     python benchmarks/time_to_accuracy.py --config configs/mnist.yaml --accuracy 0.97 [--epochs 1] [--seeds 0 1 2]
     python benchmarks/time_to_accuracy.py --config configs/fashionmnist.yaml --accuracy 0.85 [--epochs 1]
 
-Triptych trains the shipped recipe as the command does, its schedule falling to its end within `--epochs`. The plain way
-(plain_way.py) trains a pure ViT of width 128 on patches of 4: linear patch embedding, no depthwise convolution, 4
-layers of 4 heads, MLP and heads as the config has them, images without padding; triplets made one by one by PIL in 2
-workers, three forwards a step, AdamW at a constant rate after a short climb. Each trains in a process of its own.
+Triptych trains the shipped recipe as the command does, in what `precision: auto` comes to on the machine, its schedule
+falling to its end within `--epochs`. The plain way (plain_way.py) trains a pure ViT of width 128 on patches of 4, in
+float32: linear patch embedding, no depthwise convolution, 4 layers of 4 heads, MLP and heads as the config has them,
+images without padding; triplets made one by one by PIL in 2 workers, three forwards a step, AdamW at a constant rate
+after a short climb. Each trains in a process of its own.
 
 Accuracy is looked at every few seconds of training, later whenever that time has grown by a twentieth, with the clock
 stopped; the workers, which go on making a few batches meanwhile, give the plain way a small present. It is the accuracy
@@ -25,10 +26,11 @@ from typing import Any
 import torch
 from measuring import conditions, in_own_process, one_key_a_line
 from plain_way import PlainTriplets, plain_loader, plain_steps
-from shipped_way import Clocked, fit_shipped, shipped, shipped_config
+from shipped_way import Clocked, fit_shipped, settled_precision, shipped, shipped_config
 
 from triptych.data.images import Split
 from triptych.models import ImageTransformer, MultiTaskImageTransformer
+from triptych.training.denormals import flushing_denormals
 from triptych.training.train import build_module
 
 PURE_VIT = (
@@ -94,6 +96,7 @@ class RaceOver(Exception):  # noqa: N818 - no error
     """Ends the training."""
 
 
+@flushing_denormals()
 def race_triptych(path: Path, changes: list[str], *, target: float, every: float) -> dict[str, Any]:
     """Train the shipped recipe, to the end of its schedule at most."""
     config, data = shipped(path, changes)
@@ -150,19 +153,20 @@ def main() -> None:
     parser.add_argument("--warmup-steps", type=int, default=200, help="the plain way's")
     given = parser.parse_args()
 
+    precision = in_own_process(settled_precision, given.config, given.set)
     look = {"target": given.accuracy, "every": given.every}
     plain_rate = {"learning_rate": given.learning_rate, "warmup": given.warmup_steps}
     runs = []
     for seed in given.seeds:
         changes = [f"training.seed={seed}"]
-        recipe = [f"training.epochs={given.epochs}", *given.set]
+        recipe = [f"training.epochs={given.epochs}", *given.set, precision]
         ours = in_own_process(race_triptych, given.config, [*changes, *recipe], **look)
         plain = None
         if ours["reached"]:
             at_most = given.at_most * ours["seconds"]
             plain = in_own_process(race_plain, given.config, changes, at_most=at_most, **look, **plain_rate)
         runs.append({"seed": seed, "ratio": ratio(ours, plain), "triptych": ours, "plain": plain})
-    config = shipped_config(given.config)
+    config = shipped_config(given.config, [precision])
     report = {
         "config": given.config.name,
         "target": given.accuracy,

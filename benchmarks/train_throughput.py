@@ -1,6 +1,7 @@
 """Images per second of training at one model size: Triptych beside the plain way and the usual libraries, in turns.
 
     python benchmarks/train_throughput.py [--config configs/mnist.yaml] [--rounds 5] [--seconds 10] [--only WAY ...]
+        [--precision 32-true]
 
     triptych    the shipped recipe as the command trains it: `Trainer.fit` with its logs, guards and checkpoints
     bare        the same module, data, optimiser, clipping and schedule in a loop without Lightning
@@ -10,8 +11,10 @@
 
 All train the same model on the same images with the same batch size, each in a process of its own, and are timed with
 everything that a step needs, data included; validation and checkpoints at an epoch's end are not timed. The first steps
-of a turn are not either, for which the workers have made batches in the pause. Wanted of two cores: triptych/plain of
-at least 5 (anchors), triptych/libraries of at least 1.7 (images), at most 3 % more time than bare.
+of a turn are not either, for which the workers have made batches in the pause. Plain and libraries train in float32, as
+they do unless told otherwise; triptych and bare in what `precision: auto` comes to on the machine, or as --precision
+says. Wanted of two cores: triptych/plain of at least 5 (anchors), triptych/libraries of at least 1.7 (images), at most
+3 % more time than bare.
 """
 
 import argparse
@@ -20,6 +23,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -27,13 +31,14 @@ from typing import Any
 import torch
 from libraries_way import fit_with_libraries
 from lightning import Callback, LightningModule, Trainer
-from measuring import conditions, one_key_a_line
+from measuring import conditions, in_own_process, one_key_a_line
 from plain_way import PREFETCHED, PlainImages, PlainTriplets, plain_loader, plain_steps
-from shipped_way import Clocked, fit_shipped, shipped, shipped_config
+from shipped_way import Clocked, fit_shipped, settled_precision, shipped, shipped_config
 
 from triptych.config.schema import RunConfig
 from triptych.data.module import ImageDataModule
 from triptych.models import MultiTaskImageTransformer
+from triptych.training.denormals import flushing_denormals
 from triptych.training.modules import TaskModule
 from triptych.training.train import build_module
 
@@ -135,6 +140,7 @@ WAYS: dict[str, Callable[[RunConfig, ImageDataModule, Turns], None]] = {
     "plain": plain,
     "libraries": libraries,
 }
+OURS = ("triptych", "bare")
 
 
 def model_of(config: RunConfig, data: ImageDataModule) -> MultiTaskImageTransformer:
@@ -144,18 +150,19 @@ def model_of(config: RunConfig, data: ImageDataModule) -> MultiTaskImageTransfor
     return model.train()
 
 
-def serve(way: str, path: Path, orders: Connection) -> None:
+def serve(way: str, path: Path, precision: str, orders: Connection) -> None:
     """Train one way in this process, whenever it is its turn."""
-    config, data = shipped(path, [f"training.epochs={EPOCHS}"])
-    WAYS[way](config, data, Turns(orders))
+    with flushing_denormals() if way in OURS else nullcontext():
+        config, data = shipped(path, [f"training.epochs={EPOCHS}", precision])
+        WAYS[way](config, data, Turns(orders))
 
 
-def measured(path: Path, ways: list[str], *, rounds: int, seconds: float) -> dict[str, list[float]]:
+def measured(path: Path, precision: str, ways: list[str], *, rounds: int, seconds: float) -> dict[str, list[float]]:
     """Return each way's images per second in every round."""
     context, orders = multiprocessing.get_context("spawn"), {}
     for way in ways:
         orders[way], theirs = context.Pipe()
-        context.Process(target=serve, args=(way, path, theirs)).start()
+        context.Process(target=serve, args=(way, path, precision, theirs)).start()
         theirs.close()  # so that a process that dies is noticed
     rates: dict[str, list[float]] = {way: [] for way in ways}
     try:
@@ -187,9 +194,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--only", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--precision", choices=["auto", "32-true", "bf16-mixed"], default="auto", help="Triptych's")
     given = parser.parse_args()
 
-    rates = measured(given.config, given.only, rounds=given.rounds, seconds=given.seconds)
+    precision = in_own_process(settled_precision, given.config, [f"training.precision={given.precision}"])
+    rates = measured(given.config, precision, given.only, rounds=given.rounds, seconds=given.seconds)
     report: dict[str, Any] = {"images_per_second": {way: summary(values, 1) for way, values in rates.items()}}
     ours = rates.get("triptych", [])
     for other in ("plain", "libraries"):
@@ -199,7 +208,7 @@ def main() -> None:
     if ours and "bare" in rates:
         overhead = [100 * (best / mine - 1) for mine, best in zip(ours, rates["bare"], strict=True)]
         report["lightning_overhead_percent"] = summary(overhead, 1)
-    config = shipped_config(given.config)
+    config = shipped_config(given.config, [precision])
     report |= {"config": given.config.name, "batch_size": config.dataset.batch_size}
     report |= {"rounds": given.rounds, "seconds": given.seconds, **conditions(config)}
     print(one_key_a_line(report))
