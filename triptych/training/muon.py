@@ -27,7 +27,7 @@ class MuonAdamW(Optimizer):
     Muon replaces the gradient's momentum by the nearest semi-orthogonal matrix, so that every direction of a hidden
     layer learns at the same rate (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
     `torch.optim.Muon` does the same one matrix at a time in bfloat16; on a CPU without bfloat16 arithmetic that took
-    eight times as long as float32, so this one works in float32 there, on all matrices of a shape at once.
+    eight times as long as float32, so this one works in float32, on all matrices of a shape at once.
 
     Args:
         matrices: Parameters for Muon, of two dimensions or more: filters are read as a matrix of a row each.
@@ -119,18 +119,25 @@ def adamw(
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
-    """Return the nearest semi-orthogonal matrices to `matrices` (M, rows, columns), roughly.
+    """Return the nearest semi-orthogonal matrices to `matrices` (M, rows, columns), roughly, in float32.
 
-    Five Newton-Schulz iterations bring every singular value near 1 (between 0.7 and 1.2 for well-conditioned input).
-    bfloat16 on a GPU, float32 elsewhere.
+    Five Newton-Schulz iterations X <- (a + b XXᵀ + c (XXᵀ)²) X bring every singular value near 1 (between 0.7 and 1.2
+    for well-conditioned input). What stands before X is a polynomial of XXᵀ throughout, so that the iterations multiply
+    matrices of the shorter side alone, and X itself enters twice: a third of the work for a filter of 3x3.
     """
     a, b, c = COEFFICIENTS
-    x = matrices.bfloat16() if matrices.is_cuda else matrices.float()
+    x = matrices.float()
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)
-    for _ in range(ITERATIONS):
-        gram = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.mT if tall else x
+    gram, factor = x @ x.mT, None
+    for iteration in range(ITERATIONS):
+        polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        polynomial.diagonal(dim1=-2, dim2=-1).add_(a)
+        factor = polynomial if factor is None else polynomial @ factor
+        if iteration < ITERATIONS - 1:
+            gram = polynomial @ gram @ polynomial
+    assert factor is not None
+    direction: Tensor = factor @ x
+    return direction.mT if tall else direction
