@@ -12,11 +12,9 @@ from triptych.losses import (
     ReconstructionLoss,
     TripletLoss,
     UncertaintyWeights,
-    batch_triplet,
 )
 
 LABELS = torch.arange(24) % 4
-most_positives = batch_triplet.most_positives
 
 
 def mined(mining, margin):
@@ -66,17 +64,12 @@ class NoHostSynchronisation(TorchDispatchMode):
 
 
 @every_loss
-def test_neither_the_loss_nor_its_gradient_makes_the_host_wait(loss, monkeypatch):
-    monkeypatch.setattr(batch_triplet, "most_positives", most_positives_on_a_gpu)
+@pytest.mark.usefixtures("as_on_a_gpu")
+def test_neither_the_loss_nor_its_gradient_makes_the_host_wait(loss):
     numbers = normal()
     with NoHostSynchronisation():
         loss(numbers).backward()
     assert numbers.grad.abs().sum() > 0
-
-
-def most_positives_on_a_gpu(positive):
-    """What the function says of a tensor with a shape and no numbers, as one whose numbers a GPU has yet to compute."""
-    return most_positives(positive.to("meta"))
 
 
 @pytest.mark.parametrize("wait", [lambda x: x.sum().item(), lambda x: x[x > 0], lambda x: x.nonzero()])

@@ -330,6 +330,7 @@ def test_a_bounded_number_of_images_is_looked_at_evenly(
     assert mean.shape == log_variance.shape == (36, 4)
 
 
+@pytest.mark.usefixtures("as_on_a_gpu")
 def test_nothing_is_read_from_the_device_while_the_epoch_runs(tiny_config: Config, digits: ImageData) -> None:
     class NoReading(TorchDispatchMode):
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -358,6 +358,7 @@ class NoWaiting(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+@pytest.mark.usefixtures("as_on_a_gpu")
 @pytest.mark.parametrize("mining", ["random", "semihard", "all", "hard"])
 @pytest.mark.parametrize("mode", ["true", "false"])
 def test_a_training_step_never_waits_for_the_device(prepare: Prepare, mining: str, mode: str) -> None:

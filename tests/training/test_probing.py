@@ -55,8 +55,8 @@ def settled(config: RunConfig, digits: ImageData, hardware: Hardware, begun_with
     ("whole", "half", "precision", "reason"),
     [
         (0.3, 0.2, "bf16-mixed", "1.50 times as fast as float32"),
-        (0.2, 0.19, "32-true", "bf16 is 1.05 times as fast, and pays from 1.15 on"),
-        (0.2, 0.4, "32-true", "bf16 is 0.50 times as fast, and pays from 1.15 on"),
+        (0.2, 0.19, "32-true", "bf16 is 1.05 times as fast, pays from 1.15 on"),
+        (0.2, 0.4, "32-true", "bf16 is 0.50 times as fast, pays from 1.15 on"),
     ],
 )
 def test_bf16_is_taken_where_it_is_clearly_faster(
@@ -87,7 +87,7 @@ def test_emulated_bf16_is_given_up_after_a_few_images(tiny_config: Config, digit
     [
         ((TIMED,), replace(CPU, devices=2), "bf16 was not timed; several processes must agree"),
         ((TIMED,), replace(GPU, num_nodes=2), "this GPU has bf16; several processes must agree"),
-        ((), CPU, "bf16 was not timed; a deterministic run repeats itself"),
+        ((), CPU, "bf16 was not timed; the run is deterministic"),
         ((TIMED,), replace(GPU, compiled=True), "this GPU has bf16; compiled steps have times of their own"),
         ((TIMED, "training.precision=bf16-mixed"), replace(CPU, precision_reason=""), ""),
     ],

@@ -134,20 +134,25 @@ class TaskModule(LightningModule, ABC):
             seed = self.config.training.seed
             torch.manual_seed(mix("dropout", seed, self.current_epoch, batch_idx, self.global_rank))
         result = self.measure(batch)
-        self._log("train", result)
+        self._keep(result)
         return result.losses.total * world_size()
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
-        """Let the graph of the step go."""
+        """Log the step's terms and accuracy where it is one of those that are logged, and let its graph go."""
+        # What is handed to Lightning at every step costs it milliseconds, wanted or not.
+        if self.trainer.global_step % self.trainer.log_every_n_steps == 0 or self.trainer.should_stop:
+            self._log("train")
         self.result = None
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Log the terms and the accuracy of a validation batch."""
-        self._log("val", self.measure(batch, "val"))
+        self._keep(self.measure(batch, "val"))
+        self._log("val")
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Log the terms and the accuracy of a test batch."""
-        self._log("test", self.measure(batch, "test"))
+        self._keep(self.measure(batch, "test"))
+        self._log("test")
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Build the optimiser and the schedule, which moves at every optimiser step."""
@@ -179,10 +184,13 @@ class TaskModule(LightningModule, ABC):
             return None
         return self.known_features.of(stage, batch.index)
 
-    def _log(self, stage: str, result: StepResult) -> None:
+    def _keep(self, result: StepResult) -> None:
         values = {"accuracy": result.accuracy, "loss": result.losses.total, **result.losses.terms}
         self.latest = {name: value.detach() for name, value in values.items()}
         self.result = result
+
+    def _log(self, stage: str) -> None:
+        assert self.result is not None
         # The gathered batch makes the numbers those of all processes, its size their weight in the epoch's mean. What
         # is validated after training is no point of the curve.
         self.log_dict(
@@ -190,7 +198,7 @@ class TaskModule(LightningModule, ABC):
             logger=stage != "val" or self.trainer.state.fn == "fit",
             on_step=stage == "train",
             on_epoch=stage != "train",
-            batch_size=len(result.label),
+            batch_size=len(self.result.label),
         )
 
 

@@ -62,7 +62,7 @@ def _untimed(hardware: Hardware, module: TaskModule) -> str:
     if hardware.processes > 1:
         return "several processes must agree"
     if module.config.training.deterministic:
-        return "a deterministic run repeats itself"
+        return "the run is deterministic"
     if hardware.compiled and hardware.accelerator == "gpu":
         return "compiled steps have times of their own"
     return ""
@@ -82,7 +82,7 @@ def _faster(hardware: Hardware, module: TaskModule, data: ImageDataModule) -> tu
     gain = whole / half
     if gain >= WORTHWHILE:
         return "bf16-mixed", f"{gain:.2f} times as fast as float32"
-    return "32-true", f"bf16 is {gain:.2f} times as fast, and pays from {WORTHWHILE} on"
+    return "32-true", f"bf16 is {gain:.2f} times as fast, pays from {WORTHWHILE} on"
 
 
 def _seconds(module: TaskModule, data: ImageDataModule, device: torch.device) -> tuple[float, float]:
