@@ -265,12 +265,23 @@ def test_a_run_without_its_best_or_last_checkpoint_is_refused(finished, quick_ya
     assert "no such file" in refusal(quick_yaml, finished)
 
 
-def test_drawn_triplets_dropout_and_gathered_gradients_resume_exactly_too(run, tmp_path):
+def test_drawn_triplets_dropout_gathered_gradients_and_averaged_weights_resume_exactly_too(run, tmp_path):
     training = "{accumulate_gradients: 4, triplet_mining: random, deterministic: true, devices: 1, accelerator: cpu}"
-    options = ("--set", f"training={training}", "--set", "model.dropout=0.2", "--set", "dataset.batch_size=64")
+    options = (
+        "--set",
+        f"training={training}",
+        "--set",
+        "training.averaged_share=0.9",
+        "--set",
+        "model.dropout=0.2",
+        "--set",
+        "dataset.batch_size=64",
+    )
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     run(*options, "--epochs", "2", "--output", whole).ends(0)
     run(*options, "--epochs", "2", "--output", stopped, before=IN_THE_STEP.format(step=2, signals=[15])).ends(143)
     assert last_state(stopped)["global_step"] == 3
+    assert last_state(stopped)["trained_weights"]
     run(*options, "--epochs", "2", "--output", stopped, "--resume").ends(0)
     assert_same_run(whole, stopped)
+    assert same(last_state(whole)["trained_weights"], last_state(stopped)["trained_weights"])

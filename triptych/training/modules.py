@@ -140,7 +140,7 @@ class TaskModule(LightningModule, ABC):
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
         """Log the step's terms and accuracy where it is one of those that are logged, and let its graph go."""
         # What is handed to Lightning at every step costs it milliseconds, wanted or not.
-        if self.trainer.global_step % self.trainer.log_every_n_steps == 0 or self.trainer.should_stop:
+        if self.trainer.global_step % self.config.logging.log_every_n_steps == 0 or self.trainer.should_stop:
             self._log("train")
         self.result = None
 

@@ -28,6 +28,7 @@ from triptych.evaluation.pictures import draw_embeddings, draw_triplets
 from triptych.files import replacing
 from triptych.runs.folders import RunFolders, new_run
 from triptych.runs.metrics_file import write_metrics
+from triptych.training.averaged_weights import AveragedWeights
 from triptych.training.checkpoint_io import AtomicCheckpointIO
 from triptych.training.collapse_guard import CollapseGuard, found_in
 from triptych.training.compiling import compiled_training, settle_compilation
@@ -165,6 +166,8 @@ def build_trainer(
     """
     training, shown, folders = config.training, config.logging, checkpoints.folders
     callbacks: list[Callback] = [FrozenFeatures(console), FiniteLosses(every_n_steps=shown.log_every_n_steps)]
+    if training.averaged_share:
+        callbacks.append(AveragedWeights(share=training.averaged_share))
     if training.early_stopping.enabled:
         callbacks.append(
             EarlyStopping(
