@@ -1,6 +1,6 @@
 """Images per second of training at one model size: Triptych beside the plain way and the usual libraries, in turns.
 
-    python benchmarks/train_throughput.py [--config configs/mnist.yaml] [--rounds 5] [--seconds 10] [--only WAY ...]
+    python benchmarks/train_throughput.py [--config configs/cifar10.yaml] [--rounds 5] [--seconds 10] [--only WAY ...]
         [--precision 32-true]
 
     triptych    the shipped recipe as the command trains it: `Trainer.fit` with its logs, guards and checkpoints
@@ -42,7 +42,7 @@ from triptych.training.denormals import flushing_denormals
 from triptych.training.modules import TaskModule
 from triptych.training.train import build_module
 
-CONFIG = Path(__file__).parents[1] / "configs" / "mnist.yaml"
+CONFIG = Path(__file__).parents[1] / "configs" / "cifar10.yaml"
 EPOCHS = 10_000
 """More than anybody waits for: the schedule does not end while it is timed."""
 
