@@ -10,7 +10,6 @@ from triptych.config.schema import RunConfig
 from triptych.data.images import ImageData
 from triptych.data.module import ImageDataModule
 from triptych.runs.folders import new_run
-from triptych.training import averaged_weights
 from triptych.training.hardware import Hardware
 from triptych.training.run_checkpoints import RunCheckpoints
 from triptych.training.train import build_module, build_trainer
@@ -19,7 +18,6 @@ from triptych.training.train import build_module, build_trainer
 pytestmark = pytest.mark.filterwarnings("ignore:You called `self.log", "ignore:.*LeafSpec")
 
 Weights = dict[str, torch.Tensor]
-SPAN = 5
 
 
 def weights_of(module: LightningModule) -> Weights:
@@ -64,20 +62,16 @@ class Run:
         self.steps_per_epoch = len(self.watched.trained) // config.training.epochs
 
     def averages(self, first_step: int) -> list[Weights]:
-        """The averages after every step from the first one on, by hand: evenly, then a moving average."""
-        averages: list[Weights] = []
-        for number, weights in enumerate(self.watched.trained[first_step:]):
-            share = max(1 / SPAN, 1 / (number + 1))
-            before = averages[-1] if averages else weights
-            averages.append({name: (1 - share) * before[name] + share * weights[name] for name in weights})
-        return averages
+        """The averages after every step from the first one on, by hand."""
+        averaged = self.watched.trained[first_step:]
+        return [
+            {name: torch.stack([one[name] for one in averaged[:count]]).mean(dim=0) for name in averaged[0]}
+            for count in range(1, len(averaged) + 1)
+        ]
 
 
 @pytest.fixture
-def run(
-    tiny_config: Callable[..., RunConfig], digits: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Run]:
-    monkeypatch.setattr(averaged_weights, "SPAN", SPAN)
+def run(tiny_config: Callable[..., RunConfig], digits: ImageData, tmp_path: Path) -> Callable[..., Run]:
     return lambda *changes, **options: Run(
         tiny_config("logging.tensorboard=false", *changes), digits, tmp_path, **options
     )

@@ -251,8 +251,8 @@ class TrainingConfig(Section):
     """Decoupled decay of matrices and filters, as a multiple of the learning rate; vectors are not decayed."""
     scheduler: SchedulerConfig = SchedulerConfig()
     averaged_share: Fraction = 0.0
-    """Share of the run's steps, the last ones, whose weights are averaged, over some 300 steps back: the average is
-    validated, kept and tested in place of the latest weights."""
+    """Share of the run's steps, the last ones, whose weights are averaged: the average is validated, kept and tested in
+    place of the latest weights."""
     gradient_clip_norm: NonNegativeFloat = 1.0
     """Largest norm of the gradient; 0 does not clip."""
     accumulate_gradients: PositiveInt = 1

@@ -9,12 +9,9 @@ from torch import Tensor
 
 from triptych.training.modules import TaskModule
 
-SPAN = 300
-"""Steps that an average reaches back: each adds a 300th, or as much as all before it while there are fewer."""
-
 
 class AveragedWeights(Callback):
-    """Averages the weights of a run's last steps (Polyak and Juditsky, 1992): evenly at first, then a moving average.
+    """Averages the weights of a run's last steps, all alike (Polyak and Juditsky, 1992).
 
     Training goes on with the weights that its steps lead to; the average takes their place while the run is validated,
     in the checkpoints that it writes, and at its end. A checkpoint holds the trained weights beside it, so that a
@@ -27,7 +24,8 @@ class AveragedWeights(Callback):
     def __init__(self, *, share: float) -> None:
         self.share = share
         self.average: dict[str, Tensor] = {}
-        self._first_step, self._steps = 0, 0
+        self.averaged = 0
+        self._first_step, self._latest_step = 0, 0
         self._fitting = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
@@ -40,8 +38,8 @@ class AveragedWeights(Callback):
         training = pl_module.config.training
         steps = training.epochs * math.ceil(trainer.num_training_batches / training.accumulate_gradients)
         self._first_step = steps - round(self.share * steps) + 1
-        self._steps = trainer.global_step
-        if self._steps < self._first_step:
+        self._latest_step = trainer.global_step
+        if self._latest_step < self._first_step:
             self.average = {}  # that of a run which has been given more epochs since
         self.average = {name: weight.to(pl_module.device) for name, weight in self.average.items()}
 
@@ -55,16 +53,14 @@ class AveragedWeights(Callback):
         batch_idx: int,  # noqa: ARG002
     ) -> None:
         """Move the average towards the weights, where there was a step of the optimiser."""
-        averaged = trainer.global_step - self._first_step
-        if trainer.global_step == self._steps or averaged < 0:
+        if trainer.global_step == self._latest_step or trainer.global_step < self._first_step:
             return
-        self._steps = trainer.global_step
+        self._latest_step = trainer.global_step
         weights = _trained(pl_module)
-        if self.average:
-            share = max(1 / SPAN, 1 / (averaged + 1))
-            torch._foreach_lerp_(list(self.average.values()), list(weights.values()), share)
-        else:
-            self.average = {name: weight.clone() for name, weight in weights.items()}
+        if not self.average:
+            self.average, self.averaged = {name: weight.clone() for name, weight in weights.items()}, 0
+        self.averaged += 1
+        torch._foreach_lerp_(list(self.average.values()), list(weights.values()), 1 / self.averaged)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Let the average be validated."""
@@ -83,12 +79,13 @@ class AveragedWeights(Callback):
         """Put the average where a model is loaded from, and the trained weights beside it."""
         state = checkpoint["state_dict"]
         checkpoint["trained_weights"] = {name: state[name] for name in self.average}
+        checkpoint["averaged_steps"] = self.averaged
         checkpoint["state_dict"] = {**state, **self.average}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
         """Take up where the saved run stood; a checkpoint that is read to be tested changes nothing."""
         if self._fitting:
-            trained = checkpoint["trained_weights"]
+            trained, self.averaged = checkpoint["trained_weights"], checkpoint["averaged_steps"]
             self.average = {name: checkpoint["state_dict"][name].clone() for name in trained}
             pl_module.load_state_dict(trained, strict=False)
 
