@@ -278,7 +278,7 @@ def test_beside_the_gaussian_loss_the_kl_divergence_is_a_mean_over_pixels_too(pr
     losses = module.measure(batch).losses
 
     pixels = math.prod(module.config.dataset.image_shape)
-    assert float(losses.weighted["kl"] / losses.terms["kl"]) == pytest.approx(0.1 / pixels, rel=1e-6)
+    assert float((losses.weighted["kl"] / losses.terms["kl"]).detach()) == pytest.approx(0.1 / pixels, rel=1e-6)
     assert module.weighted_sum.weights["kl"] == 0.1  # as the diagnoses of a run quote it from its config
 
 

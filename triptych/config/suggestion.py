@@ -153,7 +153,7 @@ def _dataset(facts: Facts, plan: _Plan, *, has_gpu: bool) -> dict[str, Chosen]:
     if size.pad:
         height, width = size.height + 2 * size.pad, size.width + 2 * size.pad
         chosen["pad"] = Chosen(size.pad, f"pixels: {height}x{width}, which the patches divide")
-    chosen["unaugmented_share"] = Chosen(0.1, "of the epochs, the last ones: embeddings of the training images settle")
+    chosen["unaugmented_share"] = Chosen(0.25, "of the epochs, the last ones: embeddings of the training images settle")
     return chosen
 
 
@@ -201,6 +201,9 @@ def _training(plan: _Plan) -> dict[str, Chosen]:
         "muon_learning_rate": Chosen(0.05, "Muon's, for the filters and matrices inside the encoder"),
         "scheduler.name": Chosen("LinearLR", "to zero"),
         "scheduler.warmup_epochs": Chosen(warmup),
+        "averaged_share": Chosen(
+            0.35, "of the steps, the last ones: their weights' average is surer than the last weights"
+        ),
         "reconstruction_loss": Chosen("gaussian"),
         "reconstruction_weight": Chosen(0.3),
         "kl_weight": Chosen(0.3, "as the reconstruction's: together a third of the evidence lower bound"),
