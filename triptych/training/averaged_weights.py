@@ -1,13 +1,10 @@
 """An average of the weights over the last steps, which validation, checkpoints and test use in their place."""
 
-import math
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
-
-from triptych.training.modules import TaskModule
 
 
 class AveragedWeights(Callback):
@@ -34,9 +31,7 @@ class AveragedWeights(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find the first step of the average, and bring a resumed one to where the weights are."""
-        assert isinstance(pl_module, TaskModule)
-        training = pl_module.config.training
-        steps = training.epochs * math.ceil(trainer.num_training_batches / training.accumulate_gradients)
+        steps = int(trainer.estimated_stepping_batches)
         self._first_step = steps - round(self.share * steps) + 1
         self._latest_step = trainer.global_step
         if self._latest_step < self._first_step:
