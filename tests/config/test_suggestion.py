@@ -65,6 +65,18 @@ def test_what_was_seen_decides(changes: dict[str, Any], key: str, value: object)
     assert suggest(replace(PHOTOS, **changes), has_gpu=False)[key].value == value
 
 
+def test_many_small_images_get_the_shape_of_the_shipped_config() -> None:
+    small = replace(PHOTOS, counts=(6000,) * 10, sizes=((32, 32),))
+    shipped = load_config(Path(__file__).parents[2] / "configs" / "cifar10.yaml").model
+
+    many = suggest(small, has_gpu=False)
+    few = suggest(replace(small, counts=(100,) * 10), has_gpu=False)
+
+    for key in ("patch_size", "embed_dim", "num_heads", "num_layers", "latent_dim", "decoder_dim"):
+        assert many[f"model.{key}"].value == getattr(shipped, key)
+    assert few["model.patch_size"].value == 4
+
+
 @pytest.mark.parametrize("key", ["dataset.on_corrupt", "dataset.sampling", "dataset.pad"])
 def test_what_needs_no_saying_is_not_said(key: str) -> None:
     assert key not in suggest(PHOTOS, has_gpu=False)

@@ -21,7 +21,7 @@ UNEVEN = 10
 BATCH_PIXELS = 4_000_000
 """Of a batch, at most: training keeps about a kilobyte of each between forward and backward pass."""
 LARGE = 20_000
-"""Images from which on a GPU gets a wide model."""
+"""Images from which on a wide model is worth its time."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,16 @@ class Shape(NamedTuple):
 
 SHAPES = (
     Shape(16, 2, 64, 4, 3, 16),
-    Shape(56, 4, 96, 3, 1, 128),
+    Shape(SMALL, 4, 96, 3, 1, 128),
     Shape(112, 8, 96, 3, 2, 128),
     Shape(160, 16, 128, 4, 3, 128),
     Shape(float("inf"), 16, 192, 6, 4, 128),
 )
-"""digits.yaml, cifar10.yaml, and for larger images what keeps 8x8 to 14x14 tokens."""
+"""digits.yaml, and for larger images what keeps 8x8 to 14x14 tokens."""
 WIDE_SHAPE = {"embed_dim": 384, "num_heads": 6, "num_layers": 4}
-"""That of the GPU configs."""
+"""For a GPU."""
+COARSE_SHAPE = {"patch_size": 8, "embed_dim": 256, "num_heads": 8, "num_layers": 2}
+"""That of cifar10.yaml, for small images on a CPU: better with many of them; no better with few, and slower."""
 
 
 class _Plan(NamedTuple):
@@ -111,9 +113,11 @@ def _plan(facts: Facts, *, has_gpu: bool) -> _Plan:
     images = sum(facts.counts)
     side = usual_side(facts.sizes, images=images, has_gpu=has_gpu)
     shape = next(one for one in SHAPES if one.largest >= side)
-    size = size_of(side, facts.sizes, patch_size=shape.patch_size)
-    if has_gpu and images >= LARGE:
+    if images >= LARGE and has_gpu:
         shape = shape._replace(**WIDE_SHAPE)
+    elif images >= LARGE and shape.largest == SMALL:
+        shape = shape._replace(**COARSE_SHAPE)
+    size = size_of(side, facts.sizes, patch_size=shape.patch_size)
     # A tenth of few images is too few to tell one epoch from another.
     held_out = 0.1 if images >= 4000 else 0.2
     train = max(2, round(images * (1 - held_out * ((not facts.has_validation) + (not facts.has_test)))))
@@ -187,7 +191,7 @@ def _model(facts: Facts, plan: _Plan) -> dict[str, Chosen]:
         ),
         "latent_dim": Chosen(latent_dim, "numbers from which an image is repainted"),
         "embedding_dim": Chosen(max(32, min(256, _power_of_two(12 * classes))), f"for {classes:,} classes"),
-        "decoder_dim": Chosen(64 if shape.embed_dim > 192 else 32),
+        "decoder_dim": Chosen(64 if shape.embed_dim == WIDE_SHAPE["embed_dim"] else 32),
     }
 
 
