@@ -75,6 +75,7 @@ def has_ended(group: int, seconds: float = 10) -> bool:
 
 
 WORKER = """
+import os
 import sys
 from datetime import timedelta
 
@@ -126,6 +127,7 @@ torch.save(
     f"{folder}/{rank}.pt",
 )
 dist.destroy_process_group()
+os._exit(0)  # torch's own threads abort some processes, now and then, while Python takes itself down
 """
 
 
