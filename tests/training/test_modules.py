@@ -19,6 +19,7 @@ from triptych.training.modules import (
     TaskModule,
     views,
 )
+from triptych.training.muon import MuonAdamW
 from triptych.training.optimizers import build_optimizer
 from triptych.training.train import build_module
 
@@ -412,3 +413,16 @@ def test_the_seed_decides_the_weights(prepare: Prepare) -> None:
 
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
     assert not all(torch.equal(a, b) for a, b in zip(first.parameters(), other.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("32-true", torch.float32), ("bf16-mixed", torch.bfloat16), ("16-mixed", torch.float32)]
+)
+def test_muon_multiplies_in_bfloat16_where_the_run_does(prepare: Prepare, precision: str, dtype: torch.dtype) -> None:
+    module, batch = prepare("training.optimizer=muon")
+    _trainer = attach(module, precision=precision, datamodule=SimpleNamespace(train_dataloader=lambda: [batch]))
+
+    optimizer = module.configure_optimizers()["optimizer"]
+
+    assert isinstance(optimizer, MuonAdamW)
+    assert optimizer.muon_dtype == dtype

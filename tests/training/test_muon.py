@@ -27,6 +27,21 @@ def difference(first: list[nn.Parameter], second: list[nn.Parameter]) -> float:
     return max(float((a - b).detach().abs().max()) for a, b in zip(first, second, strict=True))
 
 
+@pytest.mark.parametrize("shape", [(64, 64), (192, 64), (64, 576)])
+@pytest.mark.parametrize("decay", [0.0, 1.0])
+def test_orthogonalising_in_bfloat16_gives_the_directions_of_float32(shape: tuple[int, int], decay: float) -> None:
+    generator = torch.Generator().manual_seed(1)
+    u, _, vh = torch.linalg.svd(torch.randn(3, *shape, generator=generator), full_matrices=False)
+    matrices = (u * torch.arange(1.0, 65.0) ** -decay) @ vh
+
+    got, expected = orthogonalise(matrices, torch.bfloat16), orthogonalise(matrices)
+
+    assert got.dtype == torch.bfloat16
+    similarity = torch.cosine_similarity(got.float().flatten(1), expected.flatten(1))
+    assert float(similarity.min()) > 0.999
+    assert float(torch.linalg.svdvals(got.float()).max()) < 1.3
+
+
 @pytest.mark.parametrize("shape", [(8, 8), (24, 8), (8, 24), (5, 3)])
 def test_orthogonalising_keeps_the_singular_vectors_and_brings_the_singular_values_near_one(
     shape: tuple[int, int],
@@ -52,11 +67,12 @@ def test_orthogonalising_does_not_depend_on_the_scale_and_survives_zeros() -> No
     assert torch.equal(orthogonalise(torch.zeros(1, 6, 4)), torch.zeros(1, 6, 4))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(16, 16), (48, 16), (16, 48)])
-def test_the_matrices_move_as_under_pytorchs_muon(shape: tuple[int, int]) -> None:
+def test_the_matrices_move_as_under_pytorchs_muon(shape: tuple[int, int], dtype: torch.dtype) -> None:
     ours, theirs = parameters(shape, shape), parameters(shape, shape)
     start = parameters(shape, shape)
-    optimizer = MuonAdamW(ours, parameters((3,)), **RATES)
+    optimizer = MuonAdamW(ours, parameters((3,)), muon_dtype=dtype, **RATES)
     oracle = torch.optim.Muon(theirs, lr=0.02, weight_decay=0.1, momentum=0.95, nesterov=True, adjust_lr_fn="original")
 
     for step in range(5):
@@ -67,6 +83,7 @@ def test_the_matrices_move_as_under_pytorchs_muon(shape: tuple[int, int]) -> Non
     for our, their, begin in zip(ours, theirs, start, strict=True):
         our_way, their_way = (our - begin).detach().flatten(), (their - begin).detach().flatten()
         # PyTorch's works in bfloat16, which has three digits.
+        assert our.dtype == torch.float32
         assert float(torch.cosine_similarity(our_way, their_way, dim=0)) > 0.999
         assert float(our_way.norm() / their_way.norm()) == pytest.approx(1, abs=0.01)
 

@@ -157,7 +157,9 @@ class TaskModule(LightningModule, ABC):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Build the optimiser and the schedule, which moves at every optimiser step."""
         training = self.config.training
-        optimizer = build_optimizer(self, self.model.encoder, self.config)
+        # Where bfloat16 pays for the model, it pays for Muon's products of matrices.
+        muon_dtype = torch.bfloat16 if self.trainer.precision == "bf16-mixed" else torch.float32
+        optimizer = build_optimizer(self, self.model.encoder, self.config, muon_dtype=muon_dtype)
         # Asking the trainer for its number of batches now would start the loader before a saved state reaches it.
         batches = len(self.trainer.datamodule.train_dataloader())  # type: ignore[attr-defined] # undeclared by Lightning
         steps_per_epoch = math.ceil(batches / training.accumulate_gradients)

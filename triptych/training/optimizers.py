@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from triptych.config.schema import RunConfig
@@ -12,7 +13,9 @@ BACKBONE_RATES = {"finetune": 5e-5, "lora": 5e-4}
 """AdamW's learning rate of a pretrained encoder where `backbone_learning_rate` is null, by `backbone_mode`."""
 
 
-def build_optimizer(module: nn.Module, encoder: Encoder, config: RunConfig) -> MuonAdamW:
+def build_optimizer(
+    module: nn.Module, encoder: Encoder, config: RunConfig, *, muon_dtype: torch.dtype = torch.float32
+) -> MuonAdamW:
     """Build AdamW, or Muon on the encoder's hidden weights and AdamW on everything else that learns.
 
     A pretrained encoder learns by AdamW in either case, at rates of its own. AdamW alone comes in `MuonAdamW` too,
@@ -23,6 +26,7 @@ def build_optimizer(module: nn.Module, encoder: Encoder, config: RunConfig) -> M
         module: Whose parameters are to learn: model, losses and all.
         encoder: The part of it that may have hidden weights or pretrained layers.
         config: The run.
+        muon_dtype: In which Muon multiplies matrices.
     """
     training = config.training
     hidden = encoder.hidden_weights() if training.optimizer == "muon" else []
@@ -36,6 +40,7 @@ def build_optimizer(module: nn.Module, encoder: Encoder, config: RunConfig) -> M
         muon_learning_rate=training.muon_learning_rate,
         learning_rate=training.learning_rate,
         weight_decay=training.weight_decay,
+        muon_dtype=muon_dtype,
     )
 
 
