@@ -16,6 +16,7 @@ import torch
 from triptych.errors import CheckpointError, TrainingError
 from triptych.runs.checkpoint_list import write_names
 from triptych.runs.folders import RunFolders, new_run
+from triptych.training.averaged_weights import AveragedWeights
 from triptych.training.checkpoint_io import AtomicCheckpointIO, read_checkpoint
 from triptych.training.run_checkpoints import RunCheckpoints
 
@@ -26,13 +27,16 @@ CHANGES = {"open", "os.rename", "os.remove", "os.link", "os.symlink", "os.mkdir"
 class Run:
     """RunCheckpoints, and of a trainer what it uses; the weights are the number of epochs done."""
 
-    def __init__(self, folders: RunFolders) -> None:
+    def __init__(self, folders: RunFolders, *, averaged_from: int = 100) -> None:
         self.folders = folders
         self.checkpoints = RunCheckpoints(folders)
         self.module = torch.nn.Linear(1, 1)
         self.is_global_zero, self.should_stop = True, False
         self.current_epoch = self.global_step = 0
         self.callback_metrics: dict[str, float] = {}
+        self.averaged_from = averaged_from
+        self.averaged_weights = AveragedWeights(share=0.5)
+        self.callbacks = [self.averaged_weights]
 
     def save_checkpoint(self, path: Path) -> None:
         state = {"epochs": self.global_step, "RunCheckpoints": self.checkpoints.state_dict()}
@@ -49,6 +53,7 @@ class Run:
         for epoch in range(self.global_step, epochs):
             self.current_epoch, self.global_step = epoch, epoch + 1
             self.callback_metrics = {"val/accuracy": ACCURACIES[epoch]}
+            self.averaged_weights.average = {"weight": torch.ones(1)} if epoch >= self.averaged_from else {}
             self.checkpoints.on_train_epoch_end(self, self.module)
         self.checkpoints.on_train_end(self, self.module)
         self.checkpoints.teardown(self, self.module, "fit")
@@ -104,6 +109,17 @@ def test_a_run_keeps_its_best_epoch_and_its_last_state(tmp_path):
 def test_the_first_of_equally_good_epochs_is_the_best(tmp_path, monkeypatch):
     monkeypatch.setitem(globals(), "ACCURACIES", (0.0, 0.0))
     assert Run(new_run(tmp_path, "digits")).train(2).checkpoints.best_name == "epoch=00-val_accuracy=0.00.ckpt"
+
+
+@pytest.mark.parametrize(("averaged_from", "best"), [(0, 2), (1, 2), (2, 3), (3, 4)])
+def test_once_weights_are_averaged_only_epochs_of_the_average_contend(tmp_path, monkeypatch, averaged_from, best):
+    monkeypatch.setitem(globals(), "ACCURACIES", (0.5, 0.8, 0.7, 0.6))
+    folders = new_run(tmp_path, "digits")
+
+    for epochs in (2, 3, 4):  # resumed after each
+        Run(folders, averaged_from=averaged_from).train(epochs)
+
+    assert epochs_in(folders.checkpoints / "best.ckpt") == best
 
 
 def test_a_kill_between_any_two_changes_loses_no_state_and_leaves_no_trace(tmp_path, monkeypatch):

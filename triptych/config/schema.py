@@ -252,7 +252,7 @@ class TrainingConfig(Section):
     scheduler: SchedulerConfig = SchedulerConfig()
     averaged_share: Fraction = 0.0
     """Share of the run's steps, the last ones, whose weights are averaged: the average is validated, kept and tested in
-    place of the latest weights."""
+    place of the latest weights, and the best epoch is one of these."""
     gradient_clip_norm: NonNegativeFloat = 1.0
     """Largest norm of the gradient; 0 does not clip."""
     accumulate_gradients: PositiveInt = 1

@@ -95,5 +95,11 @@ class AveragedWeights(Callback):
                 weights[name].copy_(between)
 
 
+def averages_weights(trainer: Trainer) -> bool:
+    """Say whether a run has come to the steps whose weights are averaged."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined] # undeclared by Lightning
+    return any(isinstance(callback, AveragedWeights) and callback.average for callback in callbacks)
+
+
 def _trained(module: LightningModule) -> dict[str, Tensor]:
     return {name: weight for name, weight in module.named_parameters() if weight.requires_grad}

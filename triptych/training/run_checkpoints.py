@@ -14,6 +14,7 @@ from triptych.errors import CheckpointError, TrainingError
 from triptych.files import name_again, point_to, remove_leftovers
 from triptych.runs.checkpoint_list import free_name, own_names, write_names
 from triptych.runs.folders import RunFolders
+from triptych.training.averaged_weights import averages_weights
 
 
 class RunCheckpoints(Callback):
@@ -22,12 +23,16 @@ class RunCheckpoints(Callback):
     In `lightning_checkpoints/<dataset>/`: `epoch=XX-val_accuracy=X.XX.ckpt` of the best epoch, and
     `version_N-last.ckpt`, written before the first step and after every epoch. `best.ckpt` and `last.ckpt` are links to
     those of the newest run. `checkpoints.json` in the version folder lists the files that are this run's.
+
+    Once weights are averaged, only epochs of the average contend for the best: one before may be as accurate on the
+    validation images by chance, but its embeddings are not as good.
     """
 
     def __init__(self, folders: RunFolders) -> None:
         self.folders = folders
         self.best_accuracy = -1.0
         self.best_name = ""
+        self.best_is_averaged = False
         self.seconds = 0.0
         self._began = 0.0
         self._fitting = False
@@ -47,13 +52,18 @@ class RunCheckpoints(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what resumption needs."""
-        return {"best_accuracy": self.best_accuracy, "best_name": self.best_name, "seconds": self.train_seconds}
+        return {
+            "best_accuracy": self.best_accuracy,
+            "best_name": self.best_name,
+            "best_is_averaged": self.best_is_averaged,
+            "seconds": self.train_seconds,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take up where the saved run stood; a checkpoint that is read to be tested changes nothing."""
         if self._fitting:
             self.best_accuracy, self.best_name = state_dict["best_accuracy"], state_dict["best_name"]
-            self.seconds = state_dict["seconds"]
+            self.best_is_averaged, self.seconds = state_dict["best_is_averaged"], state_dict["seconds"]
             self._resumed = True
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
@@ -97,9 +107,11 @@ class RunCheckpoints(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the state after validation, twice named where it is the best so far."""
         accuracy = float(trainer.callback_metrics["val/accuracy"])
-        is_best = accuracy > self.best_accuracy
+        is_first_average = averages_weights(trainer) and not self.best_is_averaged
+        is_best = is_first_average or accuracy > self.best_accuracy
         if is_best:
             self.best_accuracy = accuracy
+            self.best_is_averaged = averages_weights(trainer)
         self.save(trainer, pl_module, best_epoch=trainer.current_epoch if is_best else None)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
