@@ -27,7 +27,7 @@ from triptych.training.train import build_module
 VARIANTS: dict[str, tuple[str, ...]] = {
     "as shipped": (),
     "without the convolutional stem": ("model.patch_embedding=linear",),
-    "without depthwise convolutions": ("model.depthwise_convolution=false",),
+    "with depthwise convolutions": ("model.depthwise_convolution=true",),
     "without Muon": ("training.optimizer=adamw",),
     "without principal components": ("model.principal_components=false",),
     "without the triplet loss": ("training.triplet_weight=0",),
