@@ -181,7 +181,7 @@ def _model(facts: Facts, plan: _Plan) -> dict[str, Chosen]:
     rows, columns = ((side + 2 * size.pad) // shape.patch_size for side in (size.height, size.width))
     most = min(shape.latent_dim, 64) if facts.channels == 1 else shape.latent_dim
     latent_dim = max(8, min(most, _power_of_two(plan.train / 8)))
-    classes, is_wide = len(facts.counts), shape.embed_dim == WIDE_SHAPE["embed_dim"]
+    classes = len(facts.counts)
     return {
         "patch_size": Chosen(shape.patch_size, f"{rows} x {columns} tokens"),
         "embed_dim": Chosen(shape.embed_dim),
@@ -189,11 +189,9 @@ def _model(facts: Facts, plan: _Plan) -> dict[str, Chosen]:
         "num_layers": Chosen(
             shape.num_layers, "most of the work is done by the convolutions before it" if shape.num_layers == 1 else ""
         ),
-        # For many small images it brought nothing on a CPU; for the 1,437 digits it did.
-        "depthwise_convolution": Chosen(is_wide or sum(facts.counts) < LARGE),
         "latent_dim": Chosen(latent_dim, "numbers from which an image is repainted"),
         "embedding_dim": Chosen(max(32, min(256, _power_of_two(12 * classes))), f"for {classes:,} classes"),
-        "decoder_dim": Chosen(64 if is_wide else 32),
+        "decoder_dim": Chosen(64 if shape.embed_dim == WIDE_SHAPE["embed_dim"] else 32),
     }
 
 
