@@ -11,7 +11,7 @@ from triptych.cli.options import HELP, set_option
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from triptych.evaluation.doctor import Examination
+    from triptych.inspection import Examination
 
 WRONG = 1
 """The exit code where training would be wrong."""
@@ -36,7 +36,7 @@ def doctor(*, path: Path, overrides: tuple[str, ...], as_json: bool) -> None:
 
     from rich.console import Console
 
-    from triptych.evaluation.doctor import examine
+    from triptych.inspection import examine
 
     with Console(stderr=True).status("examining the images ..."):
         found = examine(config)

@@ -9,8 +9,8 @@ import click
 from triptych.cli.options import HELP
 
 if TYPE_CHECKING:
-    from triptych.config.commented import Chosen
-    from triptych.data.survey import Survey
+    from triptych.inspection.commented import Chosen
+    from triptych.inspection.survey import Survey
 
 TABLES = frozenset({".csv", ".tsv", ".parquet"})
 THREADS = 4
@@ -45,13 +45,13 @@ def init(*, place: Path, out: Path, flips: bool | None) -> None:
     from rich.markup import escape
 
     from triptych.config import load_config
-    from triptych.config.commented import commented
     from triptych.config.schema import DatasetConfig
-    from triptych.config.suggestion import Facts, suggest
     from triptych.data.builder import list_images
     from triptych.data.listing import TEST, TRAIN, VALIDATION
-    from triptych.data.survey import survey
     from triptych.files import replacing
+    from triptych.inspection.commented import commented
+    from triptych.inspection.suggestion import Facts, suggest
+    from triptych.inspection.survey import survey
 
     name: Literal["folder", "table"] = "table" if place.suffix.lower() in TABLES else "folder"
     listing = list_images(DatasetConfig(name=name, root=str(place), image_size=64))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from triptych.data.images import Split
-from triptych.evaluation.thumbnails import thumbnails
+from triptych.inspection.thumbnails import thumbnails
 from triptych.metrics import knn_accuracy
 
 LINEAR_STEPS = 40

@@ -14,8 +14,8 @@ from triptych.data.module import ImageDataModule
 from triptych.evaluation.evaluate import Evaluation
 from triptych.evaluation.report.figures import FigureRow, baseline_rows, figure_rows
 from triptych.evaluation.report.pictures import Picture
-from triptych.evaluation.thumbnails import thumbnails
 from triptych.files import replacing
+from triptych.inspection.thumbnails import thumbnails
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

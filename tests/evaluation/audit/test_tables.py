@@ -13,7 +13,7 @@ from triptych.evaluation.audit.audit import _ranked
 from triptych.evaluation.audit.labels import doubt_labels
 from triptych.evaluation.audit.outliers import find_outliers
 from triptych.evaluation.audit.pool import Pool
-from triptych.evaluation.duplicates import find_duplicates
+from triptych.inspection.duplicates import find_duplicates
 from triptych.models import ImageEncoder, ImageTransformer
 
 CLASSES = ("zero", "<b>one</b>", "two, too", *map(str, range(3, 10)))

@@ -9,8 +9,8 @@ from triptych.data.module import ImageDataModule
 from triptych.evaluation.audit.labels import LabelDoubts, doubt_labels
 from triptych.evaluation.audit.outliers import Outliers, find_outliers
 from triptych.evaluation.audit.pool import Pool, pool_images
-from triptych.evaluation.duplicates import Duplicates, find_duplicates
 from triptych.evaluation.outputs import Model
+from triptych.inspection.duplicates import Duplicates, find_duplicates
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,8 @@ from torch import Tensor
 from triptych.evaluation.audit.audit import Audit
 from triptych.evaluation.audit.pool import SPLITS
 from triptych.evaluation.outputs import Model, reconstructions
-from triptych.evaluation.thumbnails import sprite_sheet, thumbnails
 from triptych.files import replacing
+from triptych.inspection.thumbnails import sprite_sheet, thumbnails
 from triptych.models import MultiTaskImageTransformer
 from triptych.version import __version__
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from triptych.evaluation.evaluate import Evaluation
-from triptych.evaluation.thumbnails import sprite_sheet, thumbnails
+from triptych.inspection.thumbnails import sprite_sheet, thumbnails
 from triptych.metrics import nearest_neighbours
 from triptych.visualisation.names import heart
 from triptych.visualisation.style import class_colours

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from triptych.config import load_config
-from triptych.config.commented import Chosen, commented
 from triptych.config.schema import RunConfig
-from triptych.config.suggestion import Facts, suggest
+from triptych.inspection.commented import Chosen, commented
+from triptych.inspection.suggestion import Facts, suggest
 
 PHOTOS = Facts(
     name="folder",

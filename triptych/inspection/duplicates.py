@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from triptych.data.mapped import Images, parts
-from triptych.evaluation.thumbnails import thumbnails
+from triptych.inspection.thumbnails import thumbnails
 
 CANDIDATES = 8
 """Nearest neighbours whose pixels are compared."""

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from triptych.data.sources import load_dataset
-from triptych.data.strokes import drawn_in_strokes
+from triptych.inspection.strokes import drawn_in_strokes
 
 
 def page(text: str, *, ink: int = 0, ground: int = 255) -> np.ndarray:

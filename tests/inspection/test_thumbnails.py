@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from triptych.evaluation.thumbnails import sprite_sheet, thumbnails
+from triptych.inspection.thumbnails import sprite_sheet, thumbnails
 
 
 def images(*shape: int) -> torch.Tensor:

@@ -9,8 +9,8 @@ from math import ceil
 from statistics import median
 from typing import NamedTuple
 
-from triptych.config.commented import Chosen
-from triptych.config.image_size import SMALL, Size, choose_fit, size_of, usual_side
+from triptych.inspection.commented import Chosen
+from triptych.inspection.image_size import SMALL, Size, choose_fit, size_of, usual_side
 
 PAIRS = 2
 """Images of a class that a shuffled batch should hold on average, for there to be positives in it."""

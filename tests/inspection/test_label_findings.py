@@ -9,8 +9,8 @@ import torch
 from triptych.config.schema import RunConfig
 from triptych.data.images import ImageData, Split
 from triptych.data.module import ImageDataModule
-from triptych.evaluation.doctor.finding import Finding, Severity
-from triptych.evaluation.doctor.labels import label_findings
+from triptych.inspection.finding import Finding, Severity
+from triptych.inspection.label_findings import label_findings
 
 PLENTY = {"train": [100, 100, 100], "validation": [20, 20, 20], "test": [20, 20, 20]}
 

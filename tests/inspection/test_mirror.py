@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch.nn.functional as F
 
-from triptych.data.mirror import FEWEST, SIDE, MirrorTest, mirror_test
 from triptych.data.sources import load_dataset
+from triptych.inspection.mirror import FEWEST, SIDE, MirrorTest, mirror_test
 
 
 def asked(name: str, size: int = 400) -> MirrorTest:

@@ -7,10 +7,10 @@ from triptych.config.image_shapes import OWN_IMAGES
 from triptych.config.schema import RunConfig
 from triptych.data.builder import decode_listing, divide, open_images
 from triptych.data.module import ImageDataModule
-from triptych.evaluation.doctor.files import Sizes, file_findings, measured_sizes
-from triptych.evaluation.doctor.finding import Finding, Severity
-from triptych.evaluation.doctor.labels import class_counts, label_findings
-from triptych.evaluation.doctor.pixels import SPLITS, content_findings, copy_findings, find_copies
+from triptych.inspection.file_findings import Sizes, file_findings, measured_sizes
+from triptych.inspection.finding import Finding, Severity
+from triptych.inspection.label_findings import class_counts, label_findings
+from triptych.inspection.pixel_findings import SPLITS, content_findings, copy_findings, find_copies
 
 ORDER = list(Severity)
 

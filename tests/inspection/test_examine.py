@@ -10,7 +10,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from triptych.config.schema import RunConfig
-from triptych.evaluation.doctor import Examination, Finding, Severity, examine
+from triptych.inspection import Examination, Finding, Severity, examine
 
 SIDE = 32
 

@@ -12,7 +12,7 @@ from triptych.config.schema import RunConfig
 from triptych.data.listing import listed
 from triptych.data.module import ImageDataModule
 from triptych.errors import ConfigError
-from triptych.evaluation.doctor.finding import Finding, Severity
+from triptych.inspection.finding import Finding, Severity
 
 UNEVEN = 10
 """Times that the largest class is larger than the smallest, from which on rare classes are likely to be overlooked."""

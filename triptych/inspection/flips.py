@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from triptych.data.listing import listed
-from triptych.data.mirror import MirrorTest
+from triptych.inspection.mirror import MirrorTest
 
 
 class Flips(NamedTuple):

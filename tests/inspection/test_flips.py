@@ -1,7 +1,7 @@
 import pytest
 
-from triptych.data.flips import advise_flips, are_characters
-from triptych.data.mirror import MirrorTest
+from triptych.inspection.flips import advise_flips, are_characters
+from triptych.inspection.mirror import MirrorTest
 
 PETS = ("cat", "dog")
 DIGITS = tuple("0123456789")

@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 
 from triptych.config.schema import RunConfig
-from triptych.data.flips import advise_flips
 from triptych.data.images import Split
 from triptych.data.mapped import joined, parts
-from triptych.data.mirror import SIDE, mirror_test
 from triptych.data.module import ImageDataModule
-from triptych.data.strokes import drawn_in_strokes
-from triptych.data.survey import LOOKED_AT, sample_by_class
-from triptych.evaluation.doctor.finding import Finding, Severity
-from triptych.evaluation.duplicates import CANDIDATES, Duplicates, appearances, find_duplicates
-from triptych.evaluation.thumbnails import thumbnails
+from triptych.inspection.duplicates import CANDIDATES, Duplicates, appearances, find_duplicates
+from triptych.inspection.finding import Finding, Severity
+from triptych.inspection.flips import advise_flips
+from triptych.inspection.mirror import SIDE, mirror_test
+from triptych.inspection.strokes import drawn_in_strokes
+from triptych.inspection.survey import LOOKED_AT, sample_by_class
+from triptych.inspection.thumbnails import thumbnails
 from triptych.metrics import nearest_neighbours
 
 SPLITS = ("train", "validation", "test")

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from triptych.data.cache import Progress
 from triptych.data.decoding import measure
-from triptych.data.flips import Flips, advise_flips
 from triptych.data.listing import Listing
-from triptych.data.mirror import SIDE, mirror_test
 from triptych.data.opening import Source, UndecodableImage
 from triptych.data.resizing import decode_and_fit
-from triptych.data.strokes import drawn_in_strokes
 from triptych.errors import DataError
+from triptych.inspection.flips import Flips, advise_flips
+from triptych.inspection.mirror import SIDE, mirror_test
+from triptych.inspection.strokes import drawn_in_strokes
 
 LOOKED_AT = 1000
 """Images of the sample, at most."""

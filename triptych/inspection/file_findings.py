@@ -12,7 +12,7 @@ from triptych.data.decoding import Measure, measure
 from triptych.data.listing import Listing
 from triptych.data.opening import Source, UndecodableImage
 from triptych.data.own_images import usual_channels
-from triptych.evaluation.doctor.finding import Finding, Severity
+from triptych.inspection.finding import Finding, Severity
 
 LOOKED_AT = 10_000
 """Images, evenly spread over all, whose sizes are read."""

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from triptych.data.folder import list_folder
-from triptych.data.survey import sample_by_class, survey
 from triptych.errors import DataError
+from triptych.inspection.survey import sample_by_class, survey
 
 
 def photographs(folder: Path, counts: dict[str, int], size: tuple[int, int] = (20, 30)) -> Path:
