@@ -1,0 +1,40 @@
+import sys
+from unicodedata import category
+
+import pytest
+
+from triptych.text import terminal_lines, terminal_text
+
+
+def test_no_character_that_a_terminal_obeys_passes() -> None:
+    passed = {character for code in range(sys.maxunicode + 1) if terminal_text(character := chr(code)) == character}
+
+    assert {category(character) for character in passed}.isdisjoint({"Cc", "Cs", "Zl", "Zp"})
+    # Marks that change the direction of text, and byte order marks.
+    assert passed.isdisjoint("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff")
+
+
+@pytest.mark.parametrize(
+    "name", ["cat", "猫", "قطة", "mi\u200cشود", "a\u00a0b", "x\u3000y", "👩\u200d🔬", r"C:\new", "é"]
+)
+def test_names_in_any_script_are_kept(name: str) -> None:
+    assert terminal_text(name) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("\x1b]0;title\x07", r"\x1b]0;title\x07"),
+        ("a\nb\tc\r", r"a\nb\tc\r"),
+        ("\x9b2J", r"\x9b2J"),
+        ("\u202egpj.exe", r"\u202egpj.exe"),
+        ("bad\udcff.png", r"bad\udcff.png"),
+        (7, "7"),
+    ],
+)
+def test_control_characters_are_written_as_escapes(name: object, shown: str) -> None:
+    assert terminal_text(name) == shown
+
+
+def test_messages_keep_their_lines() -> None:
+    assert terminal_lines("one\n  two\x1b[31m\n") == "one\n  two\\x1b[31m\n"

@@ -1,0 +1,40 @@
+"""Names from data sets, file systems and configs, made safe for a terminal: what is printed is never obeyed."""
+
+from unicodedata import category
+
+JOINERS = "\u200c\u200d"
+"""Invisible characters that scripts such as Persian, and emoji, are spelled with."""
+
+
+def terminal_text(text: object) -> str:
+    r"""Return text on one line, its control characters written as escapes: a terminal shows them and obeys none.
+
+    Escaped are control characters (of which escape sequences consist), line and paragraph separators, marks that
+    reverse the direction of text, and bytes of file names that are not valid UTF-8. Letters, symbols and spaces of all
+    scripts are kept. Apply it to every class name, file name and value that is printed; use `terminal_lines` for
+    messages.
+
+    Example:
+        >>> print(terminal_text("cat\x1b[2J\r\n"), terminal_text("\u732b \u202egnp.exe"))
+        cat\x1b[2J\r\n 猫 \u202egnp.exe
+    """
+    return "".join(character if _is_harmless(character) else _escape(character) for character in str(text))
+
+
+def terminal_lines(text: object) -> str:
+    r"""Return a message with its line breaks kept and every line made safe by `terminal_text`.
+
+    Example:
+        >>> terminal_lines("2 errors\n  line 1: \x07")
+        '2 errors\n  line 1: \\x07'
+    """
+    return "\n".join(map(terminal_text, str(text).split("\n")))
+
+
+def _is_harmless(character: str) -> bool:
+    # isprintable() rejects all spaces but the ASCII one.
+    return character.isprintable() or character in JOINERS or category(character) == "Zs"
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
