@@ -28,11 +28,11 @@ from shipped_way import FLOAT32, shipped_config
 from sklearn.datasets import load_sample_images
 
 from triptych.config.schema import RunConfig
-from triptych.data.cache import Form, decode_once
+from triptych.data.batches.loader import BatchLoader
 from triptych.data.images import ImageData, Split
-from triptych.data.loader import BatchLoader
-from triptych.data.mapped import Images, MappedImages, map_pixels
 from triptych.data.module import ImageDataModule
+from triptych.data.pixels.cache import Form, decode_once
+from triptych.data.pixels.mapped import Images, MappedImages, map_pixels
 from triptych.training.train import build_module
 
 SIDE = 64

@@ -30,8 +30,8 @@ from shipped_way import fit_shipped, quiet_lightning
 
 from triptych.config import load_config
 from triptych.config.schema import RunConfig
+from triptych.data.known.datasets import load_dataset
 from triptych.data.module import ImageDataModule
-from triptych.data.sources import load_dataset
 from triptych.evaluation.outputs import model_outputs
 from triptych.models import model_summary
 from triptych.training.hardware import resolve_hardware

@@ -28,8 +28,8 @@ from measuring import conditions, in_own_process, one_key_a_line, peak_bytes, re
 from shipped_way import FLOAT32, fit_shipped, shipped_config
 
 from triptych.data.images import ImageData, Split
+from triptych.data.known.datasets import load_dataset
 from triptych.data.module import ImageDataModule
-from triptych.data.sources import load_dataset
 from triptych.losses import BatchTripletLoss, Mining
 from triptych.training.denormals import flushing_denormals
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from triptych.config import load_config
 from triptych.config.schema import RunConfig
-from triptych.data.loader import Batch
+from triptych.data.batches.loader import Batch
+from triptych.data.known.datasets import load_dataset
 from triptych.data.module import ImageDataModule
-from triptych.data.sources import load_dataset
 from triptych.runs.folders import new_run
 from triptych.training.hardware import resolve_hardware
 from triptych.training.modules import TaskModule

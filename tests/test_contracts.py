@@ -148,7 +148,7 @@ def test_help_and_mistakes_come_before_anything_heavy_is_loaded(arguments: tuple
         ("triptych.models.builder", {"torch"}),
         ("triptych.losses", {"torch"}),
         ("triptych.metrics", {"torch"}),
-        ("triptych.data.triplets", {"torch"}),
+        ("triptych.data.batches.triplets", {"torch"}),
         ("triptych.visualisation", {"torch"}),
     ],
 )

@@ -6,8 +6,8 @@ from triptych.version import __version__
 
 if TYPE_CHECKING:
     from triptych.config import load_config
+    from triptych.data.batches.triplets import TripletDataset
     from triptych.data.builder import read_images
-    from triptych.data.triplets import TripletDataset
     from triptych.losses import BatchTripletLoss, KLDivergenceLoss, MultiTaskLoss, ReconstructionLoss, TripletLoss
     from triptych.models import ImageEncoder, ImageTransformer, MultiTaskImageTransformer
     from triptych.training.loading import load_lightning_model, load_model
@@ -24,7 +24,7 @@ PUBLIC = {
     "MultiTaskImageTransformerLightning": "triptych.training.modules",
     "MultiTaskLoss": "triptych.losses",
     "ReconstructionLoss": "triptych.losses",
-    "TripletDataset": "triptych.data.triplets",
+    "TripletDataset": "triptych.data.batches.triplets",
     "TripletLoss": "triptych.losses",
     "load_config": "triptych.config",
     "load_lightning_model": "triptych.training.loading",

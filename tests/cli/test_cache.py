@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from triptych.data.cache import Form, cache_entries, decode_once
+from triptych.data.pixels.cache import Form, cache_entries, decode_once
 
 SIDE = 64
 

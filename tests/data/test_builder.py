@@ -6,11 +6,11 @@ import torch
 from PIL import Image
 
 from triptych.config.schema import RunConfig
-from triptych.data import cache as cache_module
 from triptych.data.builder import class_names, open_images
+from triptych.data.known.datasets import load_dataset
 from triptych.data.module import ImageDataModule
-from triptych.data.resizing import decode_and_fit
-from triptych.data.sources import load_dataset
+from triptych.data.pixels import cache as cache_module
+from triptych.data.pixels.resizing import decode_and_fit
 from triptych.errors import ConfigError
 
 
@@ -121,7 +121,7 @@ def test_colours_of_grey_images_are_not_changed(photos):
 
 def test_reading_from_the_map_keeps_little_memory(tmp_path):
     """Anonymous memory, which the system cannot drop, grows by batches and not by images."""
-    from triptych.data.mapped import MappedImages, map_pixels
+    from triptych.data.pixels.mapped import MappedImages, map_pixels
 
     def anonymous() -> int:
         lines = Path("/proc/self/status").read_text().splitlines()

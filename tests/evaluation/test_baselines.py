@@ -5,7 +5,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from triptych.data.images import Split
-from triptych.data.sources import load_dataset
+from triptych.data.known.datasets import load_dataset
 from triptych.evaluation.baselines import measure_baselines
 
 

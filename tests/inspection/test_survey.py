@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from triptych.data.folder import list_folder
+from triptych.data.own.folder import list_folder
 from triptych.errors import DataError
 from triptych.inspection.survey import sample_by_class, survey
 

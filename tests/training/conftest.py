@@ -13,7 +13,7 @@ import yaml
 from triptych.config import load_config
 from triptych.config.schema import RunConfig
 from triptych.data.images import ImageData
-from triptych.data.sources import load_dataset
+from triptych.data.known.datasets import load_dataset
 
 ROOT = Path(__file__).parents[2]
 

@@ -84,7 +84,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from triptych.data.sampling import BalancedBatchSampler
+from triptych.data.batches.sampling import BalancedBatchSampler
 from triptych.losses import BatchTripletLoss
 from triptych.training.distributed import gather_rows, world_size
 

@@ -12,7 +12,7 @@ import triptych
 from triptych import ImageTransformerLightning, MultiTaskImageTransformerLightning, load_lightning_model, load_model
 from triptych.config import load_config
 from triptych.config.schema import RunConfig
-from triptych.data.sources import load_dataset
+from triptych.data.known.datasets import load_dataset
 from triptych.errors import CheckpointError
 from triptych.models import ImageTransformer, MultiTaskImageTransformer
 from triptych.training.modules import TaskModule

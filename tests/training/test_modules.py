@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from triptych.config.schema import RunConfig
+from triptych.data.batches.loader import Batch
 from triptych.data.images import ImageData
-from triptych.data.loader import Batch
 from triptych.data.module import ImageDataModule
 from triptych.losses import TripletStatistics
 from triptych.training.modules import (

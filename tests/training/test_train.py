@@ -14,8 +14,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from triptych.config import load_config
 from triptych.config.combinations import flat_values
 from triptych.config.schema import RunConfig
+from triptych.data.batches.loader import BatchLoader
 from triptych.data.images import ImageData, Split
-from triptych.data.loader import BatchLoader
 from triptych.data.module import ImageDataModule
 from triptych.errors import TrainingError
 from triptych.training.hardware import Hardware

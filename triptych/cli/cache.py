@@ -10,7 +10,7 @@ import click
 from triptych.cli.options import HELP
 
 if TYPE_CHECKING:
-    from triptych.data.cache import Entry
+    from triptych.data.pixels.cache import Entry
 
 DAY = 24 * 60 * 60
 
@@ -22,8 +22,8 @@ def cache(context: click.Context) -> None:
     if context.invoked_subcommand is not None:
         return
 
-    from triptych.data.cache import cache_entries
-    from triptych.data.locate import decoded_folder
+    from triptych.data.known.locate import decoded_folder
+    from triptych.data.pixels.cache import cache_entries
 
     entries = cache_entries(decoded_folder())
     for entry in entries:
@@ -38,8 +38,8 @@ def cache(context: click.Context) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def clear(*, older_than: float | None, yes: bool) -> None:
     """Remove decoded images and features; the next run that needs them makes them again. The images themselves stay."""
-    from triptych.data.cache import cache_entries, remove_entry, remove_leftovers
-    from triptych.data.locate import decoded_folder
+    from triptych.data.known.locate import decoded_folder
+    from triptych.data.pixels.cache import cache_entries, remove_entry, remove_leftovers
 
     before = time.time() - (older_than or 0) * DAY
     entries = [entry for entry in cache_entries(decoded_folder()) if older_than is None or entry.used < before]
@@ -64,7 +64,7 @@ def clear(*, older_than: float | None, yes: bool) -> None:
 
 def _features(*, before: float) -> list[Path]:
     """List what frozen encoders said of images, where it was computed before a time, in seconds since 1970."""
-    from triptych.data.locate import features_folder
+    from triptych.data.known.locate import features_folder
 
     return [file for file in sorted(features_folder().glob("*.npy")) if file.stat().st_mtime < before]
 

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from triptych.data.classes import composed
 from triptych.data.draws import mix
 from triptych.data.listing import TEST, TRAIN, VALIDATION, Listing
+from triptych.data.own.classes import composed
 from triptych.data.split import in_random_order, stratified_split
 
 

@@ -12,18 +12,18 @@ from torch import Tensor
 
 from triptych.config.image_shapes import OWN_IMAGES
 from triptych.config.schema import DatasetConfig, RunConfig
-from triptych.data.cache import DecodedImages, Form, Progress, decode_once
-from triptych.data.folder import list_folder
-from triptych.data.hugging_face import list_hugging_face
+from triptych.data.dividing import divided, usual_channels
 from triptych.data.images import ImageData
+from triptych.data.known.datasets import DATASETS, load_dataset
+from triptych.data.known.locate import decoded_folder
 from triptych.data.listing import Listing
-from triptych.data.locate import decoded_folder
-from triptych.data.mapped import padded
-from triptych.data.opening import Source
-from triptych.data.own_images import divided, usual_channels
-from triptych.data.resizing import decode_and_fit
-from triptych.data.sources import DATASETS, load_dataset
-from triptych.data.table import list_table
+from triptych.data.own.folder import list_folder
+from triptych.data.own.hugging_face import list_hugging_face
+from triptych.data.own.table import list_table
+from triptych.data.pixels.cache import DecodedImages, Form, Progress, decode_once
+from triptych.data.pixels.mapped import padded
+from triptych.data.pixels.opening import Source
+from triptych.data.pixels.resizing import decode_and_fit
 from triptych.errors import ConfigError
 
 

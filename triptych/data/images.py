@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from triptych.data import mapped
 from triptych.data.broken import broken
-from triptych.data.mapped import Images, Shape
+from triptych.data.pixels import mapped
+from triptych.data.pixels.mapped import Images, Shape
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from typing import overload
 
 from torch import Tensor
 
-from triptych.data.opening import Source
+from triptych.data.pixels.opening import Source
 
 SPLITS = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)

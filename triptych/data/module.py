@@ -7,15 +7,15 @@ from lightning import LightningDataModule
 from torch import Tensor
 
 from triptych.config.schema import RunConfig
-from triptych.data.augmentation import Augmentation
-from triptych.data.class_sampling import ClassBalancedBatchSampler, PKBatchSampler, fill_batch
+from triptych.data.augment.augmentation import Augmentation
+from triptych.data.batches.class_sampling import ClassBalancedBatchSampler, PKBatchSampler, fill_batch
+from triptych.data.batches.loader import Batch, BatchLoader
+from triptych.data.batches.sampling import BalancedBatchSampler
+from triptych.data.batches.triplets import ImageDataset, TripletDataset
 from triptych.data.holdout import held_out_labels, hold_out, positions_of_known
 from triptych.data.images import ImageData, Split
-from triptych.data.loader import Batch, BatchLoader
-from triptych.data.mapped import padded, parts
-from triptych.data.sampling import BalancedBatchSampler
+from triptych.data.pixels.mapped import padded, parts
 from triptych.data.split import stratified_split
-from triptych.data.triplets import ImageDataset, TripletDataset
 from triptych.errors import ConfigError, DataError
 
 DEVICE_SHARE = 0.25

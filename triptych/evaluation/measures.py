@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from triptych.data.images import Split
-from triptych.data.mapped import parts
+from triptych.data.pixels.mapped import parts
 from triptych.evaluation.outputs import BATCH, Model, ModelOutputs, Repainting, model_outputs, reconstructions
 from triptych.metrics import (
     active_units,

@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from triptych.data.mapped import Images, parts
+from triptych.data.batches.triplets import TripletDataset
 from triptych.data.module import ImageDataModule
+from triptych.data.pixels.mapped import Images, parts
 from triptych.data.split import stratified_split
-from triptych.data.triplets import TripletDataset
 from triptych.models import ImageTransformer, MultiTaskImageTransformer
 from triptych.visualisation import embedding_figure, project_tsne, save_figure, triplet_figure
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from triptych.data.images import Split
-from triptych.data.mapped import parts
 from triptych.data.module import ImageDataModule
+from triptych.data.pixels.mapped import parts
 from triptych.evaluation.evaluate import Evaluation
 from triptych.runs.metrics_file import update_metrics
 from triptych.runs.per_image import write_per_image

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from triptych.data.mapped import Images, parts
+from triptych.data.pixels.mapped import Images, parts
 from triptych.inspection.thumbnails import thumbnails
 
 CANDIDATES = 8

@@ -8,10 +8,10 @@ import numpy as np
 
 from triptych.config.schema import DatasetConfig
 from triptych.data.builder import DecodedListing
-from triptych.data.decoding import Measure, measure
+from triptych.data.dividing import usual_channels
 from triptych.data.listing import Listing
-from triptych.data.opening import Source, UndecodableImage
-from triptych.data.own_images import usual_channels
+from triptych.data.pixels.decoding import Measure, measure
+from triptych.data.pixels.opening import Source, UndecodableImage
 from triptych.inspection.finding import Finding, Severity
 
 LOOKED_AT = 10_000

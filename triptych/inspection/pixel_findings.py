@@ -9,8 +9,8 @@ from torch import Tensor
 
 from triptych.config.schema import RunConfig
 from triptych.data.images import Split
-from triptych.data.mapped import joined, parts
 from triptych.data.module import ImageDataModule
+from triptych.data.pixels.mapped import joined, parts
 from triptych.inspection.duplicates import CANDIDATES, Duplicates, appearances, find_duplicates
 from triptych.inspection.finding import Finding, Severity
 from triptych.inspection.flips import advise_flips

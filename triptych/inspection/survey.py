@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from triptych.data.cache import Progress
-from triptych.data.decoding import measure
 from triptych.data.listing import Listing
-from triptych.data.opening import Source, UndecodableImage
-from triptych.data.resizing import decode_and_fit
+from triptych.data.pixels.cache import Progress
+from triptych.data.pixels.decoding import measure
+from triptych.data.pixels.opening import Source, UndecodableImage
+from triptych.data.pixels.resizing import decode_and_fit
 from triptych.errors import DataError
 from triptych.inspection.flips import Flips, advise_flips
 from triptych.inspection.mirror import SIDE, mirror_test

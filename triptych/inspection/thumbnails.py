@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from triptych.data.mapped import Images, parts
+from triptych.data.pixels.mapped import Images, parts
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from triptych.config.schema import AugmentationConfig, RunConfig
-from triptych.data.locate import features_folder
-from triptych.data.mapped import Images, parts
+from triptych.data.known.locate import features_folder
 from triptych.data.module import ImageDataModule
+from triptych.data.pixels.mapped import Images, parts
 from triptych.files import replacing
 from triptych.models import ImageTransformer, MultiTaskImageTransformer
 from triptych.training.known_features import KnownFeatures

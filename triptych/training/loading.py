@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from triptych.config.schema import RunConfig
-from triptych.data.sources import DATASETS
+from triptych.data.known.datasets import DATASETS
 from triptych.errors import CheckpointError, ConfigError
 from triptych.models.backbone import Backbone, BackboneDescription
 from triptych.models.builder import build_model, rebuild_backbone

@@ -11,8 +11,8 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from triptych.config.schema import RunConfig
+from triptych.data.batches.loader import Batch
 from triptych.data.draws import Draws, mix
-from triptych.data.loader import Batch
 from triptych.losses import (
     BatchTripletLoss,
     KLDivergenceLoss,

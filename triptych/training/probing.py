@@ -7,7 +7,7 @@ from time import perf_counter
 
 import torch
 
-from triptych.data.loader import Batch
+from triptych.data.batches.loader import Batch
 from triptych.data.module import ImageDataModule
 from triptych.training.hardware import Hardware, Precision, calculates_in_bf16
 from triptych.training.modules import TaskModule

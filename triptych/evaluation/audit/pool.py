@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from triptych.data.images import Split
-from triptych.data.mapped import Images, joined
 from triptych.data.module import ImageDataModule
+from triptych.data.pixels.mapped import Images, joined
 from triptych.evaluation.outputs import Model, model_outputs
 from triptych.metrics import nearest_neighbours
 

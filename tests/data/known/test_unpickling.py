@@ -1,0 +1,100 @@
+"""Pickles of arrays open, from Python 2 and 3 alike; a pickle with code in it is refused and its code does not run."""
+
+import codecs
+import collections
+import os
+import pickle
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from triptych.data.known.unpickling import load_arrays
+from triptych.errors import DataError
+
+PATH = Path("data_batch_1")
+ARRAY = np.arange(12, dtype=np.uint8).reshape(3, 4)
+
+# {"data": [[0, 1], [2, 3]] as uint8, "labels": [7, 1]} as Python 2 writes it, and CIFAR-10's batches are written: all
+# strings, the array's content among them, are SHORT_BINSTRING ("U"), bytes without an encoding.
+PYTHON_2 = (
+    b"\x80\x02}q\x01(U\x06labelsq\x02]q\x03(K\x07K\x01eU\x04dataq\x04cnumpy.core.multiarray\n_reconstruct\nq\x05"
+    b"cnumpy\nndarray\nq\x06K\x00\x85U\x01b\x87Rq\x07(K\x01K\x02K\x02\x86cnumpy\ndtype\nq\x08U\x02u1K\x00K\x01\x87Rq\t"
+    b"(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89U\x04\x00\x01\x02\x03tbu."
+)
+
+
+class Runs:
+    """Pickles as a call of any function."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_arrays_and_plain_containers_open_in_every_protocol(protocol):
+    value = {"data": ARRAY, b"labels": [1, 2], "others": (None, True, 0.5, b"\xff", "é", {"nested": ARRAY[:1].copy()})}
+    loaded = load_arrays(pickle.dumps(value, protocol), path=PATH)
+    assert (loaded["data"] == ARRAY).all()
+    assert loaded["data"].dtype == np.uint8
+    assert loaded[b"labels"] == [1, 2]
+    assert loaded["others"][:-1] == value["others"][:-1]
+    assert (loaded["others"][-1]["nested"] == ARRAY[:1]).all()
+
+
+def test_a_pickle_of_python_2_opens():
+    loaded = load_arrays(PYTHON_2, path=PATH)
+    assert loaded["data"].tolist() == [[0, 1], [2, 3]]
+    assert loaded["labels"] == [7, 1]
+
+
+@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
+def test_code_in_a_pickle_is_refused_and_does_not_run(tmp_path, protocol):
+    trace = tmp_path / "it ran"
+    content = pickle.dumps({"data": ARRAY, "labels": Runs(os.system, f"touch '{trace}'")}, protocol)
+    with pytest.raises(DataError, match=r"names (posix|nt)\.system, which could run code") as caught:
+        load_arrays(content, path=PATH)
+    assert "data_batch_1: expected a pickle that holds arrays only" in str(caught.value)
+    assert not trace.exists()
+    pickle.loads(content)  # the same bytes do run elsewhere: the test would notice
+    assert trace.exists()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        Runs(eval, "1"),
+        Runs(getattr, ARRAY, "tofile"),
+        Runs(__import__, "antigravity"),
+        Runs(np.load, "file.npy"),
+        Runs(codecs.decode, b"", "zlib"),
+        Runs(pickle.loads, b""),
+        collections.OrderedDict(a=1),
+        np.uint8(3),
+        Path("folder"),
+    ],
+    ids=["eval", "getattr", "import", "numpy.load", "decode", "pickle", "OrderedDict", "scalar", "path"],
+)
+def test_whatever_is_not_an_array_is_refused_by_name(call):
+    with pytest.raises(DataError, match=r"it names [\w.]+, which could run code"):
+        load_arrays(pickle.dumps([call]), path=PATH)
+
+
+def test_bytes_are_not_passed_through_any_codec():
+    content = pickle.dumps(b"\xff", 2).replace(b"latin1", b"rot_13")
+    with pytest.raises(DataError, match="rot_13"):
+        load_arrays(content, path=PATH)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"<html>", pickle.dumps(ARRAY)[:-9], b"\x80\x7f.", b".", b"\x80\x04\x8e" + b"\xff" * 8, b"q" * 50],
+    ids=["empty", "web page", "cut off", "unknown protocol", "nothing", "huge length", "rubbish"],
+)
+def test_a_damaged_pickle_gives_one_message(content):
+    with pytest.raises(DataError, match=re.escape("data_batch_1: expected a pickle of arrays, but received")):
+        load_arrays(content, path=PATH)

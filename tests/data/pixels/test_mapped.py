@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from triptych.data.images import Split, joined
+from triptych.data.pixels.mapped import MappedImages, map_pixels, padded, parts, select
+
+
+@pytest.fixture
+def pixels() -> torch.Tensor:
+    return torch.randint(0, 256, (20, 3, 4, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def mapped(pixels: torch.Tensor, tmp_path: Path) -> MappedImages:
+    file = tmp_path / "pixels"
+    file.write_bytes(pixels.numpy().tobytes())
+    return MappedImages(map_pixels(file, shape=(3, 4, 6)))
+
+
+@pytest.mark.parametrize(
+    "index", [3, -1, slice(2, 9), slice(None), [4, 4, 0], torch.tensor([19, 0]), torch.arange(20) % 3 == 0]
+)
+def test_images_on_the_disk_are_indexed_as_those_in_memory(pixels, mapped, index):
+    assert torch.equal(mapped[index], pixels[index])
+
+
+@pytest.mark.parametrize("border", [0, 2])
+def test_chosen_and_bordered_images_are_those_of_a_tensor(pixels, mapped, border):
+    index = torch.tensor([7, 3, 3, 15])
+    expected = F.pad(pixels[index], [border] * 4)
+
+    chosen = padded(select(mapped, index), border)
+
+    assert torch.equal(chosen[:], expected)
+    assert torch.equal(padded(select(pixels, index), border), expected)
+    assert (chosen.shape, chosen.nbytes, len(chosen)) == (expected.shape, expected.nbytes, 4)
+    assert torch.equal(torch.stack(list(chosen)), expected)
+    assert torch.equal(select(chosen, torch.tensor([False, True, True, False]))[:], expected[1:3])
+    assert torch.equal(torch.cat(list(parts(chosen, 3))), expected)
+
+
+def test_what_was_read_can_be_changed_and_the_file_stays(pixels, mapped):
+    mapped[:5].zero_()
+    mapped[2].zero_()
+
+    assert torch.equal(mapped[:], pixels)
+
+
+def test_splits_of_one_file_are_joined_without_reading_it(pixels, mapped):
+    labels = torch.arange(20)
+    whole = Split(mapped, labels)
+
+    both = joined([whole.select(torch.tensor([5, 1])), whole.select(labels >= 18)])
+
+    assert isinstance(both.images, MappedImages)
+    assert torch.equal(both.images[:], pixels[[5, 1, 18, 19]])
+    assert both.labels.tolist() == [5, 1, 18, 19]
+
+
+def test_images_of_different_places_are_joined_in_memory(pixels, mapped):
+    both = joined([Split(mapped, torch.arange(20)), Split(pixels, torch.arange(20))])
+
+    assert torch.equal(both.images, torch.cat([pixels, pixels]))

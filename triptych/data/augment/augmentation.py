@@ -1,0 +1,155 @@
+"""Random changes of training images, on whole batches, different and reproducible for every image."""
+
+import math
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from triptych.data.augment import geometry
+from triptych.data.augment.colour import recolour
+from triptych.data.draws import Draws
+
+_AT_MOST = {"rotation": 180.0, "horizontal_flip": 1.0, "crop_padding": math.inf, "erasing": 1.0, "hue": 0.5}
+_BELOW = {"shear": 90.0}
+"""Largest strengths; all others are below 1, where an image would shrink to a point or leave altogether."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """Colour, then geometry, then erasing; a strength of zero switches a part off.
+
+    The geometric parts of an image (mirror, perspective, scale, shear, rotation, translation, crop, in this order) are
+    composed into one homography and carried out by one bilinear resampling. Black comes in from outside.
+
+    Args:
+        rotation: Largest rotation, in degrees either way.
+        translate: Largest shift along each axis, as a fraction of the image's side.
+        scale: Largest change of size: 0.1 is a factor from 0.9 to 1.1.
+        shear: Largest lean of vertical lines, in degrees either way.
+        perspective: Distortion: each corner moves inwards by at most half this fraction of the side.
+        horizontal_flip: Probability of a mirror image.
+        crop_padding: Random crop from an image padded by this many black pixels on each side.
+        erasing: Probability that a rectangle is made black (Zhong et al., "Random erasing data augmentation", 2020).
+        erasing_area: Largest share of the image that an erased rectangle covers.
+        brightness: Largest relative change of brightness (for three channels only, as are the next three).
+        contrast: Largest relative change of contrast.
+        saturation: Largest relative change of saturation.
+        hue: Largest turn of the colour circle either way, as a fraction of it.
+
+    Raises:
+        ValueError: A strength is out of its range.
+
+    Example:
+        >>> augment = Augmentation(horizontal_flip=1.0)
+        >>> augment(torch.tensor([[[[0.0, 0.5, 1.0]]]]), Draws(seed=0, epoch=0, index=torch.tensor([7])))
+        tensor([[[[1.0000, 0.5000, 0.0000]]]])
+    """
+
+    rotation: float = 0.0
+    translate: float = 0.0
+    scale: float = 0.0
+    shear: float = 0.0
+    perspective: float = 0.0
+    horizontal_flip: float = 0.0
+    crop_padding: int = 0
+    erasing: float = 0.0
+    erasing_area: float = 0.2
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            strength, most, below = getattr(self, field.name), _AT_MOST.get(field.name), _BELOW.get(field.name, 1.0)
+            if not (0 <= strength < below if most is None else 0 <= strength <= most):
+                upper = f"less than {below:g}" if most is None else f"{most:g}"
+                raise ValueError(
+                    f"{field.name} must be a number from 0 to {upper}, but got {strength!r}; 0 switches it off"
+                )
+
+    def __call__(self, images: Tensor, draws: Draws) -> Tensor:
+        """Change each image by its own draws.
+
+        Args:
+            images: (B, C, H, W) float32 in [0, 1]; not modified.
+            draws: Random numbers of the B images, on their device.
+
+        Returns:
+            (B, C, H, W) float32 in [0, 1]; `images` itself where nothing is to be done.
+
+        Raises:
+            ValueError: `images` is not a batch of floats, or not of as many images as `draws`.
+        """
+        if images.ndim != 4 or not images.is_floating_point() or len(images) != len(draws.index):
+            raise ValueError(
+                f"images must be floats of shape (B, C, H, W) with one draw each, but got shape {tuple(images.shape)} "
+                f"of {images.dtype} and {len(draws.index)} draws; convert uint8 images with images.float() / 255"
+            )
+        if images.shape[1] == 3 and (self.brightness or self.contrast or self.saturation or self.hue):
+            images = recolour(
+                images,
+                brightness=1 + self.brightness * _either_way(draws, "brightness"),
+                contrast=1 + self.contrast * _either_way(draws, "contrast"),
+                saturation=1 + self.saturation * _either_way(draws, "saturation"),
+                hue=self.hue * _either_way(draws, "hue"),
+            )
+        motion = self.motion(draws, height=images.shape[2], width=images.shape[3])
+        if motion is not None:
+            images = geometry.warp(images, motion).clamp_(0, 1)  # the weights of a pixel add up to 1 within rounding
+        if self.erasing and self.erasing_area:
+            images = images.masked_fill(self._erased(draws, *images.shape[2:]), 0)
+        return images
+
+    def motion(self, draws: Draws, *, height: int, width: int) -> Tensor | None:
+        """All geometric parts as one homography per image: (B, 3, 3) in pixels from the centre; None for no motion."""
+        steps: list[Tensor] = []
+        if self.horizontal_flip:
+            steps.append(geometry.mirror(_uniform(draws, "horizontal_flip") < self.horizontal_flip))
+        if self.perspective:
+            # Uniform over the triangle x + y < 1: with x = y = 1, corners could pass the line between their neighbours.
+            inwards = draws.uniform("perspective", 8).reshape(-1, 4, 2)
+            inwards = torch.where(inwards.sum(-1, keepdim=True) < 1, inwards, 1 - inwards)
+            steps.append(geometry.perspective(inwards * (self.perspective / 2), height=height, width=width))
+        if self.scale:
+            steps.append(geometry.scaling(1 + self.scale * _either_way(draws, "scale")))
+        if self.shear:
+            steps.append(geometry.shear(self.shear * _either_way(draws, "shear")))
+        if self.rotation:
+            steps.append(geometry.rotation(self.rotation * _either_way(draws, "rotation")))
+        if self.translate:
+            x, y = _either_way(draws, "translate x"), _either_way(draws, "translate y")
+            steps.append(geometry.translation(self.translate * width * x, self.translate * height * y))
+        if self.crop_padding:
+            x, y = (draws.integers(f"crop {axis}", 2 * self.crop_padding + 1) - self.crop_padding for axis in "xy")
+            steps.append(geometry.translation(x.float(), y.float()))
+        return geometry.compose(*steps) if steps else None
+
+    def _erased(self, draws: Draws, height: int, width: int) -> Tensor:
+        """The pixels to be erased: (B, 1, H, W) bool, a rectangle in some images and nothing in the others."""
+        area = _uniform(draws, "erasing area") * self.erasing_area * height * width
+        aspect = 0.3 * 11 ** _uniform(draws, "erasing aspect")  # from 0.3 to 3.3, evenly in its logarithm
+        rows = (area * aspect).sqrt().floor().clamp(1, height)
+        columns = (area / aspect).sqrt().floor().clamp(1, width)
+        chosen = _uniform(draws, "erasing") < self.erasing
+        inside_rows = _between(_uniform(draws, "erasing top"), rows, height)
+        inside_columns = _between(_uniform(draws, "erasing left"), columns, width)
+        return chosen[:, None, None, None] & inside_rows[:, None, :, None] & inside_columns[:, None, None, :]
+
+
+def _uniform(draws: Draws, name: str) -> Tensor:
+    """One number in [0, 1) for each image: (B,)."""
+    return draws.uniform(name, 1)[:, 0]
+
+
+def _either_way(draws: Draws, name: str) -> Tensor:
+    """One number in [-1, 1) for each image: (B,)."""
+    return 2 * _uniform(draws, name) - 1
+
+
+def _between(place: Tensor, length: Tensor, side: int) -> Tensor:
+    """Which of `side` pixels lie in a run of `length` (B,) pixels at `place` (B,) in [0, 1): (B, side) bool."""
+    start = (place * (side - length + 1)).floor()[:, None]
+    pixels = torch.arange(side, device=place.device)
+    return (pixels >= start) & (pixels < start + length[:, None])

@@ -1,0 +1,1 @@
+"""Which images form which batch, and the batches themselves."""

@@ -1,0 +1,160 @@
+"""Reads CIFAR-10 as its makers publish it: pickled or binary batches, in a folder or still in their tar archive.
+
+Format: https://www.cs.toronto.edu/~kriz/cifar.html (an image is its red, then green, then blue values, by rows).
+"""
+
+import gzip
+import tarfile
+from collections.abc import Callable, Iterable
+from functools import partial
+from math import prod
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from triptych.data.broken import broken, reading_from
+from triptych.data.images import Reading, Split, check_classes, joined, labelled
+from triptych.data.known.unpickling import load_arrays
+
+PYTHON_BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
+BINARY_BATCHES = tuple(f"{name}.bin" for name in PYTHON_BATCHES)
+PYTHON_META, BINARY_META = "batches.meta", "batches.meta.txt"
+BLOCK = 1 << 20
+
+
+def find_python_folder(folder: Path) -> Path | None:
+    """Return the folder of pickled batches: `cifar-10-batches-py` in `folder`, or `folder` itself."""
+    return _folder_with(PYTHON_BATCHES, (folder / "cifar-10-batches-py", folder))
+
+
+def find_binary_folder(folder: Path) -> Path | None:
+    """Return the folder of binary batches: `cifar-10-batches-bin` in `folder`, or `folder` itself."""
+    return _folder_with(BINARY_BATCHES, (folder / "cifar-10-batches-bin", folder))
+
+
+def find_archive(folder: Path, *, name: str) -> Path | None:
+    """Return the archive of that name in `folder`, where there is one."""
+    return folder / name if (folder / name).exists() else None
+
+
+find_python_archive = partial(find_archive, name="cifar-10-python.tar.gz")
+find_binary_archive = partial(find_archive, name="cifar-10-binary.tar.gz")
+
+
+def read_python_folder(folder: Path, reading: Reading) -> tuple[Split, Split]:
+    """Read `data_batch_1` to `data_batch_5` and `test_batch`.
+
+    Raises:
+        DataError: A batch is missing, damaged, names code, or is not of the expected shape and classes.
+    """
+    return _read_python(folder, _folder_contents(folder, (*PYTHON_BATCHES, PYTHON_META)), reading)
+
+
+def read_python_archive(archive: Path, reading: Reading) -> tuple[Split, Split]:
+    """Read the pickled batches inside `cifar-10-python.tar.gz`, in memory; raises as `read_python_folder` does."""
+    return _read_python(archive, _archive_contents(archive, (*PYTHON_BATCHES, PYTHON_META)), reading)
+
+
+def read_binary_folder(folder: Path, reading: Reading) -> tuple[Split, Split]:
+    """Read `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`.
+
+    Raises:
+        DataError: A batch is missing, cut off, or is not of the expected shape and classes.
+    """
+    return _read_binary(folder, _folder_contents(folder, (*BINARY_BATCHES, BINARY_META)), reading)
+
+
+def read_binary_archive(archive: Path, reading: Reading) -> tuple[Split, Split]:
+    """Read the binary batches inside `cifar-10-binary.tar.gz`, in memory; raises as `read_binary_folder` does."""
+    return _read_binary(archive, _archive_contents(archive, (*BINARY_BATCHES, BINARY_META)), reading)
+
+
+def _read_python(place: Path, contents: dict[str, bytes], reading: Reading) -> tuple[Split, Split]:
+    if PYTHON_META in contents:
+        meta = _table(load_arrays(contents[PYTHON_META], path=place / PYTHON_META), place / PYTHON_META, "label_names")
+        check_classes(meta["label_names"], reading=reading, path=place / PYTHON_META)
+    return _splits(place, contents, PYTHON_BATCHES, partial(_python_batch, reading=reading))
+
+
+def _read_binary(place: Path, contents: dict[str, bytes], reading: Reading) -> tuple[Split, Split]:
+    if BINARY_META in contents:
+        names = contents[BINARY_META].decode("latin1").split()
+        check_classes(names, reading=reading, path=place / BINARY_META)
+    return _splits(place, contents, BINARY_BATCHES, partial(_binary_batch, reading=reading))
+
+
+def _python_batch(content: bytes, path: Path, *, reading: Reading) -> Split:
+    """Read a pickled dictionary of `data`, uint8 (N, C*H*W), and `labels`, N integers."""
+    batch = _table(load_arrays(content, path=path), path, "data", "labels")
+    data, length = batch["data"], prod(reading.shape)
+    if not isinstance(data, np.ndarray):
+        raise broken(path, "an array under 'data'", f"a {type(data).__name__}")
+    if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != length:
+        raise broken(path, f"'data' of uint8 and shape (N, {length})", f"{data.dtype} of shape {data.shape}")
+    labels = batch["labels"]
+    if not isinstance(labels, list) or not all(type(label) is int for label in labels):
+        raise broken(path, "a list of integers under 'labels'", f"a {type(labels).__name__} of something else")
+    return labelled(data, np.array(labels), reading=reading, path=path)
+
+
+def _binary_batch(content: bytes, path: Path, *, reading: Reading) -> Split:
+    """Read records of one byte of label and C*H*W bytes of image."""
+    length = 1 + prod(reading.shape)
+    if not content:
+        raise broken(path, f"records of {length:,} bytes", "an empty file")
+    if len(content) % length:
+        raise broken(
+            path, f"whole records of {length:,} bytes", f"{len(content):,} bytes, cut off or of another format"
+        )
+    records = np.frombuffer(content, np.uint8).reshape(-1, length)
+    return labelled(records[:, 1:], records[:, 0], reading=reading, path=path)
+
+
+def _splits(
+    place: Path, contents: dict[str, bytes], names: Iterable[str], read: Callable[[bytes, Path], Split]
+) -> tuple[Split, Split]:
+    """Read the batches of that names: the last is the test set, the others are the training set."""
+    missing = [name for name in names if name not in contents]
+    if missing:
+        raise broken(place, "the batches " + ", ".join(names), "none of the name " + ", ".join(missing))
+    *train, test = (read(contents[name], place / name) for name in names)
+    return joined(train), test
+
+
+def _table(value: object, path: Path, *keys: str) -> dict[str, object]:
+    """Hold an unpickled value to a dictionary with these keys, whether Python 2 or 3 wrote them."""
+    if not isinstance(value, dict):
+        raise broken(path, "a dictionary", f"a {type(value).__name__}")
+    table = {key.decode("latin1") if isinstance(key, bytes) else str(key): item for key, item in value.items()}
+    missing = [key for key in keys if key not in table]
+    if missing:
+        raise broken(path, f"a dictionary with {' and '.join(keys)}", f"one without {' and '.join(missing)}")
+    return table
+
+
+def _folder_with(names: Iterable[str], folders: Iterable[Path]) -> Path | None:
+    return next((folder for folder in folders if any((folder / name).exists() for name in names)), None)
+
+
+def _folder_contents(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
+    """Read the files of these names that are there."""
+    contents = {}
+    for path in (folder / name for name in names):
+        if path.exists():
+            with reading_from(path, "a batch of CIFAR-10"):
+                contents[path.name] = path.read_bytes()
+    return contents
+
+
+def _archive_contents(archive: Path, names: Iterable[str]) -> dict[str, bytes]:
+    """Read the members of these names, in whatever folder of the archive; nothing is extracted to the disk."""
+    contents = {}
+    with reading_from(archive, "a whole tar archive, zipped"), gzip.open(archive) as unzipped:
+        with tarfile.open(fileobj=unzipped, mode="r|") as tar:
+            for member in tar:
+                name = PurePosixPath(member.name).name
+                if name in names and (stream := tar.extractfile(member)):
+                    contents[name] = stream.read()
+        while unzipped.read(BLOCK):  # to the very end, where gzip compares its checksum
+            pass
+    return contents

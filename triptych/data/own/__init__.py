@@ -1,0 +1,1 @@
+"""Listings of your own images: folders, tables, Hugging Face data sets."""

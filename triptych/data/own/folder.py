@@ -1,0 +1,178 @@
+"""Lists a folder of labelled images, where each class is a sub-folder, without opening any image."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from triptych.data.listing import SPLIT_NAMES, SPLITS, TRAIN, Files, Listing, listed, printable
+from triptych.data.own.classes import composed, natural_key, number_classes
+from triptych.data.own.walk import Found, extension, find_images, looking_into, visible
+from triptych.data.pixels.opening import EXTENSIONS
+from triptych.errors import DataError
+
+
+def list_folder(root: str | Path) -> Listing:
+    """List `root/{train,val,test}/<class>/*` or `root/<class>/*`.
+
+    The folders of splits are train, val (also valid or validation) and test, in any case of letters; only train has to
+    be there. Beside folders of other names they are taken for splits where train holds folders and no images, and for
+    classes otherwise. Images may lie in further folders within a class. Files are taken for images by their extension;
+    hidden files and those that systems leave are left out. An image that links give several names is listed once.
+
+    Returns:
+        The images split after split, class after class, by path; all in natural order ("2" before "10"), whatever the
+        file system and the locale. The notes tell what was left out.
+
+    Raises:
+        DataError: It is no folder, may not be read, holds no class folders or one class only, or has validation or test
+            images of a class that training lacks.
+    """
+    root = Path(root).expanduser()
+    with looking_into(root):
+        is_folder = root.is_dir()
+    if not is_folder:
+        received = "a file: unpack it and name the folder" if root.exists() else "nothing: there is no such folder"
+        raise DataError(f"{root}: expected a folder of images, but received {received}.")
+    layout = _Layout(root)
+    folders = _class_folders(layout)
+    found = find_images(root, [folder.path for folder in folders])
+    found.left_out.update(layout.left_out)
+    paths = [path for images in found.images for path in images]
+    if not paths:
+        received = listed(_counted(found.left_out)) or f"{len(layout.beside) or 'no'} images beside them"
+        raise DataError(
+            f"{root}: expected a folder of images for each class, but received {received}. Images are files of "
+            f"{', '.join(sorted(EXTENSIONS))}."
+        )
+    sizes = [len(images) for images in found.images]
+    titles = list(dict.fromkeys(folder.title for folder in folders))
+    split = np.repeat(np.array([folder.part for folder in folders], np.int8), sizes)
+    codes = np.repeat([titles.index(folder.title) for folder in folders], sizes)
+    labels, classes = number_classes(titles, codes, split, origin=str(root))
+    return Listing(
+        sources=Files(root, paths),
+        names=_names(paths),
+        labels=labels,
+        classes=classes,
+        split=torch.from_numpy(split),
+        groups=None,
+        origin=f"read from {root}",
+        notes=tuple(_notes(layout, folders, found)),
+    )
+
+
+class _ClassFolder(NamedTuple):
+    """A folder whose images are of one class."""
+
+    part: int
+    """Position in SPLITS."""
+    title: str
+    """The name of the class."""
+    path: str
+    """Where it is, below the root."""
+
+
+@dataclass
+class _Layout:
+    """The upper floors of the tree, and what lies about there."""
+
+    root: Path
+    left_out: Counter[str] = field(default_factory=Counter)
+    beside: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+
+    def folders(self, path: str = "") -> list[str]:
+        """Name the folders in a folder, in natural order, and remember what else is there."""
+        entries, hidden = visible(self.root / path)
+        self.left_out["hidden"] += hidden
+        files = [entry.name for entry in entries if not entry.is_dir()]
+        self.beside += [f"{path}/{name}".lstrip("/") for name in files if extension(name) in EXTENSIONS]
+        self.left_out.update(
+            extension(name) or "without extension" for name in files if extension(name) not in EXTENSIONS
+        )
+        return sorted((entry.name for entry in entries if entry.is_dir()), key=natural_key)
+
+
+def _class_folders(layout: _Layout) -> list[_ClassFolder]:
+    """Find the class folders: those in the folders of splits, if there are such, split after split."""
+    folders = layout.folders()
+    above = [name for name in folders if name.lower() in SPLIT_NAMES]
+    others = [name for name in folders if name.lower() not in SPLIT_NAMES]
+    if not above or (
+        others and not any(_holds_folders(layout.root / name) for name in above if name.lower() == "train")
+    ):
+        return [_class_folder(TRAIN, name, name) for name in folders]
+    layout.others = others
+    above.sort(key=lambda name: SPLIT_NAMES[name.lower()])
+    parts = [SPLIT_NAMES[name.lower()] for name in above]
+    if parts[0] != TRAIN:
+        raise DataError(f"{layout.root}: expected a folder train beside {listed(above)}, but received none.")
+    if len(set(parts)) < len(parts):
+        raise DataError(
+            f"{layout.root}: expected one folder for each of {', '.join(SPLITS)}, but received {listed(above)}. "
+            "Put those of one split together."
+        )
+    return [
+        _class_folder(part, name, f"{one}/{name}")
+        for part, one in zip(parts, above, strict=True)
+        for name in layout.folders(one)
+    ]
+
+
+def _class_folder(part: int, name: str, path: str) -> _ClassFolder:
+    return _ClassFolder(part, printable(composed(name)), path)
+
+
+def _holds_folders(folder: Path) -> bool:
+    """Tell a folder of class folders from a class folder, in which images lie."""
+    entries, _ = visible(folder)
+    return any(entry.is_dir() for entry in entries) and not any(
+        extension(entry.name) in EXTENSIONS for entry in entries
+    )
+
+
+def _names(paths: list[str]) -> list[str]:
+    """Make paths printable; nearly always all are."""
+    try:
+        "".join(paths).encode()
+    except UnicodeEncodeError:
+        return [printable(path) for path in paths]
+    return paths
+
+
+def _notes(layout: _Layout, folders: list[_ClassFolder], found: Found) -> Iterator[str]:
+    """Say what was left out, and what looks like a mistake."""
+    empty = [folder.path for folder, images in zip(folders, found.images, strict=True) if not images]
+    for what, names in (
+        ("class folders without images", empty),
+        ("images beside the class folders", sorted(layout.beside, key=natural_key)),
+        ("folders beside those of the splits", layout.others),
+        ("links to what is listed already", found.seen_again),
+        ("links that lead nowhere", found.dead_links),
+    ):
+        if names:
+            yield f"Left out {len(names):,} {what}: {listed(map(printable, names))}."
+    if counted := _counted(found.left_out):
+        yield f"Left out what is no image: {listed(counted, shown=10)}."
+    if same := _same_in_all(found.images):
+        yield (
+            f"All images lie in the folders {listed(same)} of each class. If {listed(f.title for f in folders)} are no "
+            "classes but splits, call them train, val and test."
+        )
+
+
+def _counted(left_out: Counter[str]) -> list[str]:
+    """Count the files by extension, the most frequent first."""
+    return [f"{count:,} {kind}" for kind, count in sorted(left_out.items(), key=lambda kind: (-kind[1], kind)) if count]
+
+
+def _same_in_all(images: list[list[str]]) -> list[str]:
+    """Name the folders that hold all images of every class in the root, where they are the same in each."""
+    below = [{path.split("/")[1] if path.count("/") == 2 else "" for path in paths} for paths in images]
+    is_alike = len(below[0]) > 1 and "" not in below[0] and all(names == below[0] for names in below)
+    return sorted(below[0], key=natural_key) if is_alike else []

@@ -1,0 +1,86 @@
+"""Encoded images in a column of a Parquet file, read when they are asked for; for `table.py`."""
+
+from bisect import bisect_right
+from collections import OrderedDict
+from itertools import accumulate
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from triptych.data.broken import broken
+from triptych.data.listing import LazySources
+from triptych.data.pixels.opening import Source
+
+if TYPE_CHECKING:
+    import pyarrow
+
+ROW_GROUPS = 2
+"""Row groups that are kept: threads that decode in order work on one, or on it and the next."""
+
+
+class ParquetImages(LazySources):
+    """The images of a Parquet file: a column of bytes, or of Hugging Face's {bytes, path}.
+
+    The file is read by row groups, of which the last two stay in memory; so ask for images in order. Threads may ask at
+    once. An image that is not there is given as no bytes, which decode to a clear message.
+
+    Args:
+        file: The Parquet file. Paths in it are relative to its folder.
+        column: The column.
+
+    Raises:
+        DataError: The file is damaged; when images are asked for too.
+    """
+
+    def __init__(self, file: Path, column: str) -> None:
+        import pyarrow
+        import pyarrow.parquet
+
+        self._file = file
+        self._column = column
+        try:
+            self._metadata = pyarrow.parquet.read_metadata(file)
+        except (pyarrow.ArrowException, OSError) as error:
+            raise _damaged(file, error) from error
+        sizes = (self._metadata.row_group(number).num_rows for number in range(self._metadata.num_row_groups))
+        self._firsts: list[int] = list(accumulate(sizes, initial=0))
+        self._kept: OrderedDict[int, pyarrow.ChunkedArray] = OrderedDict()
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return self._firsts[-1]
+
+    def at(self, place: int) -> Source:
+        """Return the image in a row."""
+        number = bisect_right(self._firsts, place) - 1
+        value = self._row_group(number)[place - self._firsts[number]].as_py()
+        return embedded(value, self._file.parent)
+
+    def __reduce__(self) -> tuple[type, tuple[Path, str]]:
+        """Let processes that are given the images open the file by themselves."""
+        return ParquetImages, (self._file, self._column)
+
+    def _row_group(self, number: int) -> "pyarrow.ChunkedArray":
+        import pyarrow
+        import pyarrow.parquet
+
+        with self._lock:
+            if number not in self._kept:
+                try:
+                    with pyarrow.parquet.ParquetFile(self._file, metadata=self._metadata) as file:
+                        self._kept[number] = file.read_row_group(number, columns=[self._column]).column(self._column)
+                except (pyarrow.ArrowException, OSError) as error:
+                    raise _damaged(self._file, error) from error
+                if len(self._kept) > ROW_GROUPS:
+                    self._kept.popitem(last=False)
+            return self._kept[number]
+
+
+def embedded(cell: Any, folder: Path) -> Source:  # noqa: ANN401  # whatever a file holds
+    """Return the image in a cell of bytes or of {bytes, path}; a relative path is below `folder`."""
+    content, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, dict) else (cell, None)
+    return folder / path if path and content is None else bytes(content or b"")
+
+
+def _damaged(file: Path, error: Exception) -> Exception:
+    return broken(file, "a whole Parquet file", f"one that cannot be read ({error})")

@@ -1,0 +1,174 @@
+"""Lists a table of labelled images, CSV or Parquet, in which each row is an image."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from triptych.data.listing import SPLIT_NAMES, TRAIN, Files, Listing, listed
+from triptych.data.own.classes import check_groups, class_name, number_classes, number_values, plain_text
+from triptych.data.own.columns import Table, open_table
+from triptych.data.own.parquet_images import ParquetImages
+from triptych.errors import DataError
+
+
+def list_table(
+    file: str | Path,
+    *,
+    path: str = "path",
+    image: str = "image",
+    label: str = "label",
+    split: str = "split",
+    group: str = "group",
+) -> Listing:
+    """List the images of a CSV or Parquet file.
+
+    A CSV file is text in UTF-8 with the names of the columns in its first line, separated by commas, semicolons, tabs
+    or bars. Labels are words or numbers, of which 1, "1" and 1.0 are the same; where a Parquet file holds the class
+    names that belong to its numbers, as Hugging Face's libraries write them, these are used.
+
+    Args:
+        file: The file.
+        path: The column of the images' files, relative to the folder of the table, or absolute.
+        image: The column of encoded images, in Parquet: bytes, or {bytes, path}. It may hold paths too, and is used
+            rather than `path` where there are both.
+        label: The column of labels.
+        split: The column, which need not exist, of train, val (or valid, or validation) and test, in any case of
+            letters. It may be empty in the rows for training if none says train.
+        group: The column, which need not exist, of what must not be spread over several splits: an object, a patient.
+            Rows without a group stand alone.
+
+    Returns:
+        The images in the order of their rows. A file that is named twice is listed once.
+
+    Raises:
+        DataError: The file cannot be read; a column or a value is missing or is not what was expected; image files are
+            missing, or named twice with different labels or splits; a group is spread over splits; there is one class
+            only, or one that training lacks.
+    """
+    file = Path(file).expanduser()
+    table = open_table(file, expected=(path, image, label, split, group))
+    pictures = image if image in table.names else path
+    _need_column(table, pictures, f"a column {path} of files, or {image} of encoded images")
+    _need_column(table, label, f"a column {label} of labels")
+    class_names = table.class_names.get(label, [])
+    labels, codes = _numbered(table, label, class_name(class_names) if class_names else plain_text)
+    if (codes < 0).any():
+        raise _missing(table, codes < 0, f"a label in column {label} of every row")
+    parts = _parts(table, split, len(codes))
+    groups = _groups(table, group)
+    paths = _paths(table, pictures)
+    notes = []
+    if paths:
+        kept = _once(table, paths, codes, parts)
+        if len(kept) < len(paths):
+            again = [table.row(place) for place in sorted(set(range(len(paths))) - set(kept))]
+            notes.append(f"Left out {len(again):,} rows that name a file again: {listed(again)}.")
+        paths, codes, parts = [paths[place] for place in kept], codes[kept], parts[kept]
+        groups = groups and [groups[place] for place in kept]
+        _check_files(table, paths, kept)
+    check_groups(groups, parts, origin=str(file))
+    numbers, classes = number_classes(labels, codes, parts, origin=str(file), order=class_names)
+    return Listing(
+        sources=Files(file.parent, paths) if paths else ParquetImages(file, pictures),
+        names=paths or [table.row(place) for place in range(len(codes))],
+        labels=numbers,
+        classes=classes,
+        split=torch.from_numpy(parts),
+        groups=groups,
+        origin=f"read from {file}",
+        notes=tuple(notes),
+    )
+
+
+def _need_column(table: Table, name: str, expected: str) -> None:
+    if table.names.count(name) != 1:
+        columns = listed((repr(one) for one in table.names), shown=20) or "none"
+        raise table.mistake(expected, f"the columns {columns}", "Mend the table, or say what the columns are called.")
+
+
+def _missing(table: Table, places: np.ndarray, expected: str) -> DataError:
+    return table.mistake(expected, f"none in {listed([table.row(place) for place in np.flatnonzero(places).tolist()])}")
+
+
+def _numbered(table: Table, name: str, text: Callable[[object], str]) -> tuple[list[str], np.ndarray]:
+    """Number the values of a column, as `number_values` does."""
+    kind = str(table.kind(name))
+    if re.match(r"(large_|fixed_size_)?(binary|list)|struct|map", kind):
+        raise table.mistake(f"words or numbers in column {name}", kind)
+    texts, codes = number_values(table.column(name).to_pylist(), text)
+    if not len(codes):
+        raise table.mistake("at least one row", "none")
+    return texts, codes
+
+
+def _parts(table: Table, name: str, rows: int) -> np.ndarray:
+    """Read the splits: positions in SPLITS, (N,) int8."""
+    if name not in table.names:
+        return np.full(rows, TRAIN, np.int8)
+    texts, codes = _numbered(table, name, lambda value: plain_text(value).lower())
+    for code, text in enumerate(texts):
+        if text not in SPLIT_NAMES:
+            where = table.row(int(np.argmax(codes == code)))
+            raise table.mistake(f"{', '.join(SPLIT_NAMES)} in column {name}", f"{text!r} in {where}")
+    parts: np.ndarray = np.array([*(SPLIT_NAMES[text] for text in texts), TRAIN], np.int8)[codes]
+    silent = codes < 0
+    if silent.any() and (parts[~silent] == TRAIN).any():
+        raise _missing(table, silent, f"a split in column {name} of every row, since there are rows that say train")
+    return parts
+
+
+def _groups(table: Table, name: str) -> list[str | None] | None:
+    if name not in table.names:
+        return None
+    texts, codes = _numbered(table, name, plain_text)
+    return [texts[code] if code >= 0 else None for code in codes]
+
+
+def _paths(table: Table, name: str) -> list[str] | None:
+    """Read the column of images if it is one of paths."""
+    import pyarrow
+
+    kind = table.kind(name)
+    if (pyarrow.types.is_struct(kind) and kind.get_field_index("bytes") >= 0) or str(kind) in (
+        "binary",
+        "large_binary",
+    ):
+        return None
+    if str(kind) not in ("string", "large_string"):
+        raise table.mistake(f"paths, bytes or {{bytes, path}} in column {name}", str(kind))
+    paths: list[str] = [path or "" for path in table.column(name).to_pylist()]
+    if "" in paths:
+        raise _missing(table, np.array([not path for path in paths]), f"a path in column {name} of every row")
+    return paths
+
+
+def _once(table: Table, paths: list[str], codes: np.ndarray, parts: np.ndarray) -> list[int]:
+    """Find the first row of each file, where the others say the same of it."""
+    first: dict[str, int] = {}
+    of = np.array([first.setdefault(path, place) for place, path in enumerate(paths)])
+    differs = np.flatnonzero((codes != codes[of]) | (parts != parts[of])).tolist()
+    if differs:
+        place = differs[0]
+        raise table.mistake(
+            "one label and one split for a file",
+            f"several of {paths[place]} in {table.row(of[place])} and {table.row(place)}"
+            + (f", and {len(differs) - 1:,} like it" if len(differs) > 1 else ""),
+        )
+    return list(first.values())
+
+
+def _check_files(table: Table, paths: list[str], rows: list[int]) -> None:
+    """See whether the images are there."""
+    folder = table.file.parent
+    missing = [
+        f"{path} ({table.row(row)})" for path, row in zip(paths, rows, strict=True) if not (folder / path).is_file()
+    ]
+    if missing:
+        raise table.mistake(
+            f"a file at each of {len(paths):,} paths",
+            f"none at {len(missing):,}: {listed(missing)}",
+            f"Paths are written with slashes (/) and begin in {folder}.",
+        )

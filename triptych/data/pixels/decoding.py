@@ -1,0 +1,174 @@
+"""Decodes images of all kinds to uint8 pixels, upright and without transparency; for the image cache."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from triptych.data.pixels.opening import MAX_PIXELS, Source, UndecodableImage, opened
+
+Colour = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
+WHITE: Colour = (255, 255, 255)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What the header of an image tells.
+
+    Attributes:
+        form: "JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF" or "NPY".
+        height: Rows of pixels, as `decode` returns them: after a rotation by EXIF data.
+        width: Columns of pixels, likewise.
+        channels: 1 for a grey file, 3 for one with colours or a palette; those of an array.
+    """
+
+    form: str
+    height: int
+    width: int
+    channels: int
+
+
+def decode(
+    source: Source,
+    *,
+    channels: int | None = None,
+    at_least: Callable[[int, int], tuple[int, int]] | None = None,
+    background: Colour = WHITE,
+    white: int = 65535,
+    max_pixels: int = MAX_PIXELS,
+) -> np.ndarray:
+    """Decode one image and turn it upright, as its EXIF data ask.
+
+    JPEG, PNG, WebP, BMP, TIFF (the first page), GIF (the first frame), and NumPy arrays (`.npy`) of uint8, (H, W) or
+    (H, W, C), which alone can have other than 1 or 3 channels. The inks of a CMYK JPEG are taken to be inverted, as
+    Adobe writes them. Colour profiles are not applied.
+
+    Args:
+        source: The file or its bytes.
+        channels: 1 for grey (ITU-R 601 luma), 3 for RGB, or the number that an array must have; None for what the
+            file has, as `measure` tells it.
+        at_least: Says of an image's height and width, upright, which are needed. A JPEG may then come at a half, a
+            quarter or an eighth of its size, as long as neither side is smaller than needed: several times as fast.
+        background: The colour behind transparent pixels.
+        white: The 16-bit value that becomes 255, as larger ones do; 0 becomes 0. It is the same for all images, so
+            that their brightness can be compared: 4095 suits a camera of 12 bits. Floating-point images have to lie
+            in [0, 1].
+        max_pixels: Images of more pixels (height times width) are refused before any is decoded.
+
+    Returns:
+        uint8 (H, W, C), writable.
+
+    Raises:
+        UndecodableImage: It is missing, no file, no image, cut off, damaged, too large, or of other channels.
+
+    Example:
+        >>> import io
+        >>> stream = io.BytesIO()
+        >>> Image.new("LA", (4, 2)).save(stream, "PNG")  # wholly transparent
+        >>> pixels = decode(stream.getvalue())
+        >>> pixels.shape, int(pixels.min())
+        ((2, 4, 1), 255)
+    """
+    with opened(source, max_pixels) as image:
+        if isinstance(image, np.ndarray):
+            return _with_channels(image, channels)
+        wanted = channels or _channels(image)
+        if wanted not in (1, 3):
+            raise UndecodableImage(f"has no {wanted} channels: only .npy files can have other than 1 or 3")
+        mode = "L" if wanted == 1 else "RGB"
+        if at_least and image.format == "JPEG":
+            is_sideways = _orientation(image) >= 5
+            image.draft(mode, at_least(*image.size) if is_sideways else at_least(*image.size[::-1])[::-1])
+        image.load()
+        orientation = _orientation(image)  # Pillow turns a TIFF itself, and then forgets this
+        whole = _eight_bits(image, white)
+        upright = whole.transpose(_TURNS[orientation]) if orientation > 1 else whole
+        return np.array(_opaque(upright, background).convert(mode)).reshape(upright.height, upright.width, wanted)
+
+
+def measure(source: Source, *, max_pixels: int = MAX_PIXELS) -> Measure:
+    """Read the header of an image alone; raises as `decode` does, except where only the pixels are damaged."""
+    with opened(source, max_pixels) as image:
+        if isinstance(image, np.ndarray):
+            return Measure("NPY", *image.shape)
+        # Pillow would decode a PNG to see whether EXIF data follow its pixels, and swaps a TIFF's sides by itself.
+        known = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
+        width, height = image.size[::-1] if known and _orientation(image) >= 5 else image.size
+        return Measure(image.format or "", height, width, _channels(image))
+
+
+def looks_grey(source: Source, *, max_pixels: int = MAX_PIXELS) -> bool:
+    """Tell whether an image is without colour: by the kind of its file, or else because its channels are equal.
+
+    Of a JPEG only an eighth of the rows and columns is decoded. Raises as `decode` does.
+    """
+    channels = measure(source, max_pixels=max_pixels).channels
+    if channels != 3:
+        return channels == 1
+    pixels = decode(source, at_least=lambda *_: (1, 1), max_pixels=max_pixels)
+    return bool((pixels == pixels[..., :1]).all())
+
+
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""How to turn an image upright, by the value of its EXIF orientation; from 5 on the sides change places."""
+
+
+def _with_channels(pixels: np.ndarray, channels: int | None) -> np.ndarray:
+    """Turn an array grey or into RGB, as asked."""
+    match pixels.shape[2], channels:
+        case 1, 3:
+            return pixels.repeat(3, axis=2)
+        case 3, 1:
+            return np.array(Image.fromarray(pixels).convert("L"))[..., None]
+        case found, wanted if wanted not in (None, found):
+            raise UndecodableImage(f"has {found} channels, where {wanted} are expected")
+    return pixels
+
+
+def _channels(image: Image.Image) -> int:
+    """Tell from the mode that Pillow gives a file whether it has colours."""
+    return 1 if image.mode[0] in "1LIF" and image.mode != "LAB" else 3
+
+
+def _orientation(image: Image.Image) -> int:
+    """Read the EXIF orientation, 1 to 8; damaged EXIF data are no reason to refuse an image."""
+    try:
+        found = image.getexif().get(0x0112)
+    except Exception:  # Pillow's parser raises whatever damaged bytes lead it to
+        return 1
+    return found if found in _TURNS else 1
+
+
+def _eight_bits(image: Image.Image, white: int) -> Image.Image:
+    """Scale 16-bit grey and floating-point images, each by one rule for all images."""
+    if image.mode[0] not in "IF":
+        return image
+    values = np.asarray(image)
+    low, high = values.min(), values.max()
+    most = 1 if image.mode == "F" else 65535
+    if not (low >= 0 and high <= most):  # true of NaN too
+        raise UndecodableImage(f"has values from {low:g} to {high:g}, where 0 to {most} is expected of its kind")
+    if image.mode == "F":
+        return Image.fromarray((values * 255 + 0.5).astype(np.uint8))
+    capped = np.minimum(values, white).astype(np.uint32)
+    return Image.fromarray(((capped * 255 + white // 2) // white).astype(np.uint8))
+
+
+def _opaque(image: Image.Image, background: Colour) -> Image.Image:
+    """Lay an image with transparent pixels over the background."""
+    if image.mode not in ("LA", "PA", "RGBA") and "transparency" not in image.info:
+        return image
+    canvas = Image.new("RGB", image.size, background)
+    layer = image.convert("RGBA")
+    canvas.paste(layer, mask=layer)
+    return canvas

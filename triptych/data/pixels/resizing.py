@@ -1,0 +1,111 @@
+"""Brings images of any size to one size, antialiased; for the image cache."""
+
+from math import ceil
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from triptych.data.pixels.decoding import WHITE, Colour, decode
+from triptych.data.pixels.opening import MAX_PIXELS, Source
+
+Fit = Literal["letterbox", "crop", "stretch"]
+"""How an image of another shape fills the size: whole with bars, cut at the middle, or distorted."""
+
+REDUCING_GAP = 2.0
+"""Images are first reduced by averaging to at least this many times their final size, and only then resampled."""
+
+
+def decode_and_fit(
+    source: Source,
+    *,
+    size: tuple[int, int],
+    how: Fit = "letterbox",
+    channels: int | None = None,
+    bars: int = 0,
+    background: Colour = WHITE,
+    white: int = 65535,
+    max_pixels: int = MAX_PIXELS,
+) -> np.ndarray:
+    """Decode one image at no more resolution than its final size needs, and bring it to that size.
+
+    The arguments are those of `decode` and `fit`.
+
+    Returns:
+        uint8 (H, W, C).
+
+    Raises:
+        UndecodableImage: As `decode` does.
+    """
+
+    def at_least(height: int, width: int) -> tuple[int, int]:
+        down, across = _scale(height, width, size, how)
+        return ceil(REDUCING_GAP * down * height), ceil(REDUCING_GAP * across * width)
+
+    pixels = decode(
+        source, channels=channels, at_least=at_least, background=background, white=white, max_pixels=max_pixels
+    )
+    return fit(pixels, size, how=how, bars=bars)
+
+
+def fit(image: np.ndarray, size: tuple[int, int], *, how: Fit = "letterbox", bars: int = 0) -> np.ndarray:
+    """Bring one image to a size by Pillow's bicubic filter, whose support grows with the reduction.
+
+    An image that has the size already is returned as it is.
+
+    Args:
+        image: uint8 (h, w, C).
+        size: Height H and width W.
+        how: "letterbox" keeps the whole image and its proportions and adds bars on two sides; "crop" keeps the
+            proportions and cuts off what stands over on two sides, the middle remains; "stretch" gives up the
+            proportions.
+        bars: The brightness of a letterbox's bars: 0, black, is also what augmentation moves in from outside.
+
+    Returns:
+        uint8 (H, W, C).
+
+    Raises:
+        ValueError: The image is not uint8 (h, w, C), or there is no such `how`.
+
+    Example:
+        >>> wide = np.full((1, 4, 1), 255, np.uint8)
+        >>> fit(wide, (4, 4))[:, 0, 0].tolist()
+        [0, 255, 0, 0]
+    """
+    if image.dtype != np.uint8 or image.ndim != 3:
+        raise ValueError(f"image must be uint8 (H, W, C), but got {image.dtype} of shape {image.shape}")
+    height, width = image.shape[:2]
+    if (height, width) == size:
+        return image
+    down, across = _scale(height, width, size, how)
+    if how == "letterbox":
+        inner = max(1, round(down * height)), max(1, round(across * width))
+        top, left = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+        canvas = np.full((*size, image.shape[2]), bars, np.uint8)
+        canvas[top : top + inner[0], left : left + inner[1]] = _resampled(image, inner, (0, 0, width, height))
+        return canvas
+    top, left = (max(0.0, side - new / by) / 2 for side, new, by in ((height, size[0], down), (width, size[1], across)))
+    return _resampled(image, size, (left, top, width - left, height - top))
+
+
+def _scale(height: int, width: int, size: tuple[int, int], how: Fit) -> tuple[float, float]:
+    """By what factors the sides of an image are multiplied: downwards and across."""
+    down, across = size[0] / height, size[1] / width
+    match how:
+        case "letterbox":
+            return (min(down, across),) * 2
+        case "crop":
+            return (max(down, across),) * 2
+        case "stretch":
+            return down, across
+    raise ValueError(f"how must be 'letterbox', 'crop' or 'stretch', but is {how!r}")
+
+
+def _resampled(image: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
+    """Resample the box (left, top, right, bottom) to a size, channel by channel where they are not grey or RGB."""
+    channels = image.shape[2]
+    if channels not in (1, 3):
+        return np.concatenate([_resampled(image[..., [one]], size, box) for one in range(channels)], axis=2)
+    whole = Image.fromarray(image[..., 0] if channels == 1 else image)
+    resized = whole.resize(size[::-1], Image.Resampling.BICUBIC, box=box, reducing_gap=REDUCING_GAP)
+    return np.array(resized).reshape(*size, channels)
