@@ -21,7 +21,7 @@ from shipped_way import fit_shipped, settled_precision, shipped, shipped_config
 
 from triptych.evaluation.measures import image_columns, split_figures
 from triptych.evaluation.outputs import model_outputs
-from triptych.training.denormals import flushing_denormals
+from triptych.training.hardware.denormals import flushing_denormals
 from triptych.training.train import build_module
 
 VARIANTS: dict[str, tuple[str, ...]] = {

@@ -34,7 +34,7 @@ from triptych.data.known.datasets import load_dataset
 from triptych.data.module import ImageDataModule
 from triptych.evaluation.outputs import model_outputs
 from triptych.models import model_summary
-from triptych.training.hardware import resolve_hardware
+from triptych.training.hardware.machine import resolve_hardware
 from triptych.training.train import build_module
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*_gpu.yaml"))

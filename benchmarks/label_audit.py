@@ -25,8 +25,8 @@ from triptych.data.module import ImageDataModule
 from triptych.evaluation.audit.labels import doubt_labels, votes
 from triptych.evaluation.audit.pool import Pool, pool_images
 from triptych.runs.folders import new_run
-from triptych.training.hardware import resolve_hardware
-from triptych.training.run_checkpoints import RunCheckpoints
+from triptych.training.checkpoints.run_checkpoints import RunCheckpoints
+from triptych.training.hardware.machine import resolve_hardware
 from triptych.training.train import build_module, build_trainer
 
 METHODS = (

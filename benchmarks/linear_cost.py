@@ -31,7 +31,7 @@ from triptych.data.images import ImageData, Split
 from triptych.data.known.datasets import load_dataset
 from triptych.data.module import ImageDataModule
 from triptych.losses import BatchTripletLoss, Mining
-from triptych.training.denormals import flushing_denormals
+from triptych.training.hardware.denormals import flushing_denormals
 
 CONFIG = Path(__file__).parents[1] / "configs" / "mnist.yaml"
 SIZES = (5_000, 16_000, 50_000, 160_000, 500_000)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from triptych.config.schema import RunConfig
-from triptych.training.hardware import resolve_hardware
+from triptych.training.hardware.machine import resolve_hardware
 from triptych.training.reporting import environment
 
 P = ParamSpec("P")

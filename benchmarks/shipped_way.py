@@ -17,10 +17,10 @@ from triptych.data.batches.loader import Batch
 from triptych.data.known.datasets import load_dataset
 from triptych.data.module import ImageDataModule
 from triptych.runs.folders import new_run
-from triptych.training.hardware import resolve_hardware
+from triptych.training.checkpoints.run_checkpoints import RunCheckpoints
+from triptych.training.hardware.machine import resolve_hardware
+from triptych.training.hardware.probing import settle_precision
 from triptych.training.modules import TaskModule
-from triptych.training.probing import settle_precision
-from triptych.training.run_checkpoints import RunCheckpoints
 from triptych.training.train import build_module, build_trainer
 
 FLOAT32 = "training.precision=32-true"

@@ -38,7 +38,7 @@ from shipped_way import Clocked, fit_shipped, settled_precision, shipped, shippe
 from triptych.config.schema import RunConfig
 from triptych.data.module import ImageDataModule
 from triptych.models import MultiTaskImageTransformer
-from triptych.training.denormals import flushing_denormals
+from triptych.training.hardware.denormals import flushing_denormals
 from triptych.training.modules import TaskModule
 from triptych.training.train import build_module
 

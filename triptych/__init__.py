@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from triptych.data.builder import read_images
     from triptych.losses import BatchTripletLoss, KLDivergenceLoss, MultiTaskLoss, ReconstructionLoss, TripletLoss
     from triptych.models import ImageEncoder, ImageTransformer, MultiTaskImageTransformer
-    from triptych.training.loading import load_lightning_model, load_model
+    from triptych.training.checkpoints.loading import load_lightning_model, load_model
     from triptych.training.modules import ImageTransformerLightning, MultiTaskImageTransformerLightning
 
 # Where each public name lives: imported when it is first asked for, so that `import triptych` is quick.
@@ -27,8 +27,8 @@ PUBLIC = {
     "TripletDataset": "triptych.data.batches.triplets",
     "TripletLoss": "triptych.losses",
     "load_config": "triptych.config",
-    "load_lightning_model": "triptych.training.loading",
-    "load_model": "triptych.training.loading",
+    "load_lightning_model": "triptych.training.checkpoints.loading",
+    "load_model": "triptych.training.checkpoints.loading",
     "read_images": "triptych.data.builder",
 }
 

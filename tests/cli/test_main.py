@@ -16,7 +16,7 @@ import pytest
 from triptych.cli.main import UNUSABLE_PATH, VERBS, run
 from triptych.errors import ConfigError, DataError, DownloadError, Interruption, TrainingError
 from triptych.files import DISK_FULL
-from triptych.training.checkpoint_io import read_checkpoint
+from triptych.training.checkpoints.checkpoint_io import read_checkpoint
 from triptych.version import __version__
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from triptych.cli.train import train
-from triptych.training.checkpoint_io import read_checkpoint
+from triptych.training.checkpoints.checkpoint_io import read_checkpoint
 
 ROOT = Path(__file__).parents[2]
 
@@ -86,7 +86,7 @@ def test_resume_takes_a_path_or_none_wherever_it_stands(config_of, tmp_path, mon
         asked.append((config.training.epochs, path))
         raise SystemExit
 
-    monkeypatch.setattr("triptych.training.resuming.resumption", resumption)
+    monkeypatch.setattr("triptych.training.checkpoints.resuming.resumption", resumption)
     others = ["--config", str(config_of()), "--output", str(tmp_path), "--epochs", "3"]
     with pytest.raises(SystemExit):
         train.main([*others, *resume] if last else [*resume, *others], standalone_mode=False)

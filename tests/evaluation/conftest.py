@@ -14,7 +14,7 @@ from triptych.data.module import ImageDataModule
 from triptych.evaluation.evaluate import Evaluation, evaluate
 from triptych.evaluation.outputs import Model
 from triptych.evaluation.report import Picture, report_pictures
-from triptych.training.loading import load_lightning_model
+from triptych.training.checkpoints.loading import load_lightning_model
 from triptych.training.train import train
 
 CLASSES = (

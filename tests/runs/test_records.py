@@ -7,7 +7,7 @@ import pytest
 from filelock import FileLock
 
 from triptych.runs.records import read_record
-from triptych.training.run_checkpoints import RunCheckpoints
+from triptych.training.checkpoints.run_checkpoints import RunCheckpoints
 
 
 def test_a_finished_run_is_read_with_its_numbers_by_dotted_names(left):

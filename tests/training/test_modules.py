@@ -19,8 +19,8 @@ from triptych.training.modules import (
     TaskModule,
     views,
 )
-from triptych.training.muon import MuonAdamW
-from triptych.training.optimizers import build_optimizer
+from triptych.training.optimisation.muon import MuonAdamW
+from triptych.training.optimisation.optimizers import build_optimizer
 from triptych.training.train import build_module
 
 Prepare = Callable[..., tuple[TaskModule, Batch]]

@@ -13,7 +13,7 @@ from triptych.config.schema import RunConfig
 from triptych.data.images import ImageData
 from triptych.data.module import ImageDataModule
 from triptych.runs.folders import RunFolders
-from triptych.training.hardware import Hardware
+from triptych.training.hardware.machine import Hardware
 from triptych.training.reporting import announce, environment, summarise
 from triptych.training.train import build_module
 

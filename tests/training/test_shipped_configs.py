@@ -10,7 +10,7 @@ from triptych.config.image_shapes import IMAGE_SHAPES
 from triptych.data.images import ImageData, Split
 from triptych.data.module import ImageDataModule
 from triptych.models import model_summary
-from triptych.training.optimizers import build_optimizer
+from triptych.training.optimisation.optimizers import build_optimizer
 from triptych.training.train import build_module
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))

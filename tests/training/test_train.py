@@ -18,10 +18,10 @@ from triptych.data.batches.loader import BatchLoader
 from triptych.data.images import ImageData, Split
 from triptych.data.module import ImageDataModule
 from triptych.errors import TrainingError
-from triptych.training.hardware import Hardware
-from triptych.training.loading import load_lightning_model
+from triptych.training.checkpoints.loading import load_lightning_model
+from triptych.training.checkpoints.run_checkpoints import RunCheckpoints
+from triptych.training.hardware.machine import Hardware
 from triptych.training.modules import TaskModule
-from triptych.training.run_checkpoints import RunCheckpoints
 from triptych.training.train import RunResult, build_module, build_trainer, train
 
 Config = Callable[..., RunConfig]

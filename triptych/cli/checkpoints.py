@@ -62,7 +62,7 @@ def open_checkpoint(path: Path, *, root: str | None = None) -> Opened:
     from triptych.data.module import ImageDataModule
     from triptych.errors import DataError
     from triptych.runs.find import run_of_checkpoint
-    from triptych.training.loading import load_lightning_model
+    from triptych.training.checkpoints.loading import load_lightning_model
 
     module = load_lightning_model(path)
     data = ImageDataModule(*open_images(module.config if root is None else _moved(module.config, root)))

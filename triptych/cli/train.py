@@ -49,7 +49,7 @@ def train(
     # Lightning takes seconds to import: mistakes in the config and the options are told first.
     from rich.console import Console
 
-    from triptych.training.resuming import resumption
+    from triptych.training.checkpoints.resuming import resumption
     from triptych.training.train import train as run_training
 
     console = Console()

@@ -27,10 +27,10 @@ from triptych.losses import (
 from triptych.models import ImageTransformer, MultiTaskImageTransformer
 from triptych.models.backbone import BackboneDescription
 from triptych.models.builder import build_model, fetch_backbone, rebuild_backbone
-from triptych.training.distributed import gather_rows, world_size
-from triptych.training.known_features import KnownFeatures
-from triptych.training.optimizers import build_optimizer
-from triptych.training.schedules import build_scheduler
+from triptych.training.callbacks.known_features import KnownFeatures
+from triptych.training.hardware.distributed import gather_rows, world_size
+from triptych.training.optimisation.optimizers import build_optimizer
+from triptych.training.optimisation.schedules import build_scheduler
 
 Stage = Literal["train", "val", "test"]
 

@@ -28,23 +28,23 @@ from triptych.files import replacing
 from triptych.inspection import Severity, label_findings
 from triptych.runs.folders import RunFolders, new_run
 from triptych.runs.metrics_file import write_metrics
-from triptych.training.averaged_weights import AveragedWeights
-from triptych.training.checkpoint_io import AtomicCheckpointIO
-from triptych.training.collapse_guard import CollapseGuard, found_in
-from triptych.training.compiling import compiled_training, settle_compilation
-from triptych.training.denormals import flushing_denormals
-from triptych.training.finite_losses import FiniteLosses
-from triptych.training.frozen_features import FrozenFeatures
-from triptych.training.hardware import Hardware, resolve_hardware
-from triptych.training.interruption import Interruptible
+from triptych.training.callbacks.averaged_weights import AveragedWeights
+from triptych.training.callbacks.finite_losses import FiniteLosses
+from triptych.training.callbacks.frozen_features import FrozenFeatures
+from triptych.training.callbacks.interruption import Interruptible
+from triptych.training.callbacks.progress import RunProgress
+from triptych.training.callbacks.reconstructions import ReconstructionPictures
+from triptych.training.checkpoints.checkpoint_io import AtomicCheckpointIO
+from triptych.training.checkpoints.resuming import PrecisionRecord, Resumption
+from triptych.training.checkpoints.run_checkpoints import RunCheckpoints
+from triptych.training.guard.collapse_guard import CollapseGuard, found_in
+from triptych.training.hardware.compiling import compiled_training, settle_compilation
+from triptych.training.hardware.denormals import flushing_denormals
+from triptych.training.hardware.machine import Hardware, resolve_hardware
+from triptych.training.hardware.probing import settle_precision
+from triptych.training.hardware.processes import ending_together, is_first_process
 from triptych.training.modules import ImageTransformerLightning, MultiTaskImageTransformerLightning, TaskModule
-from triptych.training.probing import settle_precision
-from triptych.training.processes import ending_together, is_first_process
-from triptych.training.progress import RunProgress
-from triptych.training.reconstructions import ReconstructionPictures
 from triptych.training.reporting import announce, environment, summarise
-from triptych.training.resuming import PrecisionRecord, Resumption
-from triptych.training.run_checkpoints import RunCheckpoints
 
 COMPONENT_IMAGES = 10_000
 """Training images from which principal components are computed."""

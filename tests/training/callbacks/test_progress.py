@@ -1,0 +1,145 @@
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+
+from triptych.config.schema import RunConfig
+from triptych.training.callbacks.progress import RunProgress
+from triptych.training.train import train
+
+ROOT = Path(__file__).parents[3]
+MULTITASK = {"accuracy": 0.97222, "loss": 12.3456, "triplet": 0.05, "classification": 1.25, "reconstruction": 0.01}
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
+def trainer(metrics: dict[str, float], *, epoch: int = 0, epochs: int = 40, **more: Any) -> SimpleNamespace:
+    values = {f"val/{name}": torch.tensor(value) for name, value in metrics.items()}
+    return SimpleNamespace(
+        callback_metrics={**values, "train/loss": torch.tensor(9.0)}, current_epoch=epoch, max_epochs=epochs, **more
+    )
+
+
+def test_epochs_are_rows_of_a_table_that_fits_eighty_columns() -> None:
+    text = StringIO()
+    progress = RunProgress(Console(file=text, width=80))
+
+    for epoch in (0, 1, 39):
+        progress.on_train_epoch_start(trainer({}), torch.nn.Module())
+        progress.on_train_epoch_end(trainer({**MULTITASK, "kl": 48.6}, epoch=epoch), torch.nn.Module())
+
+    _, title, heading, *rows = text.getvalue().splitlines()
+    assert title == "validation"
+    assert heading.split() == ["epoch", *MULTITASK, "kl", "time"]
+    assert [row.split()[0] for row in rows] == ["1/40", "2/40", "40/40"]
+    assert rows[0].split()[1:] == ["0.9722", "12.346", "0.0500", "1.2500", "0.0100", "48.600", "0", "s"]
+    # Every number ends where its name ends.
+    for name in MULTITASK:
+        column = heading.index(name) + len(name)
+        assert all(row[column - 1].isdigit() and row[column] == " " for row in rows)
+    assert max(map(len, (heading, *rows))) <= 80
+
+
+def test_a_long_run_widens_the_first_column() -> None:
+    text = StringIO()
+    progress = RunProgress(Console(file=text, width=80))
+
+    progress.on_train_epoch_end(trainer(MULTITASK, epoch=99, epochs=1000), torch.nn.Module())
+
+    heading, row = text.getvalue().splitlines()[-2:]
+    assert heading.startswith("    epoch  accuracy")
+    assert row.startswith(" 100/1000    0.9722")
+
+
+def test_a_process_that_does_not_speak_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    text = StringIO()
+    progress = RunProgress(Console(file=text, force_terminal=True))
+
+    progress.disable()
+    progress.on_train_start(trainer(MULTITASK), torch.nn.Module())
+    progress.on_train_epoch_end(trainer(MULTITASK), torch.nn.Module())
+
+    assert text.getvalue() == ""
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("epoch", "stopped", "said"), [(5, 4, True), (40, 39, False), (5, 0, False)])
+def test_only_a_run_that_stops_before_its_end_says_so(epoch: int, stopped: int, said: bool) -> None:
+    text = StringIO()
+    stopping = SimpleNamespace(stopped_epoch=stopped, patience=3)
+
+    RunProgress(Console(file=text)).on_train_end(
+        trainer({}, epoch=epoch, early_stopping_callback=stopping), torch.nn.Module()
+    )
+
+    assert ("stopped early: no better accuracy for 3 epochs" in text.getvalue()) == said
+
+
+def test_on_a_terminal_a_bar_shows_losses_and_time_left_and_goes_away(
+    tiny_config: Callable[..., RunConfig], tmp_path: Path
+) -> None:
+    text = StringIO()
+    config = tiny_config("training.epochs=2", "logging.tensorboard=false")
+
+    train(config, output=tmp_path, console=Console(file=text, force_terminal=True, width=80))
+
+    drawn = text.getvalue()
+    shown = plain(drawn)
+    assert re.search(r"epoch 1/2 .*━.* \d+% .*left", shown)
+    assert re.search(
+        r"loss \d\.\d{3}  triplet \d\.\d{3}  classification \d\.\d{3}  reconstruction \d\.\d{3}  kl", shown
+    )
+    # The lines of the bar are cleared before the results.
+    assert "left" not in plain(drawn[drawn.rindex("\x1b[2K") :])
+    here = str(tmp_path)
+    assert max(len(line) for line in shown.splitlines() if here not in line) <= 80
+
+
+def test_a_failure_takes_the_bar_away_first() -> None:
+    text = StringIO()
+    progress = RunProgress(Console(file=text, force_terminal=True, width=80))
+    running = trainer({}, num_training_batches=10, fit_loop=SimpleNamespace(total_batch_idx=-1))
+    progress.on_train_start(running, torch.nn.Module())
+
+    progress.on_exception(running, torch.nn.Module(), ValueError())
+
+    assert text.getvalue().endswith("\x1b[2K")
+    progress.on_train_batch_end(running, torch.nn.Module(), None, None, 0)
+
+
+def test_the_command_is_quiet_about_everything_else_on_a_terminal(tiny_yaml: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "run.py", "--config", str(tiny_yaml), "--output", str(tmp_path), "--epochs", "1"]
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "80", "LINES": "24", "TERM": "xterm-256color"}
+    with subprocess.Popen(command, cwd=ROOT, stdout=theirs, stderr=theirs, env=environment) as process:
+        os.close(theirs)
+        pieces = []
+        while True:
+            try:
+                piece = os.read(ours, 65536)
+            except OSError:  # how Linux says that the other side has closed
+                break
+            if not piece:
+                break
+            pieces.append(piece)
+        assert process.wait(timeout=120) == 0
+    os.close(ours)
+
+    shown = plain(b"".join(pieces).decode())
+    assert "arning" not in shown, shown
+    assert "Lightning" not in shown
+    lines = [line.strip("\r") for line in shown.splitlines()]
+    assert lines[0].split() == ["data", "digits,", "10", "classes", "(part", "of", "the", "installation)"]
+    assert max(len(line) for line in lines if str(tmp_path) not in line) <= 80

@@ -1,0 +1,287 @@
+"""A run that was killed or stopped at any moment ends, after --resume, like one that was never interrupted."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+from triptych.config import load_config
+from triptych.errors import CheckpointError
+from triptych.training.checkpoints.resuming import Resumption, resumption
+
+# The process kills itself before it renames a file to a name of this form for the n-th time, or removes it.
+KILLER = """
+import os, re, signal, sys
+left = {count}
+def hook(event, arguments):
+    global left
+    target = arguments[1] if event == "os.rename" else arguments[0] if event == "os.remove" else None
+    if isinstance(target, (str, os.PathLike)) and re.search({pattern!r}, f"{{event}} {{os.fspath(target)}}"):
+        left -= 1
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(hook)
+"""
+IN_THE_STEP = """
+import os
+from triptych.training.modules import TaskModule
+plain, signals = TaskModule.training_step, {signals}
+def training_step(self, batch, batch_idx):
+    while self.global_step == {step} and signals:
+        os.kill(os.getpid(), signals.pop(0))
+    return plain(self, batch, batch_idx)
+TaskModule.training_step = training_step
+"""
+
+MOMENTS = {
+    "before anything was saved": KILLER.format(pattern="os.rename .*/config.yaml", count=1),
+    "before the untrained state": KILLER.format(pattern="os.rename .*/version_0-last.ckpt", count=1),
+    "before the first link": KILLER.format(pattern="os.rename .*/last.ckpt", count=1),
+    "in the first epoch": IN_THE_STEP.format(step=2, signals=[9]),
+    "before the first best": KILLER.format(pattern="os.rename .*/epoch=00.*ckpt", count=1),
+    "between best and last": KILLER.format(pattern="os.rename .*/version_0-last.ckpt", count=2),
+    "between last and links": KILLER.format(pattern="os.rename .*/best.ckpt", count=1),
+    "in the second epoch": IN_THE_STEP.format(step=8, signals=[9]),
+    "before the surpassed best is removed": KILLER.format(pattern="os.remove .*/epoch=00.*ckpt", count=1),
+    "after the last epoch": KILLER.format(pattern="os.rename .*/checkpoints.json", count=6),
+    "before the metrics": KILLER.format(pattern="os.rename .*/metrics.json", count=1),
+}
+
+
+def last_state(output: Path) -> dict[str, Any]:
+    return torch.load(output / "lightning_checkpoints" / "digits" / "last.ckpt", weights_only=True)
+
+
+def version_folder(output: Path, version: int = 0) -> Path:
+    return output / "img_tasks" / "digits" / "experiment" / f"version_{version}"
+
+
+def metrics_of(output: Path) -> dict[str, Any]:
+    return json.loads((version_folder(output) / "metrics.json").read_text())
+
+
+def same(first: Any, second: Any) -> bool:
+    """Compare two states bit for bit."""
+    if isinstance(first, torch.Tensor):
+        return torch.equal(first, second)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same(first[key], second[key]) for key in first)
+    if isinstance(first, list | tuple):
+        return len(first) == len(second) and all(same(a, b) for a, b in zip(first, second, strict=True))
+    return first == second
+
+
+def assert_same_run(whole: Path, resumed: Path) -> None:
+    expected, got = last_state(whole), last_state(resumed)
+    for state in (expected, got):
+        del state["callbacks"]["RunCheckpoints"]["seconds"]
+    for part in ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step", "callbacks"):
+        assert same(expected[part], got[part]), part
+    first, second = metrics_of(whole), metrics_of(resumed)
+    assert [first[key] for key in ("test", "val", "epochs")] == [second[key] for key in ("test", "val", "epochs")]
+    best, best_of_resumed = Path(first["best_checkpoint"]), Path(second["best_checkpoint"])
+    assert best.name == best_of_resumed.name
+    weights = [torch.load(path, weights_only=True)["state_dict"] for path in (best, best_of_resumed)]
+    assert same(*weights)
+    assert tree(whole) == tree(resumed)
+
+
+def tree(output: Path) -> set[str]:
+    """The files of an output root, without TensorBoard's, of which there is one more for every start."""
+    files = {str(path.relative_to(output)) for path in output.rglob("*") if not path.is_dir()}
+    return {name for name in files if "tfevents" not in name}
+
+
+@pytest.fixture(scope="module")
+def run(command: Callable, quick_yaml: Path) -> Callable:
+    """Start the quick run in a process of its own."""
+    return lambda *arguments, **options: command("train", "--config", quick_yaml, *arguments, **options)
+
+
+@pytest.fixture(scope="module")
+def whole(run: Callable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of a run that was never interrupted: to be compared with, not to be changed."""
+    output = tmp_path_factory.mktemp("whole")
+    run("--output", output).ends(0)
+    return output
+
+
+@pytest.fixture
+def finished(whole: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be changed."""
+    shutil.copytree(whole, tmp_path / "finished", symlinks=True)
+    return tmp_path / "finished"
+
+
+def test_a_run_killed_at_any_moment_ends_like_one_never_interrupted(whole, run, tmp_path):
+    for number, (moment, before) in enumerate(MOMENTS.items()):
+        output = tmp_path / str(number)
+        run("--output", output, before=before).ends(-9)
+        printed = run("--output", output, "--resume").ends(0)
+        try:
+            assert "resumes  version_0" in printed
+            assert_same_run(whole, output)
+        except AssertionError as error:
+            error.add_note(f"killed {moment}")
+            raise
+
+
+def test_a_run_stopped_within_an_epoch_and_killed_and_stopped_again_resumes_exactly(whole, run, tmp_path):
+    options = ("--output", tmp_path)
+    run(*options, before=IN_THE_STEP.format(step=1, signals=[15])).ends(143)
+    assert last_state(tmp_path)["global_step"] == 2
+    run(*options, "--resume", before=IN_THE_STEP.format(step=4, signals=[9])).ends(-9)
+    run(*options, "--resume", before=IN_THE_STEP.format(step=8, signals=[2])).ends(130)
+    assert last_state(tmp_path)["global_step"] == 9
+    run(*options, "--resume").ends(0)
+    assert_same_run(whole, tmp_path)
+
+
+def test_the_pictures_are_drawn_when_the_run_was_killed_between_them(run, tmp_path):
+    options = ("--epochs", "1", "--output", tmp_path, "--set", "logging={embeddings: true, triplet_samples: true}")
+    run(*options, before=KILLER.format(pattern="os.rename .*/embeddings_tsne.png", count=1)).ends(-9)
+    before = metrics_of(tmp_path)
+    printed = run(*options, "--resume").ends(0)
+    assert "1/1" not in printed  # no epoch is trained
+    assert {path.name for path in tmp_path.glob("*.png")} == {"embeddings_tsne.png", "triplet_samples_digits.png"}
+    assert metrics_of(tmp_path)["test"] == before["test"]
+    assert not [name for name in tree(tmp_path) if ".part" in name]
+
+
+def test_a_run_that_stopped_early_stays_stopped_and_is_tested(run, tmp_path):
+    options = ("--set", "training.early_stopping={patience: 1, min_delta: 1.0}", "--epochs", "5")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    run(*options, "--output", whole).ends(0)
+    run(*options, "--output", killed, before=MOMENTS["before the metrics"]).ends(-9)
+    run(*options, "--output", killed, "--resume").ends(0)
+    assert metrics_of(whole)["epochs"] == 2
+    assert_same_run(whole, killed)
+
+
+def test_a_finished_run_goes_on_from_its_best_and_with_more_epochs(whole, finished, run):
+    (best,) = (finished / "lightning_checkpoints" / "digits").glob("epoch=*")
+    run("--output", finished, "--resume", best).ends(0)
+    assert metrics_of(finished)["test"] == metrics_of(whole)["test"]
+
+    run("--resume", "--epochs", "3", "--output", finished).ends(0)
+    assert metrics_of(finished)["epochs"] == 3
+    assert [folder.name for folder in version_folder(finished).parent.iterdir()] == ["version_0"]
+
+
+def test_a_deleted_version_folder_is_made_again(whole, finished, run):
+    shutil.rmtree(version_folder(finished))
+    run("--output", finished, "--resume").ends(0)
+    assert_same_run(whole, finished)
+
+
+def test_a_run_that_had_not_begun_is_begun_only_with_its_own_config(run, tmp_path, quick_yaml):
+    run("--output", tmp_path, before=MOMENTS["before the untrained state"]).ends(-9)
+    assert yaml.safe_load((version_folder(tmp_path) / "config.yaml").read_text())["training"]["seed"] == 0
+
+    assert resumption(load_config(quick_yaml), output=tmp_path, path=None) == Resumption(None, 0)
+    with pytest.raises(CheckpointError, match=r"training.seed: 0 there, 1 now"):
+        resumption(load_config(quick_yaml, ["training.seed=1"]), output=tmp_path, path=None)
+
+
+def test_the_state_to_go_on_from_is_found_by_any_of_its_names(whole, quick_yaml, monkeypatch):
+    config = load_config(quick_yaml)
+    folder = whole / "lightning_checkpoints" / "digits"
+    last = Resumption((folder / "version_0-last.ckpt").resolve(), 0, "32-true")
+    assert resumption(config, output=whole, path=None) == last
+    assert resumption(config, output=whole, path=folder / "last.ckpt") == last
+    (best,) = folder.glob("epoch=*")
+    assert resumption(config, output=whole, path=folder / "best.ckpt") == Resumption(best.resolve(), 0, "32-true")
+    monkeypatch.chdir(folder)
+    assert resumption(config, output=Path("../.."), path=Path("last.ckpt")) == last
+
+
+def test_what_does_not_make_another_run_of_it_may_change(whole, quick_yaml):
+    changes = ["logging.embeddings=true", "training.epochs=9", "dataset.num_workers=0", "training.accelerator=auto"]
+    changes += ["training.precision=bf16-mixed", "training.compile=false"]
+    assert resumption(load_config(quick_yaml, changes), output=whole, path=None).version == 0
+
+
+@pytest.mark.parametrize(("asked", "kept"), [("auto", "bf16-mixed"), ("32-true", None)])
+def test_what_auto_came_to_is_kept_and_what_was_asked_for_is_asked_again(finished, quick_yaml, asked, kept):
+    path = finished / "lightning_checkpoints" / "digits" / "version_0-last.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    checkpoint["hyper_parameters"]["config"]["training"]["precision"] = asked
+    checkpoint["callbacks"]["PrecisionRecord"]["precision"] = "bf16-mixed"
+    torch.save(checkpoint, path)
+
+    assert resumption(load_config(quick_yaml), output=finished, path=path).precision == kept
+
+
+def test_a_checkpoint_from_before_the_precision_was_kept_is_resumed(finished, quick_yaml):
+    path = finished / "lightning_checkpoints" / "digits" / "version_0-last.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    del checkpoint["callbacks"]["PrecisionRecord"], checkpoint["hyper_parameters"]["config"]["training"]["compile"]
+    torch.save(checkpoint, path)
+
+    assert resumption(load_config(quick_yaml), output=finished, path=path).precision is None
+
+
+def refusal(config: Path, output: Path, *overrides: str, path: Path | None = None) -> str:
+    with pytest.raises(CheckpointError) as error:
+        resumption(load_config(config, overrides), output=output, path=path)
+    return str(error.value)
+
+
+def test_another_config_is_refused_with_what_differs(whole, quick_yaml):
+    message = refusal(quick_yaml, whole, "model.embed_dim=32", "training.seed=1", "training.early_stopping.patience=3")
+    assert "model.embed_dim: 16 there, 32 now" in message
+    assert "training.seed: 0 there, 1 now" in message
+    assert "training.early_stopping.patience: 10 there, 3 now" in message
+    assert "has 2 epochs behind it" in refusal(quick_yaml, whole, "training.epochs=1")
+
+
+def test_a_checkpoint_that_is_not_there_or_not_of_a_run_is_refused(whole, quick_yaml, tmp_path):
+    assert "Nothing to resume" in refusal(quick_yaml, tmp_path / "nowhere")
+    assert "no such file" in refusal(quick_yaml, whole, path=tmp_path / "none.ckpt")
+    assert "was refused" in refusal(quick_yaml, whole, path=version_folder(whole) / "metrics.json")
+    torch.save({"state_dict": {}}, tmp_path / "weights.pth")
+    assert "with its whole state" in refusal(quick_yaml, whole, path=tmp_path / "weights.pth")
+
+
+def test_a_checkpoint_that_would_go_on_in_another_folder_is_refused(finished, quick_yaml, tmp_path):
+    folder = finished / "lightning_checkpoints" / "digits"
+    shutil.copy(folder / "best.ckpt", tmp_path / "copy.ckpt")
+    assert f"expected a checkpoint in {folder}" in refusal(quick_yaml, finished, path=tmp_path / "copy.ckpt")
+    assert "--output" in refusal(quick_yaml, tmp_path / "elsewhere", path=folder / "last.ckpt")
+    shutil.copy(folder / "best.ckpt", folder / "copy.ckpt")
+    assert "not that run's" in refusal(quick_yaml, finished, path=folder / "copy.ckpt")
+
+
+def test_a_run_without_its_best_or_last_checkpoint_is_refused(finished, quick_yaml):
+    folder = finished / "lightning_checkpoints" / "digits"
+    (folder / "best.ckpt").resolve().unlink()
+    assert "best checkpoint so far" in refusal(quick_yaml, finished)
+    (folder / "version_0-last.ckpt").unlink()
+    assert "no such file" in refusal(quick_yaml, finished)
+
+
+def test_drawn_triplets_dropout_gathered_gradients_and_averaged_weights_resume_exactly_too(run, tmp_path):
+    training = "{accumulate_gradients: 4, triplet_mining: random, deterministic: true, devices: 1, accelerator: cpu}"
+    options = (
+        "--set",
+        f"training={training}",
+        "--set",
+        "training.averaged_share=0.9",
+        "--set",
+        "model.dropout=0.2",
+        "--set",
+        "dataset.batch_size=64",
+    )
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    run(*options, "--epochs", "2", "--output", whole).ends(0)
+    run(*options, "--epochs", "2", "--output", stopped, before=IN_THE_STEP.format(step=2, signals=[15])).ends(143)
+    assert last_state(stopped)["global_step"] == 3
+    assert last_state(stopped)["trained_weights"]
+    run(*options, "--epochs", "2", "--output", stopped, "--resume").ends(0)
+    assert_same_run(whole, stopped)
+    assert same(last_state(whole)["trained_weights"], last_state(stopped)["trained_weights"])

@@ -1,0 +1,176 @@
+"""What a frozen encoder says of the images: computed once, before training, and kept on disk for later runs."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from lightning import Callback, LightningModule, Trainer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+
+from triptych.config.schema import AugmentationConfig, RunConfig
+from triptych.data.known.locate import features_folder
+from triptych.data.module import ImageDataModule
+from triptych.data.pixels.mapped import Images, parts
+from triptych.files import replacing
+from triptych.models import ImageTransformer, MultiTaskImageTransformer
+from triptych.training.callbacks.known_features import KnownFeatures
+from triptych.training.modules import TaskModule
+
+AT_ONCE = 128
+"""Images that the encoder looks at together."""
+
+VERSION = 1
+"""Of what is computed: with another one, everything is computed again."""
+
+Model = ImageTransformer | MultiTaskImageTransformer
+
+
+class FrozenFeatures(Callback):
+    """Gives the module the features of the training and validation images, so that only the heads are left to train.
+
+    Where the features of an image are not the same at every step, it says why, and they are computed at every step.
+
+    Args:
+        console: Where that, and the progress, is shown.
+        folder: Where features are kept; by default in the user's cache.
+    """
+
+    def __init__(self, console: Console, *, folder: Path | None = None) -> None:
+        self.console = console
+        self.folder = folder or features_folder()
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compute what is not there yet, on the device that trains."""
+        assert isinstance(pl_module, TaskModule)
+        data = trainer.datamodule  # type: ignore[attr-defined] # undeclared by Lightning
+        assert isinstance(data, ImageDataModule)
+        if pl_module.config.model.backbone is None or not pl_module.model.encoder.is_frozen:
+            return
+        if reason := why_features_change(pl_module.config):
+            self._say(f"computed at every step, since {reason}")
+            return
+        # What the weights do not say of a network, such as its number of heads.
+        structure = pl_module.hparams["backbone"]["config"]
+        features = {
+            stage: frozen_features(
+                pl_module.model, images, structure=structure, folder=self.folder, console=self.console
+            )
+            for stage, images in (("train", data.train.images), ("val", data.validation.images))
+        }
+        pl_module.known_features = KnownFeatures(features)
+        self._say(f"of {sum(map(len, features.values())):,} images, computed once and kept in {self.folder}")
+
+    def _say(self, text: str) -> None:
+        self.console.print(f"[bold]{'features':>10}[/bold]  {text}", highlight=False, soft_wrap=True)
+
+
+def why_features_change(config: RunConfig) -> str:
+    """Say why a frozen encoder's features of an image are not computed once; nothing where they can be."""
+    if not config.model.cache_features:
+        return "model.cache_features is false"
+    if _augments(config.dataset.augmentation) and config.dataset.unaugmented_share < 1:
+        return (
+            "augmentation changes the images; without it (dataset.augmentation) they are computed once, and the heads "
+            "train in seconds"
+        )
+    if config.training.triplet_mining == "random":
+        return "triplets are drawn; mined in the batch (training.triplet_mining) they need no further images"
+    return ""
+
+
+def frozen_features(
+    model: Model, images: Images, *, structure: Mapping[str, Any], folder: Path, console: Console
+) -> Tensor:
+    """Return the features of images, computed now, or before by this or another run.
+
+    The file is named after the content of images and encoder; neither their names nor their places matter. Of several
+    processes that want it at once, one computes and the others wait.
+
+    Args:
+        model: Whose encoder is frozen, on the device that computes.
+        images: uint8 (N, C, H, W).
+        structure: In plain values, what makes of the encoder's weights the function that it is.
+        folder: Where the features are kept.
+        console: Where the progress is shown.
+
+    Returns:
+        (N, F) float32, mapped into memory.
+    """
+    file = folder / f"{_key(model, images, structure)}.npy"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(file.with_suffix(".lock")):
+        shape = (len(images), model.encoder.output_dim)
+        known = _read(file, shape)
+        if known is None:
+            _compute(model, images, file, console)
+            known = _read(file, shape)
+            assert known is not None, "it has just been written"
+        file.touch()  # `triptych cache clear --older-than` keeps what is in use
+    return known
+
+
+@torch.inference_mode()
+def _compute(model: Model, images: Images, file: Path, console: Console) -> None:
+    device = next(model.parameters()).device
+    shape = (len(images), model.encoder.output_dim)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with (
+        _evaluating(model),
+        replacing(file) as temporary,
+        temporary.open("wb") as written,
+        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
+    ):
+        task = progress.add_task("features", total=len(images))
+        # Written from the front to the back, so that a full disk is an error: in a mapped file it would be the end.
+        header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(written, header)
+        for part in parts(images, AT_ONCE):
+            features = model.encoder(model.pixels(part.to(device).float() / 255))
+            written.write(features.float().cpu().numpy().astype("<f4").tobytes())
+            progress.advance(task, len(part))
+
+
+def _read(file: Path, shape: tuple[int, int]) -> Tensor | None:
+    """Map a file of features into memory; None where there is none, or another or damaged one."""
+    try:
+        # Copy on write: what maps the file never changes it.
+        mapped = np.load(file, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return torch.from_numpy(mapped) if mapped.shape == shape and mapped.dtype == np.dtype("<f4") else None
+
+
+def _key(model: Model, images: Images, structure: Mapping[str, Any]) -> str:
+    """Name the features after all that they depend on."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, value in [*model.encoder.state_dict().items(), *model.pixels.state_dict().items()]:
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    shown = getattr(model.encoder, "image_size", None)
+    digest.update(f"{VERSION} {shown} {tuple(images.shape)} {json.dumps(structure, sort_keys=True)}".encode())
+    for part in parts(images, AT_ONCE):
+        digest.update(part.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _evaluating(model: Model) -> Iterator[None]:
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+def _augments(augmentation: AugmentationConfig) -> bool:
+    strengths = augmentation.model_dump(exclude={"erasing_area"})
+    return any(strengths.values())

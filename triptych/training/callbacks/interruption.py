@@ -1,0 +1,83 @@
+"""Ctrl-C and SIGTERM: finish the step, save, say so, and leave with the exit code that the shell expects."""
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+from triptych.errors import Interruption
+from triptych.training.checkpoints.run_checkpoints import RunCheckpoints
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STEPS_BETWEEN_VOTES = 10
+"""Processes that train together ask each other this often whether one was interrupted."""
+
+
+class Interruptible(Callback):
+    """Takes the signals while the run trains; a second one ends the process at once."""
+
+    def __init__(self, checkpoints: RunCheckpoints) -> None:
+        self.checkpoints = checkpoints
+        self.received = 0
+        self._previous: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Take over the handlers (Lightning's own would stop between two exchanges of a distributed run)."""
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {number: signal.signal(number, self._note) for number in SIGNALS}
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,  # noqa: ARG002
+        batch: object,  # noqa: ARG002
+        batch_idx: int,
+    ) -> None:
+        """Save and leave after a whole step, unless validation is about to follow: then the epoch is finished first."""
+        batches = batch_idx + 1
+        if batches >= trainer.num_training_batches or batches % trainer.accumulate_grad_batches:
+            return
+        votes = trainer.world_size == 1 or batches // trainer.accumulate_grad_batches % STEPS_BETWEEN_VOTES == 0
+        if votes and self._interrupted(trainer):
+            self.checkpoints.save(trainer, pl_module)
+            self._leave(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Leave after the epoch's checkpoint, which an earlier callback has written."""
+        if self._interrupted(trainer):
+            self._leave(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Give the handlers back."""
+        self._restore()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002
+        """Give the handlers back."""
+        self._restore()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self.received = number
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}
+
+    def _interrupted(self, trainer: Trainer) -> bool:
+        return bool(trainer.strategy.reduce_boolean_decision(self.received != 0, all=False))
+
+    def _leave(self, trainer: Trainer) -> None:
+        # A process that was not told itself leaves with those that were.
+        number = self.received or signal.SIGTERM
+        folders = self.checkpoints.folders
+        # Without a path, --resume goes on with the newest run.
+        option = "--resume" if folders.is_newest() else f"--resume {folders.last}"
+        raise Interruption(
+            number,
+            f"Stopped by {signal.Signals(number).name} after step {trainer.global_step}. The state is saved in "
+            f"{folders.last}; go on with {option}.",
+        )

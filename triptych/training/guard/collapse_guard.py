@@ -1,0 +1,207 @@
+"""Watches a run for collapse, and names it with cause and remedy in the epoch in which it is first seen."""
+
+from dataclasses import dataclass, field
+from math import ceil, isfinite, nan
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from rich.console import Console
+from rich.markup import escape
+from torch import Tensor
+
+from triptych.metrics.geometry import effective_rank, spread
+from triptych.training.guard.diagnoses import Diagnosis, diagnose
+from triptych.training.guard.signs import Signs, Task, latent_signs, separation, shares, squared_gradients
+from triptych.training.modules import StepResult, TaskModule
+
+ROWS = 2048
+"""Validation images, evenly spaced, whose embeddings and latents are looked at."""
+
+
+class CollapseGuard(Callback):
+    """Measures the signs of collapse in every epoch, shows them in TensorBoard, and says what they mean.
+
+    While the run trains, nothing is read from the device: sums over the steps, the gradients of the epoch's last step
+    where the losses meet, and some of the validation's embeddings wait there for the epoch's end. The weights are the
+    same with and without it, bit for bit. It belongs before the checkpoints, which then hold what it has found.
+
+    Args:
+        console: Where a diagnosis is printed.
+        stops: Whether a collapse ends the run after its epoch.
+
+    Attributes:
+        found: Each diagnosis once, as metrics.json has it: the epochs, counted from 1, in which it was first and last
+            seen, its name, the line that was printed, and the numbers behind it.
+    """
+
+    def __init__(self, console: Console, *, stops: bool) -> None:
+        self.console = console
+        self.stops = stops
+        self.found: list[dict[str, Any]] = []
+        self._fitting = False
+        self._epoch = _Epoch()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what resumption needs, within an epoch too."""
+        return {"found": self.found, "sums": self._epoch.sums.tolist()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up where the saved run stood; a checkpoint that is read to be tested changes nothing."""
+        if self._fitting:
+            self.found = state_dict["found"]
+            self._epoch.sums = torch.tensor(state_dict["sums"])
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
+        """Note whether the run trains, or is tested."""
+        self._fitting = stage == "fit"
+
+    def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
+        """Measure the gradients of the epoch's last step, before its graph is used up."""
+        if not trainer.is_last_batch:
+            return
+        result = _result(pl_module)
+        # As large as the gradients that training is about to compute, lest half precision lose them.
+        scale = loss.detach() / result.losses.total.detach()
+        self._epoch.squares = squared_gradients(result.losses.weighted, result.shared, scale=scale)
+        self._epoch.losses = result.losses.terms
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,  # noqa: ARG002
+        pl_module: LightningModule,
+        outputs: object,  # noqa: ARG002
+        batch: object,  # noqa: ARG002
+        batch_idx: int,  # noqa: ARG002
+    ) -> None:
+        """Count the step, whether it had triplets, and the share of them that was active."""
+        triplets = _result(pl_module).triplets
+        empty = (triplets.valid == 0).float()
+        counts = torch.stack([torch.ones_like(empty), empty, triplets.active_fraction.float()])
+        self._epoch.sums = self._epoch.sums.to(counts.device) + counts
+
+    def on_validation_batch_end(  # noqa: PLR0917 # as Lightning calls it
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,  # noqa: ARG002
+        batch: object,  # noqa: ARG002
+        batch_idx: int,  # noqa: ARG002
+        dataloader_idx: int = 0,  # noqa: ARG002
+    ) -> None:
+        """Keep some of the embeddings and latents, on the device."""
+        if not self._fitting:
+            return
+        result = _result(pl_module)
+        size = len(result.label)
+        every = ceil(size * sum(trainer.num_val_batches) / ROWS)
+        first = -self._epoch.validated % every
+        self._epoch.validated += size
+        parts = (result.embedding, result.label, *result.posterior)
+        self._epoch.rows.append([part[first::every].clone() for part in parts])
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Read the signs of the epoch, show them, and say what is wrong, if anything is."""
+        assert isinstance(pl_module, TaskModule)
+        task = _task(pl_module)
+        signs = self._signs(trainer, task)
+        numbers = {name: value for name, value in signs.numbers(task).items() if isfinite(value)}
+        for logger in trainer.loggers:
+            # Without Lightning's own `log`, which costs more than all the rest; at the step of the validation's curves.
+            logger.log_metrics({f"guard/{name}": value for name, value in numbers.items()}, trainer.global_step - 1)
+        diagnosis = diagnose(signs, task)
+        if diagnosis is not None:
+            self._say(trainer, diagnosis, numbers)
+        if self.stops:
+            self._stop(trainer, is_collapse=diagnosis is not None and diagnosis.is_collapse)
+        self._epoch = _Epoch()
+
+    def _signs(self, trainer: Trainer, task: Task) -> Signs:
+        """Bring everything to the host; each process has the same rows, and its own part of the gradients."""
+        epoch = self._epoch
+        squares = trainer.strategy.reduce(epoch.squares, reduce_op="sum")
+        assert isinstance(squares, Tensor)
+        steps, empty, active = epoch.sums.tolist()
+        losses = torch.stack(list(epoch.losses.values())).tolist()
+        embedding, label, *posterior = (torch.cat(parts).cpu() for parts in zip(*epoch.rows, strict=True))
+        return Signs(
+            steps=trainer.global_step,
+            active_fraction=active / (steps - empty) if steps > empty else nan,
+            without_triplets=empty / steps,
+            losses=dict(zip(epoch.losses, losses, strict=True)),
+            gradient_shares=shares([term for term in task.weights if task.trains(term)], squares.tolist()),
+            spread=spread(embedding),
+            effective_rank=effective_rank(embedding),
+            separation=separation(embedding, label),
+            latent=latent_signs(*posterior) if posterior else None,
+        )
+
+    def _say(self, trainer: Trainer, diagnosis: Diagnosis, numbers: dict[str, float]) -> None:
+        """Print what is wrong when it is new, and note the epoch."""
+        epoch = trainer.current_epoch + 1
+        for one in self.found:
+            if one["name"] == diagnosis.name:
+                one["last_epoch"] = epoch
+                return
+        found = {"epoch": epoch, "last_epoch": epoch, "name": diagnosis.name, "what": diagnosis.what, "values": numbers}
+        self.found.append(found)
+        if not trainer.is_global_zero:
+            return
+        kind = "collapse" if diagnosis.is_collapse else "warning"
+        line = f"[bold yellow]{kind}[/bold yellow]  {escape(diagnosis.what)}"
+        self.console.print(line, highlight=False, soft_wrap=True)
+        if isinstance(trainer.logger, TensorBoardLogger):
+            text = f"epoch {epoch}: {diagnosis.what}"
+            trainer.logger.experiment.add_text("guard/diagnosis", text, trainer.global_step - 1)
+
+    def _stop(self, trainer: Trainer, *, is_collapse: bool) -> None:
+        """End the run after this epoch in all processes, should one of them see a collapse."""
+        if not trainer.strategy.reduce_boolean_decision(is_collapse, all=False):
+            return
+        trainer.should_stop = True
+        epoch = trainer.current_epoch + 1
+        if trainer.is_global_zero and epoch < (trainer.max_epochs or 0):
+            self.console.print(
+                f"stopped after epoch {epoch}: training.on_collapse is stop", highlight=False, soft_wrap=True
+            )
+
+
+def found_in(trainer: Trainer) -> list[dict[str, Any]]:
+    """Return the diagnoses of a run: none where all was well, or nobody watched."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined] # undeclared by Lightning
+    guards = [callback for callback in callbacks if isinstance(callback, CollapseGuard)]
+    return [diagnosis for guard in guards for diagnosis in guard.found]
+
+
+@dataclass
+class _Epoch:
+    """What waits on the device for the end of an epoch."""
+
+    sums: Tensor = field(default_factory=lambda: torch.zeros(3))
+    """Steps, steps whose batch had no triplets, and the sum of the shares that were active."""
+    squares: Tensor = field(default_factory=lambda: torch.zeros(0))
+    """The squared norms of the last step's gradients, this process's part."""
+    losses: dict[str, Tensor] = field(default_factory=dict)
+    """The terms of the last step."""
+    rows: list[list[Tensor]] = field(default_factory=list)
+    """Embeddings, labels and posteriors of validation images, by batch."""
+    validated: int = 0
+    """Validation images so far."""
+
+
+def _task(module: TaskModule) -> Task:
+    training = module.config.training
+    return Task(
+        num_classes=len(module.classes),
+        margin=training.margin,
+        mining=training.triplet_mining,
+        weights=module.weighted_sum.weights,
+        is_multitask=training.use_multitask_loss,
+    )
+
+
+def _result(module: LightningModule) -> StepResult:
+    assert isinstance(module, TaskModule)
+    assert module.result is not None
+    return module.result

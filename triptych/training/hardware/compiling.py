@@ -1,0 +1,95 @@
+"""Whether PyTorch's compiler takes the model, decided before the run, and the part of the run that it is for."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from math import ceil
+
+import torch
+from torch import Tensor
+
+from triptych.data.module import ImageDataModule
+from triptych.errors import TrainingError
+from triptych.training.hardware.machine import Hardware
+from triptych.training.modules import TaskModule
+
+BACKEND = "inductor"
+"""PyTorch's own compiler."""
+
+STEPS_TO_PAY = 5000
+"""Training steps from which `compile: auto` compiles: a minute at the start against 12 ms that a step gains. That is an
+estimate for a small Vision Transformer on a large GPU, where starting the kernels takes most of an uncompiled step."""
+
+
+def settle_compilation(hardware: Hardware, module: TaskModule, data: ImageDataModule) -> Hardware:
+    """Return the hardware with what `training.compile` comes to on it, and the reason of auto.
+
+    Raises:
+        TrainingError: Compilation is asked for and does not work here.
+    """
+    training = module.config.training
+    if training.compile == "auto":
+        compiled, reason = _auto(hardware, module, data)
+        return replace(hardware, compiled=compiled, compile_reason=reason)
+    obstacle = _obstacle(hardware) if training.compile else ""
+    if obstacle:
+        raise TrainingError(
+            "training.compile: expected a machine on which torch.compile works: with a C++ compiler for a CPU, with "
+            f"Triton for a GPU; got: {obstacle}. Install what is missing, or use compile: false."
+        )
+    return replace(hardware, compiled=training.compile)
+
+
+@contextmanager
+def compiled_training(module: TaskModule, data: ImageDataModule, hardware: Hardware) -> Iterator[None]:
+    """Compile the model in place where that was settled on; after the block it is as it was.
+
+    The state-dict keeps its keys, so that checkpoints are those of an uncompiled model. Training and evaluation mode
+    are compiled once each: where the epoch's batches differ in size (by one image), sizes are left open from the start,
+    else fixed for training, and opened for evaluation. The test and the pictures, each of a size of its own and seen
+    once, are not worth compiling.
+    """
+    if not hardware.compiled:
+        yield
+        return
+    sizes_differ = len(data.train.labels) % (_batches(hardware, data) * hardware.processes) != 0
+    module.model.compile(backend=BACKEND, dynamic=True if sizes_differ else None)
+    try:
+        yield
+    finally:
+        module.model.compile(disable=True)
+        # Else a process that trains several runs comes to the limit of versions that PyTorch keeps of a function.
+        torch.compiler.reset()
+
+
+def _auto(hardware: Hardware, module: TaskModule, data: ImageDataModule) -> tuple[bool, str]:
+    if hardware.accelerator != "gpu":
+        return False, f"it rarely pays on {'a CPU' if hardware.accelerator == 'cpu' else 'an Apple GPU'}"
+    if module.config.training.deterministic:
+        return False, "the compiler times its kernels, and the run is deterministic"
+    steps = _batches(hardware, data) * module.config.training.epochs
+    if steps < STEPS_TO_PAY:
+        return False, f"it pays from {STEPS_TO_PAY:,} steps on, and the run has {steps:,}"
+    obstacle = _obstacle(hardware)
+    return not obstacle, obstacle or f"it pays from {STEPS_TO_PAY:,} steps on, and the run has {steps:,}"
+
+
+def _batches(hardware: Hardware, data: ImageDataModule) -> int:
+    """Return the steps of an epoch, before the trainer has told the data how many processes there are."""
+    return ceil(len(data.train.labels) / (data.config.dataset.batch_size * hardware.processes))
+
+
+def _obstacle(hardware: Hardware) -> str:
+    """Compile the smallest of functions and run it; return what stood in the way, in one line, or nothing."""
+    device = {"cpu": "cpu", "gpu": "cuda", "mps": "mps"}[hardware.accelerator]
+    try:
+        torch.compile(_twice, backend=BACKEND)(torch.ones(2, device=device))
+    except (ImportError, OSError, RuntimeError) as error:
+        # Above its message stands, with a colon at the end, who passed it on.
+        lines = [line.strip(" .") for line in str(error).splitlines() if line.strip() and not line.endswith(":")]
+        return lines[0] if lines else type(error).__name__
+    return ""
+
+
+def _twice(numbers: Tensor) -> Tensor:
+    return numbers + numbers
