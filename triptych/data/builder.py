@@ -5,8 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
-import torch
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -20,10 +18,8 @@ from triptych.data.listing import Listing
 from triptych.data.own.folder import list_folder
 from triptych.data.own.hugging_face import list_hugging_face
 from triptych.data.own.table import list_table
+from triptych.data.own.unlabelled import AnyImage, UnlabelledImages
 from triptych.data.pixels.cache import DecodedImages, Form, Progress, decode_once
-from triptych.data.pixels.mapped import padded
-from triptych.data.pixels.opening import Source
-from triptych.data.pixels.resizing import decode_and_fit
 from triptych.errors import ConfigError
 
 
@@ -94,23 +90,33 @@ def divide(found: DecodedListing, *, on_corrupt: Literal["error", "skip"]) -> Im
     )
 
 
-def read_images(files: Iterable[Source], dataset: DatasetConfig) -> Tensor:
-    """Decode image files as a run does: to its size and channels, with its padding; for a trained model.
+def prepare_images(
+    images: AnyImage | Iterable[AnyImage], dataset: DatasetConfig, *, threads: int = 1
+) -> UnlabelledImages:
+    """Prepare images without labels as a run prepares its own: size, channels and padding.
 
     Args:
-        files: Paths, or the encoded bytes.
+        images: Paths, a folder, encoded bytes, images of Pillow, arrays or tensors: all that `UnlabelledImages` takes.
         dataset: The run's, as a checkpoint holds it.
+        threads: That decode at a time.
 
     Returns:
-        Pixels in [0, 1], (N, C, H, W).
+        The images, decoded when they are indexed: uint8 (N, C, H, W), with the names of their files.
 
     Raises:
-        UndecodableImage: A file is no image, or not a whole one.
+        DataError, TypeError: As `UnlabelledImages`.
     """
-    channels, height, width = dataset.stored_shape
-    images = [decode_and_fit(file, size=(height, width), how=dataset.fit, channels=channels) for file in files]
-    pixels = torch.from_numpy(np.stack(images)) if images else torch.zeros(0, height, width, channels)
-    return padded(pixels.permute(0, 3, 1, 2).float().div(255), dataset.pad)[:]
+    return UnlabelledImages(images, Form(dataset.stored_shape, dataset.fit), padding=dataset.pad, threads=threads)
+
+
+def read_images(images: AnyImage | Iterable[AnyImage], dataset: DatasetConfig) -> Tensor:
+    """Return what `prepare_images` prepares as pixels in [0, 1], (N, C, H, W) float32: what a model takes.
+
+    Raises:
+        UndecodableImage: A file is not an image, or not a whole one.
+        DataError, TypeError: As `prepare_images`.
+    """
+    return prepare_images(images, dataset)[:].float().div(255)
 
 
 def class_names(config: RunConfig) -> tuple[RunConfig, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""Finds the image files in folders, each once, whatever links lead to it; for `folder.py`."""
+"""Finds the image files in folders, each once, whatever symbolic links lead to it."""
 
 import os
 import stat
@@ -6,10 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
 
 from triptych.data.own.classes import natural_key
 from triptych.data.pixels.opening import EXTENSIONS
@@ -26,7 +24,7 @@ class Found:
     Attributes:
         images: For each of the folders, the paths of its images in natural order.
         left_out: How many files are no images, by extension.
-        seen_again: Files and folders that are, by a link, what has been found elsewhere.
+        seen_again: Files and folders that are, by a symbolic link, what has been found elsewhere.
         dead_links: Symbolic links that lead nowhere.
     """
 
@@ -37,38 +35,56 @@ class Found:
 
 
 def find_images(root: Path, folders: Sequence[str]) -> Found:
-    """Find the images in folders below `root` and in all folders within these.
+    """Find the images in folders below `root` (an empty name is the root itself) and in all folders within these.
 
-    Symbolic links are followed, out of `root` too, when all that is no link has been found: of a file with several
-    names, one that is no link counts, and of several hard links the first.
+    Symbolic links are followed, out of `root` too, once everything that is not a link has been found: a file is listed
+    under its own path, and a file that has none in these folders under the first link to it.
 
     Raises:
-        DataError: A folder may not be read.
+        DataError: A folder cannot be read.
     """
     found = Found([[] for _ in folders])
-    _Walk(root, folders, found).run()
+    here = Path(os.path.realpath(root))
+    walk = _Walk(root, found)
+    # A link to the root, or to a folder around it, is a circle.
+    walk.entered = {str(here), *map(str, here.parents)} - ({str(here)} if "" in folders else set())
+    for number, path in enumerate(folders):
+        if os.path.realpath(root / path) == str(here / path):
+            walk.enter(number, path)
+        else:
+            walk.links.append((number, path))
+    walk.follow()
+    for images, top in zip(found.images, folders, strict=True):
+        images.sort(key=partial(_natural_below, top))
+    found.seen_again.sort(key=natural_key)
     return found
 
 
 @contextmanager
 def looking_into(folder: Path) -> Iterator[None]:
-    """Turn what the system says against reading a folder in the block into one DataError."""
+    """Turn the system's reason why a folder cannot be read in the block into a DataError."""
     try:
         yield
     except OSError as error:
-        raise DataError(f"{folder}: cannot be looked into ({error.strerror}). Mend its permissions.") from error
+        error.filename = error.filename or str(folder)
+        _refuse(error)
 
 
 def visible(folder: Path) -> tuple[list[os.DirEntry[str]], int]:
     """List what is in a folder, and count what is hidden or of the system.
 
     Raises:
-        DataError: It may not be read.
+        DataError: The folder cannot be read.
     """
     with looking_into(folder), os.scandir(folder) as entries:
         every = list(entries)
-    shown = [entry for entry in every if not entry.name.startswith(".") and entry.name not in SYSTEM_FILES]
+    shown = [entry for entry in every if is_visible(entry.name)]
     return shown, len(every) - len(shown)
+
+
+def is_visible(name: str) -> bool:
+    """Whether a file or folder is neither hidden nor one that systems leave."""
+    return not name.startswith(".") and name not in SYSTEM_FILES
 
 
 def extension(name: str) -> str:
@@ -82,114 +98,81 @@ def extension(name: str) -> str:
     return name[dot:].lower() if dot > 0 else ""
 
 
-class _Image(NamedTuple):
-    """A name of an image's file."""
-
-    path: str
-    inode: int
-    is_linked: bool
-    """Whether a symbolic link was on the way."""
-
-
 class _Walk:
-    """The way through the folders."""
+    """The state of one search.
 
-    def __init__(self, root: Path, folders: Sequence[str], found: Found) -> None:
+    Attributes:
+        entered: The real paths of the folders that have been listed, or must not be.
+        links: Symbolic links that were met, each with the number of its folder.
+    """
+
+    def __init__(self, root: Path, found: Found) -> None:
         self._root = root
-        self._folders = folders
         self._found = found
-        self._images: list[list[_Image]] = [[] for _ in folders]
-        self._links: list[tuple[int, str]] = []
-        around = (root.resolve(), *root.resolve().parents)
-        self._entered = {_identity(folder) for folder in around}
+        self.entered: set[str] = set()
+        self.links: list[tuple[int, str]] = []
 
-    def run(self) -> None:
-        for number, path in enumerate(self._folders):
-            if self._is_linked(path):
-                self._links.append((number, path))
-            else:
-                self._descend(number, path, is_linked=False)
-        while self._links:
-            links, self._links = self._links, []
-            for number, path in sorted(links, key=lambda link: (link[0], natural_key(link[1]))):
-                self._follow(number, path)
-        again = self._again()
-        self._found.images = [
-            sorted(
-                (image.path for image in images if image.path not in again),
-                key=lambda path: natural_key(path[path.index("/") :]),
-            )
-            for images in self._images
-        ]
-        self._found.seen_again += sorted(again, key=natural_key)
-
-    def _descend(self, number: int, top: str, *, is_linked: bool) -> None:
-        """Walk through a folder and those in it, but into none twice, nor into one that the root lies in."""
-        ahead = [top]
-        while ahead:
-            path = ahead.pop()
-            identity = _identity(self._root / path)
-            if identity in self._entered:
-                self._found.seen_again.append(path)
+    def enter(self, number: int, top: str) -> None:
+        """List the files in a folder and in those within it, but not through links, and in no folder twice."""
+        for folder, folders, files in os.walk(self._root / top, onerror=_refuse):
+            below = Path(folder).relative_to(self._root).as_posix()
+            start = "" if below == "." else f"{below}/"
+            real = os.path.realpath(folder)
+            if real in self.entered:
+                self._found.seen_again.append(below)
+                folders.clear()
                 continue
-            self._entered.add(identity)
-            entries, hidden = visible(self._root / path)
-            self._found.left_out["hidden"] += hidden
-            for entry in entries:
-                below = f"{path}/{entry.name}"
-                if entry.is_symlink():
-                    self._links.append((number, below))
-                elif entry.is_dir():
-                    ahead.append(below)
-                elif self._is_image(entry.name) and entry.is_file():
-                    self._images[number].append(_Image(below, entry.inode(), is_linked))
+            self.entered.add(real)
+            self._found.left_out["hidden"] += sum(not is_visible(name) for name in (*folders, *files))
+            folders[:] = filter(is_visible, folders)
+            self.links += [(number, start + name) for name in folders if Path(folder, name).is_symlink()]
+            for name in filter(is_visible, files):
+                kind = os.lstat(f"{folder}{os.sep}{name}").st_mode
+                if stat.S_ISLNK(kind):
+                    self.links.append((number, start + name))
+                elif _is_image(name, self._found) and stat.S_ISREG(kind):
+                    self._found.images[number].append(start + name)
 
-    def _follow(self, number: int, path: str) -> None:
-        """See what a symbolic link leads to."""
-        try:
-            target = (self._root / path).stat()
-        except OSError:  # nothing, or the link itself
-            self._found.dead_links.append(path)
-            return
-        if stat.S_ISDIR(target.st_mode):
-            self._descend(number, path, is_linked=True)
-        elif self._is_image(path.rpartition("/")[2]) and stat.S_ISREG(target.st_mode):
-            self._images[number].append(_Image(path, target.st_ino, is_linked=True))
+    def follow(self) -> None:
+        """Enter the folders that links lead to, then list the files that others lead to, unless they are listed."""
+        to_files: list[tuple[int, str]] = []
+        while self.links:
+            links, self.links = sorted(self.links, key=_by_name), []
+            for number, path in links:
+                if (self._root / path).is_dir():
+                    self.enter(number, path)
+                else:
+                    to_files.append((number, path))
+        targets: set[Path] = set()
+        for number, path in sorted(to_files, key=_by_name):
+            target = Path(os.path.realpath(self._root / path))
+            if not target.exists():
+                self._found.dead_links.append(path)
+            elif _is_image(path.rpartition("/")[2], self._found) and target.is_file():
+                if target in targets or self._is_listed(target):
+                    self._found.seen_again.append(path)
+                else:
+                    targets.add(target)
+                    self._found.images[number].append(path)
 
-    def _is_image(self, name: str) -> bool:
-        found = extension(name)
-        if found in EXTENSIONS:
-            return True
-        self._found.left_out[found or "without extension"] += 1
-        return False
-
-    def _is_linked(self, path: str) -> bool:
-        below = Path(path)
-        return any((self._root / part).is_symlink() for part in (below, *below.parents[:-1]))
-
-    def _again(self) -> set[str]:
-        """Find the images that have been found by another name before."""
-        every = [(number, image) for number, images in enumerate(self._images) for image in images]
-        _, group, counts = np.unique([image.inode for _, image in every], return_inverse=True, return_counts=True)
-        shared = [every[place] for place in np.flatnonzero(counts[group] > 1)]
-        shared.sort(key=lambda one: (one[1].is_linked, one[0], natural_key(one[1].path)))
-        kept: dict[int, list[_Image]] = {}
-        again = set()
-        for _, image in shared:
-            before = kept.setdefault(image.inode, [])
-            if any(self._are_one(image, other) for other in before):
-                again.add(image.path)
-            else:
-                before.append(image)
-        return again
-
-    def _are_one(self, image: _Image, before: _Image) -> bool:
-        """Compare two files in full: inode numbers are unique on one device only, and on some not even there."""
-        one, other = (self._root / image.path).stat(), (self._root / before.path).stat()
-        return os.path.samestat(one, other) and (image.is_linked or one.st_nlink > 1)
+    def _is_listed(self, target: Path) -> bool:
+        return str(target.parent) in self.entered and is_visible(target.name) and extension(target.name) in EXTENSIONS
 
 
-def _identity(folder: Path) -> tuple[int, int]:
-    with looking_into(folder):
-        found = folder.stat()
-    return found.st_dev, found.st_ino
+def _by_name(link: tuple[int, str]) -> tuple[int, str]:
+    return link[0], natural_key(link[1])
+
+
+def _natural_below(top: str, path: str) -> str:
+    return natural_key(path[len(top) :])
+
+
+def _is_image(name: str, found: Found) -> bool:
+    ending = extension(name)
+    if ending not in EXTENSIONS:
+        found.left_out[ending or "without extension"] += 1
+    return ending in EXTENSIONS
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"{error.filename}: the folder cannot be read ({error.strerror}). Fix its permissions.") from error

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from triptych.data.pixels.opening import MAX_PIXELS, Source, UndecodableImage, opened
+from triptych.data.pixels.opening import MAX_PIXELS, Picture, UndecodableImage, opened
 
 Colour = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
@@ -31,7 +31,7 @@ class Measure:
 
 
 def decode(
-    source: Source,
+    source: Picture,
     *,
     channels: int | None = None,
     at_least: Callable[[int, int], tuple[int, int]] | None = None,
@@ -46,7 +46,7 @@ def decode(
     Adobe writes them. Colour profiles are not applied.
 
     Args:
-        source: The file or its bytes.
+        source: The file, its bytes, an image of Pillow, or an array of uint8.
         channels: 1 for grey (ITU-R 601 luma), 3 for RGB, or the number that an array must have; None for what the
             file has, as `measure` tells it.
         at_least: Says of an image's height and width, upright, which are needed. A JPEG may then come at a half, a
@@ -73,7 +73,7 @@ def decode(
     """
     with opened(source, max_pixels) as image:
         if isinstance(image, np.ndarray):
-            return _with_channels(image, channels)
+            return _with_channels(image, channels, background)
         wanted = channels or _channels(image)
         if wanted not in (1, 3):
             raise UndecodableImage(f"has no {wanted} channels: only .npy files can have other than 1 or 3")
@@ -88,7 +88,7 @@ def decode(
         return np.array(_opaque(upright, background).convert(mode)).reshape(upright.height, upright.width, wanted)
 
 
-def measure(source: Source, *, max_pixels: int = MAX_PIXELS) -> Measure:
+def measure(source: Picture, *, max_pixels: int = MAX_PIXELS) -> Measure:
     """Read the header of an image alone; raises as `decode` does, except where only the pixels are damaged."""
     with opened(source, max_pixels) as image:
         if isinstance(image, np.ndarray):
@@ -99,7 +99,7 @@ def measure(source: Source, *, max_pixels: int = MAX_PIXELS) -> Measure:
         return Measure(image.format or "", height, width, _channels(image))
 
 
-def looks_grey(source: Source, *, max_pixels: int = MAX_PIXELS) -> bool:
+def looks_grey(source: Picture, *, max_pixels: int = MAX_PIXELS) -> bool:
     """Tell whether an image is without colour: by the kind of its file, or else because its channels are equal.
 
     Of a JPEG only an eighth of the rows and columns is decoded. Raises as `decode` does.
@@ -123,9 +123,12 @@ _TURNS = {
 """How to turn an image upright, by the value of its EXIF orientation; from 5 on the sides change places."""
 
 
-def _with_channels(pixels: np.ndarray, channels: int | None) -> np.ndarray:
-    """Turn an array grey or into RGB, as asked."""
+def _with_channels(pixels: np.ndarray, channels: int | None, background: Colour) -> np.ndarray:
+    """Turn an array grey or into RGB, as asked; two and four channels are taken for such with transparency."""
     match pixels.shape[2], channels:
+        case 2 | 4, 1 | 3:
+            opaque = _opaque(Image.fromarray(pixels), background).convert("L" if channels == 1 else "RGB")
+            return np.array(opaque).reshape(*pixels.shape[:2], channels)
         case 1, 3:
             return pixels.repeat(3, axis=2)
         case 3, 1:

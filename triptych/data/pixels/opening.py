@@ -18,6 +18,7 @@ import numpy as np
 from PIL import (
     BmpImagePlugin,
     GifImagePlugin,
+    Image,
     ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
@@ -29,6 +30,8 @@ from triptych.errors import DataError
 
 Source = Path | bytes
 """An image's file, or its encoded bytes."""
+Picture = Source | Image.Image | np.ndarray
+"""An image that is to be decoded, or one that has been: of Pillow, or an array, (H, W) or (H, W, C) uint8."""
 EXTENSIONS = frozenset({".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp"})
 """What such files are called, in lower case. Their content, not their name, decides how they are read."""
 MAX_PIXELS = 89_478_485
@@ -53,10 +56,18 @@ class UndecodableImage(DataError):  # noqa: N818  # undecodable is the image
 
 
 @contextmanager
-def opened(source: Source, max_pixels: int) -> Iterator[ImageFile.ImageFile | np.ndarray]:
+def opened(source: Picture, max_pixels: int) -> Iterator[Image.Image | np.ndarray]:
     """Open an image, its pixels yet to be decoded; whatever goes wrong in the block becomes one reason."""
     name = str(source) if isinstance(source, Path) else "The image"
     try:
+        if isinstance(source, Image.Image):
+            _check_size(*source.size, max_pixels)
+            with _STRICTNESS:
+                yield source.copy()
+            return
+        if isinstance(source, np.ndarray):
+            yield _checked_array(source, max_pixels)
+            return
         with _STRICTNESS, _stream(source) as stream:
             start = stream.read(16)
             stream.seek(0)
@@ -145,12 +156,24 @@ def _array(stream: BinaryIO, max_pixels: int) -> np.ndarray:
     version = np.lib.format.read_magic(stream)
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, is_fortran, dtype = header(stream)
-    if dtype != np.uint8 or len(shape) not in (2, 3):
-        raise UndecodableImage(f"holds {dtype} of shape {shape}, where uint8 (H, W) or (H, W, C) is expected")
-    _check_size(shape[1], shape[0], max_pixels)
+    _check_array(shape, dtype, max_pixels)
     begin, end = stream.tell(), stream.seek(0, io.SEEK_END)
     if end - begin != prod(shape):
         raise UndecodableImage(f"is damaged or cut off ({end - begin:,} bytes of pixels instead of {prod(shape):,})")
     stream.seek(begin)
     pixels = np.frombuffer(bytearray(stream.read()), np.uint8).reshape(shape, order="F" if is_fortran else "C")
     return np.ascontiguousarray(pixels.reshape(*shape[:2], -1))
+
+
+def _checked_array(array: np.ndarray, max_pixels: int) -> np.ndarray:
+    """Copy an array that is an image's pixels: (H, W, C)."""
+    _check_array(array.shape, array.dtype, max_pixels)
+    return np.array(array.reshape(*array.shape[:2], -1), order="C")
+
+
+def _check_array(shape: tuple[int, ...], dtype: np.dtype, max_pixels: int) -> None:
+    if dtype != np.uint8 or len(shape) not in (2, 3):
+        raise UndecodableImage(f"holds {dtype} of shape {shape}, where uint8 (H, W) or (H, W, C) is expected")
+    _check_size(shape[1], shape[0], max_pixels)
+    if not prod(shape):
+        raise UndecodableImage("has no channels")

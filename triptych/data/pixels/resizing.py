@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from triptych.data.pixels.decoding import WHITE, Colour, decode
-from triptych.data.pixels.opening import MAX_PIXELS, Source
+from triptych.data.pixels.opening import MAX_PIXELS, Picture
 
 Fit = Literal["letterbox", "crop", "stretch"]
 """How an image of another shape fills the size: whole with bars, cut at the middle, or distorted."""
@@ -17,7 +17,7 @@ REDUCING_GAP = 2.0
 
 
 def decode_and_fit(
-    source: Source,
+    source: Picture,
     *,
     size: tuple[int, int],
     how: Fit = "letterbox",
