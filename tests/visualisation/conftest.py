@@ -10,7 +10,7 @@ from matplotlib.text import Text
 from numpy.typing import NDArray
 from PIL import Image
 
-from triptych.visualisation.style import save_figure
+from triptych.visualisation.paper.style import save_figure
 
 
 def written(figure: Figure) -> list[Text]:

@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from triptych.visualisation.confusion import confusion_figure
-from triptych.visualisation.style import OTHER_CLASS, SAME_CLASS
+from triptych.visualisation.paper.style import OTHER_CLASS, SAME_CLASS
 
 
 def table(classes: int, *, seed: int = 0) -> np.ndarray:

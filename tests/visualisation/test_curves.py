@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from triptych.visualisation.curves import curves_figure
-from triptych.visualisation.style import SAME_CLASS
+from triptych.visualisation.paper.style import SAME_CLASS
 
 
 def run(metrics: int = 6, points: int = 40, epochs: int = 5) -> dict[str, dict[str, tuple[list[float], list[float]]]]:

@@ -8,7 +8,7 @@ import torch
 from matplotlib.colors import to_hex
 
 from triptych.visualisation.latent import latent_figure
-from triptych.visualisation.style import SAME_CLASS
+from triptych.visualisation.paper.style import SAME_CLASS
 
 
 @pytest.mark.parametrize("dimensions", [1, 48, 300])

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
+from triptych.visualisation.paper.style import OTHER_CLASS, SAME_CLASS
 from triptych.visualisation.retrieval import retrieval_figure
-from triptych.visualisation.style import OTHER_CLASS, SAME_CLASS
 
 CLASSES = ("airplane", "automobile", "bird")
 

@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 from torch import Tensor
 
-from triptych.visualisation.style import OTHER_CLASS, SAME_CLASS
+from triptych.visualisation.paper.style import OTHER_CLASS, SAME_CLASS
 from triptych.visualisation.triplets import triplet_figure
 
 CLASSES = ("airplane", "automobile", "bird")

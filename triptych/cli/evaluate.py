@@ -42,8 +42,8 @@ def evaluate(*, checkpoint: Path, split_name: str, root: str | None, out: Path |
     from rich.markup import escape
 
     from triptych.evaluation.report import report_pictures, write_report
+    from triptych.evaluation.report.tensorboard import write_tensorboard
     from triptych.evaluation.table import figures_table
-    from triptych.evaluation.tensorboard import write_tensorboard
     from triptych.evaluation.writing import metrics_of, write_figures
     from triptych.runs.metrics_file import jsonable
 

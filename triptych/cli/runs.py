@@ -39,8 +39,8 @@ def runs(
         raise click.UsageError("--ascending and --descending need a metric: name one with --sort.")
 
     from triptych.errors import CheckpointError
+    from triptych.runs.definitions import resolve_metric
     from triptych.runs.folders import all_runs
-    from triptych.runs.metric_names import resolve_metric
     from triptych.runs.records import read_record
     from triptych.runs.run_table import sorted_records
 
@@ -93,7 +93,7 @@ def compare(context: click.Context, *, a: str, b: str, split: str, output: Path 
     comparison = compare_tables(*(_measured(read_record(folders), split) for folders in (first, second)))
     records = read_record(first), read_record(second)
     if as_json:
-        from triptych.runs.json_form import json_of_comparison
+        from triptych.runs.comparison_table import json_of_comparison
 
         click.echo(json.dumps(json_of_comparison(*records, comparison, split=split), indent=2))
         return
@@ -127,7 +127,7 @@ def _measured(record: "RunRecord", split: str) -> "PerImage":
 
 def _print_runs(records: "list[RunRecord]", metric: str | None, *, as_json: bool) -> None:
     if as_json:
-        from triptych.runs.json_form import json_of_runs
+        from triptych.runs.run_table import json_of_runs
 
         click.echo(json.dumps(json_of_runs(records), indent=2))
         return

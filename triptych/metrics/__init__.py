@@ -3,9 +3,8 @@
 from triptych.metrics.classification import ClassificationMetrics, classification_metrics
 from triptych.metrics.clustering import ClusteringMetrics, clustering_metrics
 from triptych.metrics.geometry import alignment, effective_rank, spread, trustworthiness, uniformity
-from triptych.metrics.knn import knn_accuracy
 from triptych.metrics.latent import active_units, evidence_lower_bound, kl_per_image
-from triptych.metrics.neighbours import Neighbours, nearest_neighbours
+from triptych.metrics.neighbours import Neighbours, knn_accuracy, nearest_neighbours
 from triptych.metrics.reconstruction import ReconstructionScores, reconstruction_scores
 from triptych.metrics.retrieval import retrieval_metrics, retrieval_scores
 from triptych.metrics.similarity import Distance

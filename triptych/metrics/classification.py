@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from triptych.metrics.checks import in_double, require_labels, require_matrix
+from triptych.metrics.inputs import in_double, require_labels, require_matrix
 
 CALIBRATION_BINS = 15
 """As in Guo et al. 2017."""

@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from triptych.metrics.checks import in_double, require_labels, require_matrix
-from triptych.metrics.sampling import sampled_rows
+from triptych.metrics.inputs import in_double, require_labels, require_matrix, sampled_rows
 from triptych.metrics.similarity import scale_to_unit_length
 
 SILHOUETTE_SAMPLE = 10_000

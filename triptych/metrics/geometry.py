@@ -13,8 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from triptych.metrics.checks import in_double, require_labels, require_matrix, require_whole_number
-from triptych.metrics.sampling import sampled_rows
+from triptych.metrics.inputs import in_double, require_labels, require_matrix, require_whole_number, sampled_rows
 from triptych.metrics.similarity import scale_to_unit_length
 
 POINT = 1e-7

@@ -7,7 +7,7 @@ import math
 
 from torch import Tensor
 
-from triptych.metrics.checks import in_double, require_matrix, require_same_shape, require_whole_number
+from triptych.metrics.inputs import in_double, require_matrix, require_same_shape, require_whole_number
 
 ACTIVE_VARIANCE = 0.01
 """Variance over the images of a dimension's posterior mean above which the dimension is in use (Burda et al. 2016)."""

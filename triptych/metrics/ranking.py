@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from triptych.metrics.checks import require_labels
+from triptych.metrics.inputs import require_labels
 from triptych.metrics.similarity import Comparison, count_from, largest
 from triptych.metrics.ties import TieGroups
 

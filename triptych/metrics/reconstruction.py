@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from triptych.metrics.checks import require_same_shape
+from triptych.metrics.inputs import require_same_shape
 
 WINDOW_DEVIATION = 1.5
 """Of SSIM's Gaussian window, in pixels (Wang et al. 2004); it is cut off 5 pixels from its centre."""

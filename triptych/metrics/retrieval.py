@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from triptych.metrics.checks import require_together, require_whole_number
+from triptych.metrics.inputs import require_together, require_whole_number
 from triptych.metrics.ranking import Relevance, tie_groups
 from triptych.metrics.similarity import Distance, compare
 from triptych.metrics.ties import (

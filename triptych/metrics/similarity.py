@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from triptych.metrics.checks import in_double, require_matrix, require_whole_number
+from triptych.metrics.inputs import in_double, require_matrix, require_whole_number
 
 Distance = Literal["cosine", "euclidean"]
 

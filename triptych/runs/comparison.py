@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from triptych.runs.bootstrap import RESAMPLES, Floats, Interval, Statistic, bootstrap, interval, macro_f1, mean
-from triptych.runs.metric_names import higher_is_better
+from triptych.runs.definitions import higher_is_better
 from triptych.runs.per_image import PerImage
 
 NO_FIGURES = ("index", "label", "prediction", "confidence")

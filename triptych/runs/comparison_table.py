@@ -1,7 +1,9 @@
 """Two runs side by side for a terminal: what they are, how they differ, and what the figures say in words."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from math import floor, log10
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.markup import escape
@@ -9,8 +11,7 @@ from rich.table import Table
 
 from triptych.runs.bootstrap import LEVEL, Interval
 from triptych.runs.comparison import Comparison, Figure
-from triptych.runs.differences import differing_keys, shown_value
-from triptych.runs.records import RunRecord
+from triptych.runs.records import RunRecord, differing_keys, shown_value
 from triptych.runs.run_table import duration
 
 WIDE = 110
@@ -118,3 +119,31 @@ def _words(figure: Figure) -> str:
     if figure.better is None:
         return f"{'B' if figure.difference.estimate > 0 else 'A'} is higher"
     return f"[bold]{figure.better.upper()} is better[/bold]"
+
+
+def json_of_comparison(a: RunRecord, b: RunRecord, comparison: Comparison, *, split: str) -> dict[str, Any]:
+    """Return two runs side by side; each figure has its interval, the difference, and what follows from it.
+
+    The values in which the configs differ are null where one of the two cannot be read.
+    """
+    figures = {
+        figure.name: {
+            "a": asdict(figure.a) if figure.a else None,
+            "b": asdict(figure.b) if figure.b else None,
+            "difference": asdict(figure.difference) if figure.difference else None,
+            "inside_noise": figure.inside_noise,
+            "better": figure.better,
+        }
+        for figure in comparison.figures
+    }
+    return {
+        "a": a.folders.name,
+        "b": b.folders.name,
+        "split": split,
+        "images": list(comparison.images),
+        "paired": comparison.paired,
+        "only_right": list(comparison.only_right) if comparison.only_right else None,
+        "resamples": comparison.resamples,
+        "config": differing_keys([a.config, b.config]) if a.config and b.config else None,
+        "figures": figures,
+    }

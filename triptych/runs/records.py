@@ -1,8 +1,10 @@
 """What one run left in its version folder, read so that a damaged file spoils no table: the problem is part of it."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +13,8 @@ from filelock import FileLock, Timeout
 
 from triptych.config.combinations import flat_values
 from triptych.config.document import NotYamlError, read_document
+from triptych.config.hints import known_keys
+from triptych.config.mistakes import key_name
 from triptych.errors import DataError
 from triptych.runs.folders import RunFolders
 from triptych.runs.metrics_file import read_metrics
@@ -128,3 +132,43 @@ def _began(folders: RunFolders) -> datetime:
     except OSError:
         begun = folders.version_folder.stat()
     return datetime.fromtimestamp(begun.st_mtime).astimezone()
+
+
+def differing_keys(configs: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
+    """Return the keys that differ, each with its value in every config.
+
+    Args:
+        configs: By dotted keys. A key that a config lacks has its default: an older version wrote it.
+
+    Example:
+        >>> differing_keys([{"training.seed": 0, "model.pad": 2}, {"training.seed": 1, "model.pad": 2}])
+        {'training.seed': (0, 1)}
+    """
+    keys = {key: None for config in configs for key in config}
+    values = {key: tuple(config.get(key, _defaults().get(key)) for config in configs) for key in keys}
+    return {key: found for key, found in values.items() if any(value != found[0] for value in found)}
+
+
+def short_key(key: str) -> str:
+    """Leave out the section, which no two keys need to be told apart.
+
+    Example:
+        >>> short_key("training.scheduler.name")
+        'scheduler.name'
+    """
+    return key.partition(".")[2] or key
+
+
+def shown_value(value: object) -> str:
+    """Write a value as YAML has it.
+
+    Example:
+        >>> shown_value("muon"), shown_value(None), shown_value(0.005), shown_value([7, 9])
+        ('muon', 'null', '0.005', '[7, 9]')
+    """
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    return {key_name(path): schema["default"] for path, schema in known_keys().items() if "default" in schema}

@@ -8,9 +8,8 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from triptych.runs.differences import differing_keys, short_key, shown_value
-from triptych.runs.metric_names import MAIN_METRICS, higher_is_better
-from triptych.runs.records import RunRecord
+from triptych.runs.definitions import MAIN_METRICS, higher_is_better
+from triptych.runs.records import RunRecord, differing_keys, short_key, shown_value
 
 METRIC_WIDTH = 8
 GAP = 2
@@ -147,3 +146,23 @@ def _column_width(metric: str) -> int:
 
 def _width(cell: str) -> int:
     return max(map(len, cell.splitlines()))
+
+
+def json_of_runs(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
+    """Return one object a run, in the order of the records."""
+    differences = config_differences(records)
+    return [
+        {
+            "run": record.folders.name,
+            "dataset": record.folders.dataset,
+            "version": record.folders.version,
+            "folder": str(record.folders.version_folder),
+            "began": record.began.isoformat(timespec="seconds"),
+            "state": record.state,
+            "metrics": dict(record.metrics),
+            "best_checkpoint": record.best_checkpoint,
+            "differs": differences[record.folders.name],
+            "problems": dict(record.problems),
+        }
+        for record in records
+    ]

@@ -23,7 +23,7 @@ from triptych.data.builder import open_images
 from triptych.data.module import ImageDataModule
 from triptych.errors import ConfigError, TrainingError
 from triptych.evaluation.measures import holdout_figures
-from triptych.evaluation.pictures import draw_embeddings, draw_triplets
+from triptych.evaluation.run_pictures import draw_embeddings, draw_triplets
 from triptych.files import replacing
 from triptych.inspection import Severity, label_findings
 from triptych.runs.folders import RunFolders, new_run

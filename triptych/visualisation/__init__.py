@@ -2,23 +2,19 @@
 
 from triptych.visualisation.attention import attention_figure
 from triptych.visualisation.calibration import calibration_figure
-from triptych.visualisation.comparison import comparison_figure
 from triptych.visualisation.confusion import confusion_figure
 from triptych.visualisation.curves import curves_figure
-from triptych.visualisation.embeddings import embedding_figure
-from triptych.visualisation.image_rows import ImageRow, image_rows_figure
+from triptych.visualisation.embeddings import embedding_figure, project_tsne
+from triptych.visualisation.image_rows import ImageRow, image_rows_figure, reconstruction_grid
 from triptych.visualisation.latent import latent_figure
-from triptych.visualisation.projection import project_tsne
-from triptych.visualisation.reconstructions import reconstruction_grid
+from triptych.visualisation.paper.style import figure_png, save_figure
 from triptych.visualisation.retrieval import retrieval_figure
-from triptych.visualisation.style import figure_png, save_figure
 from triptych.visualisation.triplets import triplet_figure
 
 __all__ = [
     "ImageRow",
     "attention_figure",
     "calibration_figure",
-    "comparison_figure",
     "confusion_figure",
     "curves_figure",
     "embedding_figure",

@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from triptych.visualisation.checks import require_images
-from triptych.visualisation.sheet import MARGIN, ROOM, WIDTH, Sheet, open_sheet
-from triptych.visualisation.style import QUIET_INK, house_style
-from triptych.visualisation.tiles import Tile, draw_image, tiles_across
+from triptych.visualisation.paper.checks import require_images
+from triptych.visualisation.paper.sheet import MARGIN, ROOM, WIDTH, Sheet, open_sheet
+from triptych.visualisation.paper.style import QUIET_INK, house_style
+from triptych.visualisation.paper.tiles import Tile, draw_image, tiles_across
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

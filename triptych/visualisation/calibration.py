@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from triptych.visualisation.sheet import MARGIN, Sheet, open_sheet
-from triptych.visualisation.style import INK, OTHER_CLASS, QUIET_INK, SAME_CLASS, blend, house_style
+from triptych.visualisation.paper.sheet import MARGIN, Sheet, open_sheet
+from triptych.visualisation.paper.style import INK, OTHER_CLASS, QUIET_INK, SAME_CLASS, blend, house_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

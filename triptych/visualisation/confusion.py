@@ -8,10 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from triptych.visualisation.confusion_key import draw_key, write_mistakes
-from triptych.visualisation.confusion_layout import AXIS, BESIDE_NAME, ConfusionLayout
-from triptych.visualisation.sheet import MARGIN, Sheet, open_sheet
-from triptych.visualisation.style import INK, OTHER_CLASS, QUIET_INK, SAME_CLASS, house_style
+from triptych.visualisation.confusion_sheet import AXIS, BESIDE_NAME, ConfusionLayout, draw_key, write_mistakes
+from triptych.visualisation.paper.sheet import MARGIN, Sheet, open_sheet
+from triptych.visualisation.paper.style import INK, OTHER_CLASS, QUIET_INK, SAME_CLASS, house_style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

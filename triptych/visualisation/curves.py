@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from triptych.visualisation.sheet import MARGIN, ROOM, Sheet, open_sheet
-from triptych.visualisation.style import INK, OTHER_CLASS, QUIET_INK, SAME_CLASS, class_colours, house_style
+from triptych.visualisation.paper.sheet import MARGIN, ROOM, Sheet, open_sheet
+from triptych.visualisation.paper.style import INK, OTHER_CLASS, QUIET_INK, SAME_CLASS, class_colours, house_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

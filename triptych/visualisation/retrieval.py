@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from triptych.visualisation.checks import require_images, require_labels
-from triptych.visualisation.sheet import MARGIN, ROOM, WIDTH, Sheet, open_sheet
-from triptych.visualisation.style import OTHER_CLASS, QUIET_INK, SAME_CLASS, house_style
-from triptych.visualisation.tiles import Tile, draw_image
+from triptych.visualisation.paper.checks import require_images, require_labels
+from triptych.visualisation.paper.sheet import MARGIN, ROOM, WIDTH, Sheet, open_sheet
+from triptych.visualisation.paper.style import OTHER_CLASS, QUIET_INK, SAME_CLASS, house_style
+from triptych.visualisation.paper.tiles import Tile, draw_image
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

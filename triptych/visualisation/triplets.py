@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from triptych.visualisation.checks import require_images, require_labels
-from triptych.visualisation.style import OTHER_CLASS, QUIET_INK, SAME_CLASS, fit_text, house_style, new_figure
-from triptych.visualisation.tiles import Tile, draw_image
+from triptych.visualisation.paper.checks import require_images, require_labels
+from triptych.visualisation.paper.style import OTHER_CLASS, QUIET_INK, SAME_CLASS, fit_text, house_style, new_figure
+from triptych.visualisation.paper.tiles import Tile, draw_image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

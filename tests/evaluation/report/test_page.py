@@ -1,17 +1,20 @@
 import json
 import re
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from triptych.config.schema import RunConfig
 from triptych.data.images import ImageData, Split
 from triptych.data.module import ImageDataModule
 from triptych.evaluation.evaluate import evaluate
-from triptych.evaluation.report import gallery, report_pictures, write_report
+from triptych.evaluation.report import page, report_pictures, write_report
 from triptych.models.builder import build_model
 
 
@@ -125,7 +128,7 @@ def test_two_panels_leave_out_what_would_be_repainted(tmp_path: Path) -> None:
 
 def test_the_gallery_of_two_panels_has_nothing_repainted(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("compare_pictures", "naming_pictures", "attention_pictures"):
-        monkeypatch.setattr(gallery, name, lambda *_: [])
+        monkeypatch.setattr(page, name, lambda *_: [])
     data = ImageDataModule(
         RunConfig.model_validate({"dataset": {"name": "digits"}}),
         ImageData(split(40, 2, seed=0), split(40, 2, seed=1), ("a", "b"), "made"),
@@ -190,3 +193,24 @@ def test_a_checkpoint_that_left_its_run_has_a_page_without_curves(tmp_path: Path
 
     assert "This run has no curves" in text
     assert "left no record" in text
+
+
+def test_every_section_has_its_pictures_under_names_of_their_own(reported: Any) -> None:
+    names = {section: [picture.name for picture in pictures] for section, pictures in reported.pictures.items()}
+
+    assert names == {
+        "compare": ["retrieval", "retrieval_worst", "hardest_triplets"],
+        "name": ["confusion", "calibration"],
+        "attention": ["attention"],
+        "repaint": ["reconstructions", "interpolations", "traversal", "samples", "latent"],
+    }
+
+
+def test_pictures_are_whole_not_blank_and_say_how_large_they_are(reported: Any) -> None:
+    for picture in (picture for section in reported.pictures.values() for picture in section):
+        with Image.open(BytesIO(picture.png)) as image:
+            assert image.size == picture.size
+            assert np.asarray(image.convert("L")).std() > 10
+        assert picture.title
+        assert picture.caption.endswith(".")
+        assert len(picture.alt) > 10

@@ -14,7 +14,7 @@ from triptych.data.module import ImageDataModule
 from triptych.training.callbacks.reconstructions import ReconstructionPictures
 from triptych.training.modules import MultiTaskImageTransformerLightning
 from triptych.training.train import build_module
-from triptych.visualisation.reconstructions import reconstruction_grid
+from triptych.visualisation.image_rows import reconstruction_grid
 
 
 @pytest.fixture

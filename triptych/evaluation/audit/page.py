@@ -80,7 +80,7 @@ def write_page(path: Path, model: Model, audit: Audit, *, classes: Sequence[str]
 
     # Class names are the user's: whatever is written into the page is escaped.
     environment = Environment(
-        loader=PackageLoader("triptych.evaluation", "audit"),
+        loader=PackageLoader("triptych.evaluation", "pages"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -89,8 +89,8 @@ def write_page(path: Path, model: Model, audit: Audit, *, classes: Sequence[str]
     album = _Album(audit, classes)
     page = environment.get_template("audit.html").render(
         version=__version__,
-        css=pages.joinpath("report/page.css").read_text(encoding="utf-8"),
-        own_css=pages.joinpath("audit/audit.css").read_text(encoding="utf-8"),
+        css=pages.joinpath("pages/report.css").read_text(encoding="utf-8"),
+        own_css=pages.joinpath("pages/audit.css").read_text(encoding="utf-8"),
         dataset=dataset,
         images=len(audit.pool),
         counts=counts(audit),

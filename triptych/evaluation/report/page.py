@@ -10,16 +10,16 @@ from triptych.config.loader import dump_config
 from triptych.data.module import ImageDataModule
 from triptych.evaluation.evaluate import Evaluation
 from triptych.evaluation.outputs import Model
-from triptych.evaluation.report.classes import class_rows
-from triptych.evaluation.report.curves import curves_picture
-from triptych.evaluation.report.embedding_map import map_data
-from triptych.evaluation.report.facts import lead, run_facts
-from triptych.evaluation.report.figures import baseline_rows, figure_rows
-from triptych.evaluation.report.health import findings
-from triptych.evaluation.report.panels import SPLIT_NAMES, panels
+from triptych.evaluation.report.classification import class_rows, naming_pictures
+from triptych.evaluation.report.encoder import attention_pictures, map_data
+from triptych.evaluation.report.headlines import SPLIT_NAMES, comparisons, panels
+from triptych.evaluation.report.history import curves_picture, findings, lead, run_facts
 from triptych.evaluation.report.pictures import Picture
-from triptych.evaluation.report.verdicts import comparisons
+from triptych.evaluation.report.reconstruction import repainting_pictures
+from triptych.evaluation.report.retrieval import compare_pictures
+from triptych.evaluation.table import baseline_rows, figure_rows
 from triptych.files import replacing
+from triptych.models import MultiTaskImageTransformer
 from triptych.runs.metrics_file import read_metrics
 from triptych.version import __version__
 
@@ -68,10 +68,10 @@ def write_report(
     embedding_map = map_data(evaluation, data.classes)
     page = (
         _environment()
-        .get_template("page.html")
+        .get_template("report.html")
         .render(
             version=__version__,
-            css=_source("page.css"),
+            css=_source("report.css"),
             scripts=[_source("map.js"), _source("explorer.js")],
             contents=[(name, title) for name, title in CONTENTS.items() if name != "repaint" or "repaint" in pictures],
             dataset=data.title,
@@ -116,7 +116,7 @@ def _environment() -> "Environment":
 
     # Class names are the user's: whatever is written into the page is escaped.
     environment = Environment(
-        loader=PackageLoader("triptych.evaluation", "report"),
+        loader=PackageLoader("triptych.evaluation", "pages"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -127,4 +127,25 @@ def _environment() -> "Environment":
 
 def _source(name: str) -> str:
     """Read a file that lies beside the template."""
-    return files("triptych.evaluation.report").joinpath(name).read_text(encoding="utf-8")
+    return files("triptych.evaluation").joinpath(f"pages/{name}").read_text(encoding="utf-8")
+
+
+def report_pictures(model: Model, data: ImageDataModule, evaluation: Evaluation) -> dict[str, list[Picture]]:
+    """Draw the pictures of a report.
+
+    Args:
+        model: The model, on any device.
+        data: The images of its run.
+        evaluation: What was measured of it.
+
+    Returns:
+        The pictures by section: "compare", "name", "attention", and "repaint" for a model with a decoder.
+    """
+    pictures = {
+        "compare": compare_pictures(evaluation, data.classes),
+        "name": naming_pictures(evaluation, data.classes),
+        "attention": attention_pictures(model, evaluation, data.classes),
+    }
+    if isinstance(model, MultiTaskImageTransformer):
+        pictures["repaint"] = repainting_pictures(model, evaluation, data.classes)
+    return pictures

@@ -6,7 +6,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from triptych.training.modules import MultiTaskImageTransformerLightning
-from triptych.visualisation.reconstructions import reconstruction_grid
+from triptych.visualisation.image_rows import reconstruction_grid
 
 
 class ReconstructionPictures(Callback):

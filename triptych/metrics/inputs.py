@@ -1,0 +1,118 @@
+"""What the metrics demand of the tensors they are given, with errors that name the argument at fault."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def require_matrix(name: str, rows: Tensor) -> None:
+    """Demand a matrix (N, E) of finite real numbers, N and E at least 1.
+
+    Args:
+        name: The argument that the matrix came in.
+        rows: The matrix, of any real type and on any device.
+
+    Raises:
+        ValueError: Naming the argument, what is wrong with it, and what to do.
+    """
+    if rows.ndim != 2 or 0 in rows.shape or rows.is_complex():
+        raise ValueError(
+            f"{name} must be a matrix of real numbers, (N, E) with N and E at least 1, but the shape is "
+            f"{tuple(rows.shape)} and the type {rows.dtype}; give one row per image, a single one as row[None]"
+        )
+    if not rows.isfinite().all():
+        raise ValueError(
+            f"{name} must be finite, but {int((~rows.isfinite()).any(dim=1).sum())} of {len(rows)} rows are not; look "
+            "for what makes the model overflow"
+        )
+
+
+def require_labels(name: str, labels: Tensor, *, count: int) -> None:
+    """Demand one whole number for each of `count` rows.
+
+    Args:
+        name: The argument that the labels came in.
+        labels: Class numbers (N,), of an integer type.
+        count: How many there must be.
+
+    Raises:
+        ValueError: Naming the argument, what is wrong with it, and what to do.
+    """
+    if tuple(labels.shape) != (count,) or labels.is_floating_point() or labels.is_complex():
+        raise ValueError(
+            f"{name} must be {count} integers, of shape ({count},), but the shape is {tuple(labels.shape)} and "
+            f"the type {labels.dtype}; give the class number of each row, in order"
+        )
+
+
+def require_same_shape(tensors: dict[str, Tensor], *, letters: str) -> None:
+    """Demand tensors that hold something, all of one shape with as many dimensions as there are letters.
+
+    Args:
+        tensors: By the names of the arguments that they came in.
+        letters: The dimensions, such as "(B, C, H, W)", for the message.
+
+    Raises:
+        ValueError: Naming the arguments, their shapes, and what to do.
+    """
+    shapes = [tuple(tensor.shape) for tensor in tensors.values()]
+    if len(set(shapes)) > 1 or len(shapes[0]) != sum(map(str.isalpha, letters)) or 0 in shapes[0]:
+        raise ValueError(
+            f"{' and '.join(tensors)} must have one shape {letters} with no 0 in it, but the shapes are "
+            f"{' and '.join(map(str, shapes))}; give one for each image in all of them, in the same order"
+        )
+
+
+def require_whole_number(name: str, number: int, *, least: int) -> None:
+    """Demand a whole number of at least `least`.
+
+    Args:
+        name: The argument that the number came in.
+        number: What came in.
+        least: The smallest number allowed.
+
+    Raises:
+        ValueError: Naming the argument, what it is, and what to do.
+    """
+    if not isinstance(number, int) or isinstance(number, bool) or number < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, but it is {number!r}; give such a number")
+
+
+def require_together(*, gallery: Tensor | None, gallery_labels: Tensor | None) -> None:
+    """Demand that a gallery and its labels come together or not at all.
+
+    Raises:
+        ValueError: Saying which of them is missing, and what to do.
+    """
+    if (gallery is None) != (gallery_labels is None):
+        missing = "gallery" if gallery is None else "gallery_labels"
+        raise ValueError(
+            f"gallery and gallery_labels must be given together, but {missing} is None; give both, or neither to "
+            "compare each query with all others"
+        )
+
+
+def in_double(rows: Tensor) -> Tensor:
+    """Return a float64 copy without gradients, on the same device; on the CPU if that is MPS, which has no float64."""
+    device = torch.device("cpu") if rows.device.type == "mps" else rows.device
+    return rows.detach().to(device, torch.float64, copy=True)
+
+
+def sampled_rows(count: int, *, at_most: int, seed: int) -> Tensor:
+    """Draw rows evenly and without replacement.
+
+    Args:
+        count: Rows that there are.
+        at_most: Rows that are wanted.
+        seed: The same seed draws the same rows.
+
+    Returns:
+        The rows' numbers in rising order, int64: all of them, if they are no more than wanted.
+
+    Example:
+        >>> sampled_rows(3, at_most=5, seed=0)
+        tensor([0, 1, 2])
+    """
+    if count <= at_most:
+        return torch.arange(count)
+    return torch.from_numpy(np.sort(np.random.default_rng(seed).choice(count, at_most, replace=False)))
