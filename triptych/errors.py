@@ -1,32 +1,32 @@
-"""What ends a command early: mistakes that a person can mend (exit code 2), and the wish to stop (130, 143)."""
+"""Exceptions that end a command early: errors that the user can fix (exit code 2), and interruptions (130, 143)."""
 
 
 class TriptychError(Exception):
-    """A mistake that the user can mend: the message says what was expected, what came, and what to do."""
+    """An error that the user can fix: the message says what was expected, what was received, and what to do."""
 
 
 class ConfigError(TriptychError):
-    """The configuration is wrong; the message lists every mistake with key path, line, value and expectation."""
+    """The config is invalid; the message lists every error with key path, line, value and expectation."""
 
 
 class DataError(TriptychError):
-    """A data file is missing, damaged, or not what it claims to be."""
+    """A data file is missing, damaged, or has unexpected contents."""
 
 
 class DownloadError(TriptychError):
-    """No mirror gave the file: unreachable, cut off, or with the wrong bytes."""
+    """No server provided the file: unreachable, cut off, or with the wrong bytes."""
 
 
 class CheckpointError(TriptychError):
-    """A checkpoint is missing, damaged, refused for what it holds, or of another model."""
+    """A checkpoint is missing, damaged, unsafe to load, or of another model."""
 
 
 class TrainingError(TriptychError):
-    """The run had to stop: a loss that is not finite, a full disk, hardware that is not there."""
+    """The run had to stop: a loss that is not finite, a full disk, missing hardware."""
 
 
 class Interruption(BaseException):
-    """The run was asked to stop; like KeyboardInterrupt, no ordinary handler of errors catches it.
+    """The run was asked to stop; like KeyboardInterrupt, `except Exception` does not catch it.
 
     Attributes:
         exit_code: 130 for Ctrl-C, 143 for SIGTERM: what a shell expects.

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,6 +39,34 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_start(path: Path, most: int) -> bytes:
+    """Read at most the first bytes of a regular file: a small file of unknown origin could be endless, or a pipe.
+
+    Args:
+        path: The file.
+        most: Bytes to read; one more than a valid file has shows that it is too large.
+
+    Raises:
+        OSError: It cannot be opened or read.
+        ValueError: It is not a regular file: reading from a pipe or a device may never end.
+
+    Example:
+        >>> path = Path(tempfile.mkdtemp()) / "note.txt"
+        >>> _ = path.write_text("short")
+        >>> read_start(path, 100), read_start(path, 2)
+        (b'short', b'sh')
+    """
+    # Opened without waiting for the other end of a pipe, and checked when open: no other file can take its place.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("expected a regular file; got a pipe, a socket or a device")
+        return file.read(most)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -139,7 +139,7 @@ def test_an_output_that_cannot_be_written_is_told_before_anything_is_read(comman
 
 
 BROKEN_CONFIGS = {
-    "several mistakes": ("dataset: {name: minst}\ntraining: {epochs: 0, lr: 1}\n", "3 mistakes"),
+    "several errors": ("dataset: {name: minst}\ntraining: {epochs: 0, lr: 1}\n", "3 errors"),
     "impossible together": ("dataset: {name: digits}\nmodel: {embed_dim: 64, num_heads: 5}\n", "not divisible"),
     "no YAML": ("dataset: {name: digits\n", "cannot be read as YAML"),
     "nothing": ("", "expected sections"),
@@ -168,7 +168,7 @@ def test_a_config_that_is_not_there_or_a_folder_is_told(command, tmp_path):
     assert "Is a directory" in message(command("train", "--config", tmp_path).ends(2))
 
 
-def test_a_mistake_in_the_config_is_told_without_waiting_for_pytorch(tmp_path):
+def test_an_error_in_the_config_is_reported_without_waiting_for_pytorch(tmp_path):
     (tmp_path / "broken.yaml").write_text("dataset: {name: minst}\n")
     script = """
 import sys

@@ -12,12 +12,12 @@ SECTIONS = "(dataset, model, training, evaluation, logging)"
 DIGITS = "dataset:\n  name: digits\n"
 CIFAR10 = "dataset:\n  name: cifar10\n"
 SEMIHARD_WITHOUT_MARGIN = (
-    "margin null is the soft margin, and triplet_mining semihard needs a number: its negatives lie within the margin; "
-    "expected a margin such as 0.2, or triplet_mining random, all or hard"
+    "margin null selects the soft margin, and triplet_mining semihard needs a number, because its negatives lie "
+    "within the margin; expected a margin such as 0.2, or triplet_mining random, all or hard"
 )
 NOTHING_TO_LEARN = (
-    "every weight of the multi-task loss is 0, so that there is nothing to learn; expected at least one of "
-    "triplet_weight, classification_weight, reconstruction_weight and kl_weight above 0"
+    "all weights of the multi-task loss are 0; expected at least one of triplet_weight, classification_weight, "
+    "reconstruction_weight and kl_weight above 0"
 )
 
 UNKNOWN_KEYS = {
@@ -191,7 +191,7 @@ WRONG_VALUES = {
     ),
     "null for an integer": (
         MNIST + "training:\n  epochs:\n",
-        "line 4: training.epochs: expected an integer of at least 1; got null; leave the key out for its default",
+        "line 4: training.epochs: expected an integer of at least 1; got null; remove the key to use its default",
     ),
     "list for an integer": (
         MNIST + "training:\n  epochs: [1, 2]\n",
@@ -278,24 +278,24 @@ WRONG_VALUES = {
     "nothing in a section": (
         MNIST + "training:\n  early_stopping:\n",
         "line 4: training.early_stopping: expected a section of keys (enabled, patience, min_delta); got null; "
-        "leave the key out for its default",
+        "remove the key to use its default",
     ),
     "own images without a place": (
         "dataset:\n  name: folder\n  image_size: 64\n",
-        "line 2: dataset.name: folder needs dataset.root; expected the folder of images, got null",
+        "line 2: dataset.name: folder needs dataset.root; expected the folder of images; got null",
     ),
     "own images without a size": (
         "dataset:\n  name: table\n  root: photos.csv\n",
-        "line 2: dataset.name: table needs dataset.image_size; expected the pixels that images are brought to, such as "
-        "64, or [height, width], got null",
+        "line 2: dataset.name: table needs dataset.image_size; expected the size in pixels that images are resized to, "
+        "such as 64, or [height, width]; got null",
     ),
     "another size for a known data set": (
         MNIST + "  image_size: 64\n",
-        "line 3: dataset.image_size: expected null, because the images of mnist are as they are; got 64",
+        "line 3: dataset.image_size: expected null, because the images of mnist keep their own; got 64",
     ),
     "other channels for a known data set": (
         MNIST + "  channels: 3\n",
-        "line 3: dataset.channels: expected null, because the images of mnist are as they are; got 3",
+        "line 3: dataset.channels: expected null, because the images of mnist keep their own; got 3",
     ),
     "patches that do not fill own images": (
         "dataset:\n  name: folder\n  root: photos\n  image_size: [30, 40]\nmodel:\n  patch_size: 8\n",
@@ -327,8 +327,8 @@ IMPOSSIBLE_COMBINATIONS = {
     ),
     "width without a quarter": (
         MNIST + "model:\n  embed_dim: 90\n",
-        "line 4: model.embed_dim: embed_dim 90 is not divisible by 4, which the sines and cosines of rows and columns "
-        "need; expected embed_dim 88 or 92",
+        "line 4: model.embed_dim: embed_dim 90 is not divisible by 4, as the position encoding of rows and columns "
+        "requires; expected embed_dim 88 or 92",
     ),
     "patches that do not divide the image": (
         MNIST + "model:\n  patch_size: 5\n",
@@ -368,19 +368,18 @@ IMPOSSIBLE_COMBINATIONS = {
     ),
     "crop beyond the image": (
         CIFAR10 + "  augmentation:\n    crop_padding: 32\n",
-        "line 4: dataset.augmentation.crop_padding: expected less than the images' side, 32, or a crop may hold "
-        "nothing "
-        "of cifar10; got 32",
+        "line 4: dataset.augmentation.crop_padding: expected less than the image side of cifar10, 32, so that "
+        "every crop overlaps the image; got 32",
     ),
     "warm-up as long as the run": (
         MNIST + "training:\n  epochs: 5\n  scheduler:\n    warmup_epochs: 5\n",
-        "line 6: training.scheduler.warmup_epochs: warmup_epochs 5 leaves nothing of training.epochs 5; "
+        "line 6: training.scheduler.warmup_epochs: warmup_epochs 5 is not shorter than training.epochs 5; "
         "expected a shorter warm-up or more epochs",
     ),
     "KL warm-up longer than the run": (
         MNIST + "training:\n  epochs: 5\n  kl_warmup_epochs: 5.5\n",
-        "line 5: training.kl_warmup_epochs: kl_warmup_epochs 5.5 is longer than epochs 5, so that kl_weight is never "
-        "reached; expected a shorter warm-up or more epochs",
+        "line 5: training.kl_warmup_epochs: kl_warmup_epochs 5.5 is longer than training.epochs 5, so that "
+        "kl_weight is never reached; expected a shorter warm-up or more epochs",
     ),
     "nothing to learn": (
         MNIST
@@ -501,4 +500,4 @@ def test_a_broken_config_comes_to_one_message_with_place_key_expectation_and_val
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError) as caught:
         load_config(path)
-    assert str(caught.value) == f"{path}: 1 mistake\n  {line}"
+    assert str(caught.value) == f"{path}: 1 error\n  {line}"

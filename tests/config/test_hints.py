@@ -1,4 +1,4 @@
-"""The wording of mistakes: what was expected, and what was meant."""
+"""The wording of errors: what was expected, and what was meant."""
 
 import pytest
 
@@ -40,7 +40,7 @@ def test_every_key_can_be_put_in_words():
         ("on", {"type": "boolean"}, "; write true"),
         ("perhaps", {"type": "boolean"}, ""),
         (None, {"type": "integer"}, ""),
-        (None, {"type": "integer", "default": 3}, "; leave the key out for its default"),
+        (None, {"type": "integer", "default": 3}, "; remove the key to use its default"),
         ("BF16", {"enum": ["32-true", "bf16-mixed"]}, "; did you mean 'bf16-mixed'?"),
         ("xyz", {"enum": ["32-true", "bf16-mixed"]}, ""),
         ("", {"enum": ["32-true", "bf16-mixed"]}, ""),

@@ -1,5 +1,6 @@
-"""Loading: what is read, what overrides it, and how mistakes are gathered."""
+"""Loading: what is read, what overrides it, and how errors are gathered."""
 
+import os
 import string
 import subprocess
 import sys
@@ -83,35 +84,35 @@ class TestFiles:
     def test_a_missing_file_is_named_with_a_similar_one(self, tmp_path):
         (tmp_path / "mnist.yaml").write_text("dataset: {name: mnist}")
         wrong = tmp_path / "minst.yaml"
-        assert message_of(wrong) == f"{wrong}: there is no such file; did you mean {tmp_path / 'mnist.yaml'}?"
+        assert message_of(wrong) == f"{wrong}: the file does not exist; did you mean {tmp_path / 'mnist.yaml'}?"
 
     def test_a_missing_folder_is_a_missing_file(self, tmp_path):
         path = tmp_path / "configs" / "mnist.yaml"
-        assert message_of(path) == f"{path}: there is no such file"
+        assert message_of(path) == f"{path}: the file does not exist"
 
     def test_a_folder_is_refused(self, tmp_path):
-        assert message_of(tmp_path).startswith(f"{tmp_path}: expected a YAML file that can be read; got: ")
+        assert message_of(tmp_path).startswith(f"{tmp_path}: expected a config, which is a YAML file; got a folder.")
 
     def test_an_unreadable_file_is_refused(self, write, monkeypatch):
         path = write("dataset: {name: mnist}")
 
-        def refuse(self):
+        def refuse(*_):
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(Path, "read_bytes", refuse)
-        assert message_of(path) == f"{path}: expected a YAML file that can be read; got: Permission denied"
+        monkeypatch.setattr(os, "open", refuse)
+        assert message_of(path) == f"{path}: expected a readable YAML file; got: Permission denied"
 
     def test_a_binary_file_is_refused(self, tmp_path):
         path = tmp_path / "run.yaml"
-        path.write_bytes(b"PK\x03\x04\x14\x00\xff\xfe\x00")
+        path.write_bytes(b"GIF8\xff\xfe\x00")
         assert message_of(path) == (
-            f"{path}: expected a YAML file, text in UTF-8; got the byte 0xff on line 1; save it as UTF-8"
+            f"{path}: expected a YAML file in UTF-8; got the byte 0xff on line 1. Save it as UTF-8."
         )
 
     def test_another_encoding_is_refused(self, tmp_path):
         path = tmp_path / "run.yaml"
         path.write_bytes("dataset:\n  {name: mnist, root: /données}".encode("latin-1"))
-        assert "expected a YAML file, text in UTF-8; got the byte 0xe9 on line 2" in message_of(path)
+        assert "expected a YAML file in UTF-8; got the byte 0xe9 on line 2" in message_of(path)
 
     @settings(deadline=None, max_examples=150)
     @given(
@@ -154,7 +155,7 @@ class TestOverrides:
         assert load_config(path, ["training.epochs=7", "training.epochs=8"]).training.epochs == 8
         assert load_config(path, ["training.epochs=many", "training.epochs=8"]).training.epochs == 8
 
-    def test_an_override_mends_a_mistake_of_the_file(self, write):
+    def test_an_override_mends_a_error_of_the_file(self, write):
         path = write("dataset: {name: mnist}\ntraining: {epochs: many}")
         assert load_config(path, ["training.epochs=8"]).training.epochs == 8
 
@@ -171,8 +172,8 @@ class TestOverrides:
         ("override", "line"),
         [
             ("training.epochs=x", "training.epochs: expected an integer of at least 1; got 'x'"),
-            ("training.epochs=", "training.epochs: expected an integer of at least 1; got null; leave the key out "
-             "for its default"),
+            ("training.epochs=", "training.epochs: expected an integer of at least 1; got null; remove the key "
+             "to use its default"),
             ("training.epochs", "expected section.key=value, such as training.epochs=5; got 'training.epochs'"),
             ("=5", "expected section.key=value, such as training.epochs=5; got '=5'"),
             ("training..epochs=5", "expected section.key=value, such as training.epochs=5; got 'training..epochs=5'"),
@@ -192,7 +193,7 @@ class TestOverrides:
     )  # fmt: skip
     def test_a_wrong_override_is_shown_as_the_flag(self, write, override, line):
         path = write("dataset: {name: mnist}\nmodel: {embed_dim: 96}")
-        assert message_of(path, [override]) == f"{path}: 1 mistake\n  --set {override}: {line}"
+        assert message_of(path, [override]) == f"{path}: 1 error\n  --set {override}: {line}"
 
     def test_an_override_does_not_hide_a_wrong_section_of_the_file(self, write):
         path = write("dataset: {name: mnist}\ntraining: 5")
@@ -203,7 +204,7 @@ class TestOverrides:
 
 
 class TestGathering:
-    def test_mistakes_of_every_kind_are_reported_together_in_order(self, write):
+    def test_errors_of_every_kind_are_reported_together_in_order(self, write):
         path = write(
             "training:\n"
             "  epochs: many\n"
@@ -221,7 +222,7 @@ class TestGathering:
         )
         overrides = ["training.learning_rate=.nan", "nonsense", "training.scheduler.gamma=2"]
         assert message_of(path, overrides).splitlines() == [
-            f"{path}: 11 mistakes",
+            f"{path}: 11 errors",
             "  line 2: training.epochs: expected an integer of at least 1; got 'many'",
             "  line 3: training.triplet_mining: expected one of random, all, semihard, hard; got 'semi-hard'; "
             "did you mean 'semihard'?",
@@ -252,7 +253,7 @@ class TestGathering:
 
     def test_a_combination_with_a_wrong_value_is_not_judged(self, write):
         path = write("dataset: {name: mnst}\nmodel: {embed_dim: 96, num_heads: seven, patch_size: 5}\n")
-        assert message_of(path).startswith(f"{path}: 2 mistakes\n")
+        assert message_of(path).startswith(f"{path}: 2 errors\n")
 
     @pytest.mark.parametrize("key", [key for key, schema in known_keys().items() if "properties" not in schema])
     def test_a_wrong_value_of_any_key_is_told_with_its_line(self, write, key):
@@ -263,7 +264,7 @@ class TestGathering:
         path = write(yaml.safe_dump(nested, default_flow_style=False))
         line = next(number for number, text in enumerate(path.read_text().splitlines()) if text.endswith("- 1"))
         heading, told = message_of(path).splitlines()
-        assert heading == f"{path}: 1 mistake"
+        assert heading == f"{path}: 1 error"
         assert told.startswith(f"  line {line}: {'.'.join(key)}: expected ")
         # Of a list, the element that is wrong is told.
         assert told.endswith("; got [1]" if known_keys()[key].get("type") == "array" else "; got [[1]]")
@@ -350,3 +351,39 @@ class TestDump:
 def test_importing_the_config_does_not_import_torch():
     program = "import sys, triptych.config; assert not {'torch', 'lightning', 'numpy'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True, cwd=CONFIGS.parent)
+
+
+class TestPython:
+    VALUES = {"dataset": {"name": "folder", "root": "photos", "image_size": [32, 48]}, "training": {"epochs": 3}}
+
+    def test_a_mapping_is_loaded_like_a_file(self, write):
+        assert load_config(self.VALUES) == load_config(write(dump_config(load_config(self.VALUES))))
+
+    def test_paths_and_tuples_are_accepted_in_a_mapping(self):
+        dataset = {"name": "folder", "root": Path("photos"), "image_size": (32, 48)}
+        assert load_config({**self.VALUES, "dataset": dataset}) == load_config(self.VALUES)
+
+    def test_a_path_may_be_text(self, write):
+        path = write(dump_config(load_config(self.VALUES)))
+        assert load_config(str(path)) == load_config(path)
+
+    def test_a_loaded_config_is_loaded_again_with_overrides(self):
+        config = load_config(self.VALUES)
+        assert load_config(config) == config
+        assert load_config(config, ["training.epochs=5"]).training.epochs == 5
+
+    def test_all_errors_of_a_mapping_are_listed(self):
+        with pytest.raises(ConfigError) as caught:
+            load_config({"dataset": {"name": "minst"}, "training": {"epochs": 0}})
+        heading, *lines = str(caught.value).splitlines()
+        assert heading == "config: 2 errors"
+        assert [line.split(":")[0] for line in lines] == ["  dataset.name", "  training.epochs"]
+
+    def test_errors_of_overrides_of_a_loaded_config_name_the_override(self):
+        with pytest.raises(ConfigError, match=r"--set training\.epochs=0: training.epochs: expected an integer"):
+            load_config(load_config(self.VALUES), ["training.epochs=0"])
+
+    @pytest.mark.parametrize("config", [None, 7, b"run.yaml", ["dataset"]])
+    def test_another_type_is_a_type_error(self, config):
+        with pytest.raises(TypeError, match=r"a path \(str or Path\), a mapping or a RunConfig as config; got"):
+            load_config(config)

@@ -1,4 +1,4 @@
-"""Finding mistakes: each key once, and exactly when the config would be refused."""
+"""Finding errors: each key once, and exactly when the config would be refused."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from triptych.config import RunConfig
 from triptych.config.hints import known_keys
-from triptych.config.validation import find_mistakes
+from triptych.config.validation import find_invalid
 
 LEAVES = [key for key, schema in known_keys().items() if "properties" not in schema]
 VALUES = st.sampled_from([None, True, 0, 1, 2, 4, 5, 96, 0.0, 0.3, 1.0, 7.5, "auto", "mnist", "semihard", "x", [], {}])
@@ -14,7 +14,7 @@ VALUES = st.sampled_from([None, True, 0, 1, 2, 4, 5, 96, 0.0, 0.3, 1.0, 7.5, "au
 
 @settings(deadline=None, max_examples=150)
 @given(chosen=st.dictionaries(st.sampled_from(LEAVES), VALUES, max_size=8))
-def test_there_are_mistakes_exactly_when_the_config_is_refused(chosen):
+def test_there_are_errors_exactly_when_the_config_is_refused(chosen):
     values = {"dataset": {"name": "digits"}}
     for key, value in chosen.items():
         section = values
@@ -26,13 +26,13 @@ def test_there_are_mistakes_exactly_when_the_config_is_refused(chosen):
         refused = False
     except ValidationError:
         refused = True
-    assert bool(find_mistakes(values)) == refused
+    assert bool(find_invalid(values)) == refused
 
 
 def test_a_key_that_could_have_had_several_types_is_reported_once():
-    mistakes = find_mistakes({"dataset": {"name": "mnist"}, "training": {"devices": 0.5, "margin": "x"}})
-    assert sorted(mistake.keys for mistake in mistakes) == [(("training", "devices"),), (("training", "margin"),)]
+    errors = find_invalid({"dataset": {"name": "mnist"}, "training": {"devices": 0.5, "margin": "x"}})
+    assert sorted(error.keys for error in errors) == [(("training", "devices"),), (("training", "margin"),)]
 
 
 def test_a_dataset_left_out_is_told_by_the_key_that_it_lacks():
-    assert [mistake.keys for mistake in find_mistakes({})] == [(("dataset", "name"),)]
+    assert [error.keys for error in find_invalid({})] == [(("dataset", "name"),)]

@@ -7,7 +7,7 @@ import pytest
 from filelock import FileLock
 
 from triptych.config.hints import known_keys
-from triptych.config.mistakes import key_name
+from triptych.config.report import key_name
 from triptych.runs.records import differing_keys, read_record, short_key
 from triptych.training.checkpoints.run_checkpoints import RunCheckpoints
 

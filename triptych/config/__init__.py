@@ -1,4 +1,4 @@
-"""Configuration of a run: the schema of the YAML file, and the loader that reports every mistake at once."""
+"""The config of a run: the schema of the YAML file, and the loader that reports every error at once."""
 
 from triptych.config.image_shapes import IMAGE_SHAPES, OWN_IMAGES
 from triptych.config.loader import dump_config, load_config

@@ -1,36 +1,36 @@
-"""The combinations of keys that no run can have, each of them allowed alone: checked before any data is read."""
+"""Combinations of valid values that no run can have, found before any data is read."""
 
 from collections.abc import Callable, Mapping
 from math import gcd, lcm
 from typing import Any, NamedTuple
 
 from triptych.config.image_shapes import OWN_IMAGES, image_shape
-from triptych.config.mistakes import Mistake
+from triptych.config.report import Invalid, shown
 
 BACKBONE_LIBRARIES = ("hf", "timm")
-"""What stands before the colon of `model.backbone`."""
+"""Accepted before the colon of `model.backbone`."""
 
 OF_OWN_ENCODER = ("model.patch_size", "model.embed_dim", "model.num_heads")
-"""Keys that mean nothing beside a pretrained encoder."""
+"""Keys that a pretrained encoder ignores."""
 
 
 class _Images(NamedTuple):
-    """What the checks of `dataset.name` look at."""
+    """The value that checks get for `dataset.name`."""
 
     name: str
     shape: tuple[int | None, int, int] | None
-    """Channels, height and width, as far as they are known."""
+    """Channels, height and width, if known."""
 
 
-def combination_mistakes(values: Mapping[str, Any]) -> list[Mistake]:
-    """Find every impossible combination among `values`, which maps dotted keys to values that are right alone.
+def invalid_combinations(values: Mapping[str, Any]) -> list[Invalid]:
+    """Find every invalid combination among `values`, which maps dotted keys to values that are valid alone.
 
-    A check whose keys are not all in `values` is left out, so that a wrong value elsewhere hides nothing.
+    Checks whose keys are not all in `values` are skipped, so that one invalid value hides no other error.
 
     Example:
-        >>> combination_mistakes({"model.embed_dim": 32, "model.num_heads": 3})[0].text
+        >>> invalid_combinations({"model.embed_dim": 32, "model.num_heads": 3})[0].text
         'embed_dim 32 is not divisible by num_heads 3; expected embed_dim 24 or 36, or num_heads 1, 2, 4, 8, 16 or 32'
-        >>> combination_mistakes({"model.embed_dim": 32})
+        >>> invalid_combinations({"model.embed_dim": 32})
         []
     """
     found = []
@@ -38,12 +38,12 @@ def combination_mistakes(values: Mapping[str, Any]) -> list[Mistake]:
         if values.get("model.backbone") and keys[0] in OF_OWN_ENCODER:
             continue
         if values.keys() >= set(keys) and (text := check(*(_argument(key, values) for key in keys))):
-            found.append(Mistake(tuple(tuple(key.split(".")) for key in keys), text))
+            found.append(Invalid(tuple(tuple(key.split(".")) for key in keys), text))
     return found
 
 
 def flat_values(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Turn nested sections into one mapping from dotted keys to values.
+    """Flatten nested sections to one mapping from dotted keys to values.
 
     Example:
         >>> flat_values({"training": {"epochs": 3, "scheduler": {"name": "none"}}})
@@ -65,9 +65,9 @@ def _argument(key: str, values: Mapping[str, Any]) -> object:
 def _own_images_have_a_place(root: str | None, images: _Images) -> str | None:
     if root or images.name not in OWN_IMAGES:
         return None
-    meant = {"folder": "the folder of images", "table": "the CSV or Parquet file"}
-    place = meant.get(images.name, "the folder or hub name of the data set")
-    return f"{images.name} needs dataset.root; expected {place}, got null"
+    places = {"folder": "the folder of images", "table": "the CSV or Parquet file"}
+    place = places.get(images.name, "the folder or hub name of the data set")
+    return f"{images.name} needs dataset.root; expected {place}; got null"
 
 
 def _own_images_have_a_size(image_size: object, images: _Images) -> str | None:
@@ -75,8 +75,8 @@ def _own_images_have_a_size(image_size: object, images: _Images) -> str | None:
         return None
     if image_size is None:
         return (
-            f"{images.name} needs dataset.image_size; expected the pixels that images are brought to, such as 64, or "
-            "[height, width], got null"
+            f"{images.name} needs dataset.image_size; expected the size in pixels that images are resized to, such as "
+            "64, or [height, width]; got null"
         )
     return _for_own_images_alone(image_size, images)
 
@@ -86,17 +86,17 @@ def _only_own_images_have_channels(channels: int | None, images: _Images) -> str
 
 
 def _for_own_images_alone(value: object, images: _Images) -> str:
-    return f"expected null, because the images of {images.name} are as they are; got {value}"
+    return f"expected null, because the images of {images.name} keep their own; got {value}"
 
 
 def _a_backbone_names_its_library(backbone: str | None) -> str | None:
     library, colon, name = (backbone or "").partition(":")
     if backbone is None or (library in BACKBONE_LIBRARIES and name.strip()):
         return None
-    meant = "" if colon else f"; did you mean 'hf:{backbone}'?"
+    meant = "" if colon else f"; did you mean {shown(f'hf:{backbone}')}?"
     return (
-        "expected hf: and the name or folder of a vision model of Hugging Face transformers, timm: and the name of one "
-        f"of timm, or null; got {backbone!r}{meant}"
+        "expected hf: and the name or folder of a vision model of Hugging Face transformers, timm: and the name of a "
+        f"timm model, or null; got {shown(backbone)}{meant}"
     )
 
 
@@ -104,7 +104,7 @@ def _only_a_backbone_has_a_mode(mode: str, backbone: str | None) -> str | None:
     if backbone or mode == "frozen":
         return None
     return (
-        f"backbone_mode {mode} is for a pretrained encoder, and model.backbone is null; expected a backbone such as "
+        f"backbone_mode {mode} needs a pretrained encoder, and model.backbone is null; expected a backbone such as "
         "hf:facebook/dinov2-small, or no backbone_mode"
     )
 
@@ -113,7 +113,7 @@ def _only_fine_tuning_decays_by_layer(layer_decay: float, mode: str) -> str | No
     if layer_decay == 1 or mode == "finetune":
         return None
     return (
-        f"layer_decay {layer_decay:g} is for a pretrained encoder that is fine-tuned; expected 1, or "
+        f"layer_decay {layer_decay:g} needs a pretrained encoder that is fine-tuned; expected 1, or "
         "model.backbone_mode finetune"
     )
 
@@ -127,11 +127,11 @@ def _only_pk_counts_classes(number: int | None, sampling: str) -> str | None:
 def _two_of_two_classes_fit_the_batch(batch_size: int, sampling: str) -> str | None:
     if sampling != "pk" or batch_size >= 4:
         return None
-    return f"dataset.sampling pk compares two images of two classes; expected batch_size 4 or more, got {batch_size}"
+    return f"dataset.sampling pk needs two images of two classes; expected batch_size 4 or more; got {batch_size}"
 
 
 def _half_the_batch_is_left(number: int | None, other: int | None, batch_size: int, sampling: str) -> str | None:
-    # Where both are given, their product is what counts; where the batch is too small for any, that has been said.
+    # If both are given, their product is checked; a batch that is too small for any is reported by another check.
     if sampling != "pk" or number is None or other is not None or batch_size < 4 or 2 * number <= batch_size:
         return None
     return f"expected at most {batch_size // 2}, half of dataset.batch_size {batch_size}; got {number}"
@@ -146,7 +146,7 @@ def _classes_by_images_fill_the_batch(
     if images == batch_size:
         return None
     return (
-        f"{classes_per_batch} classes_per_batch of {images_per_class} images_per_class are {images} images; "
+        f"classes_per_batch {classes_per_batch} times images_per_class {images_per_class} is {images} images; "
         f"expected dataset.batch_size {images} instead of {batch_size}, or null for one of the two"
     )
 
@@ -155,8 +155,8 @@ def _pk_is_for_mined_triplets(sampling: str, triplet_mining: str) -> str | None:
     if sampling != "pk" or triplet_mining != "random":
         return None
     return (
-        "dataset.sampling pk brings together what is mined in the batch, and training.triplet_mining random draws "
-        "triplets from all images; expected sampling class_balanced or shuffle, or triplet_mining semihard, hard or all"
+        "dataset.sampling pk builds batches for triplet mining, and training.triplet_mining random draws triplets from "
+        "all images; expected sampling class_balanced or shuffle, or triplet_mining semihard, hard or all"
     )
 
 
@@ -175,7 +175,7 @@ def _four_divides_the_width(embed_dim: int) -> str | None:
     if embed_dim % 4 == 0:
         return None
     return (
-        f"embed_dim {embed_dim} is not divisible by 4, which the sines and cosines of rows and columns need; "
+        f"embed_dim {embed_dim} is not divisible by 4, as the position encoding of rows and columns requires; "
         f"expected embed_dim {_multiples_around(embed_dim, 4)}"
     )
 
@@ -189,7 +189,7 @@ def _patches_fill_the_image(patch_size: int, pad: int, images: _Images) -> str |
         return None
     side = gcd(padded_height, padded_width)
     fitting = _either(_divisors(side))
-    # No more than half an image on either side: beyond that, nobody means padding.
+    # Padding of more than half an image on a side is never intended.
     pads = [p for p in range(min(height, width) // 2 + 1) if gcd(height + 2 * p, width + 2 * p) % patch_size == 0]
     padded = f" ({height}x{width} and dataset.pad {pad})" if pad else ""
     return (
@@ -212,7 +212,8 @@ def _crop_leaves_an_image(crop_padding: int, pad: int, images: _Images) -> str |
     if crop_padding < side:
         return None
     return (
-        f"expected less than the images' side, {side}, or a crop may hold nothing of {images.name}; got {crop_padding}"
+        f"expected less than the image side of {images.name}, {side}, so that every crop overlaps the image; "
+        f"got {crop_padding}"
     )
 
 
@@ -220,7 +221,7 @@ def _warmup_ends_before_the_run(warmup_epochs: float, epochs: int) -> str | None
     if warmup_epochs < epochs:
         return None
     return (
-        f"warmup_epochs {warmup_epochs:g} leaves nothing of training.epochs {epochs}; "
+        f"warmup_epochs {warmup_epochs:g} is not shorter than training.epochs {epochs}; "
         "expected a shorter warm-up or more epochs"
     )
 
@@ -229,18 +230,18 @@ def _kl_warmup_ends_with_the_run(kl_warmup_epochs: float, epochs: int, multitask
     if kl_warmup_epochs <= epochs or not multitask:
         return None
     return (
-        f"kl_warmup_epochs {kl_warmup_epochs:g} is longer than epochs {epochs}, so that kl_weight is "
-        "never reached; expected a shorter warm-up or more epochs"
+        f"kl_warmup_epochs {kl_warmup_epochs:g} is longer than training.epochs {epochs}, so that kl_weight is never "
+        "reached; expected a shorter warm-up or more epochs"
     )
 
 
-def _something_is_learnt(multitask: bool, *weights: float) -> str | None:
-    # The simple mode always learns: its triplet loss has no weight.
+def _some_weight_is_positive(multitask: bool, *weights: float) -> str | None:
+    # The triplet loss of the simple mode has no weight.
     if any(weights) or not multitask:
         return None
     return (
-        "every weight of the multi-task loss is 0, so that there is nothing to learn; expected at least one of "
-        "triplet_weight, classification_weight, reconstruction_weight and kl_weight above 0"
+        "all weights of the multi-task loss are 0; expected at least one of triplet_weight, classification_weight, "
+        "reconstruction_weight and kl_weight above 0"
     )
 
 
@@ -248,7 +249,7 @@ def _semihard_needs_a_margin(margin: float | None, triplet_mining: str) -> str |
     if margin is not None or triplet_mining != "semihard":
         return None
     return (
-        "margin null is the soft margin, and triplet_mining semihard needs a number: its negatives lie "
+        "margin null selects the soft margin, and triplet_mining semihard needs a number, because its negatives lie "
         "within the margin; expected a margin such as 0.2, or triplet_mining random, all or hard"
     )
 
@@ -265,7 +266,7 @@ def _multiples_around(number: int, step: int) -> str:
 
 
 def _divisors(number: int) -> list[int]:
-    # Up to a bound that no sensible answer exceeds, so that a vast number costs no time.
+    # Bounded, so that a huge number costs no time.
     return [divisor for divisor in range(1, min(number, 64) + 1) if number % divisor == 0]
 
 
@@ -308,9 +309,9 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., str | None]], ...] = (
             "training.reconstruction_weight",
             "training.kl_weight",
         ),
-        _something_is_learnt,
+        _some_weight_is_positive,
     ),
     (("training.margin", "training.triplet_mining"), _semihard_needs_a_margin),
     (("training.precision", "training.accelerator"), _half_precision_needs_a_gpu),
 )
-"""Each check after the keys whose values it takes, the likeliest culprit first."""
+"""Each check, preceded by the keys whose values it takes; the key to change first comes first."""

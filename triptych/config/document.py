@@ -6,18 +6,23 @@ are numbers; `yes`, `010`, `1:30` and `2024-01-01` are text, and so never become
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
 from yaml.constructor import ConstructorError
 from yaml.reader import ReaderError
 
-from triptych.config.mistakes import KeyPath, shown
+from triptych.config.report import KeyPath, shown
+
+MOST_CHARACTERS = 200_000
+"""Longest text that is parsed: 40 times the longest shipped config."""
+MOST_VALUES = 10_000
+"""Most values of a text, those behind aliases counted at every place: a few lines of aliases can stand for billions."""
 
 
 class NotYamlError(ValueError):
-    """The text is no YAML: where it breaks off (from 1), and why."""
+    """The text is not valid YAML, or too large: the place where reading stopped (from 1), and the reason."""
 
     def __init__(self, problem: str, line: int, column: int) -> None:
         super().__init__(problem)
@@ -27,7 +32,7 @@ class NotYamlError(ValueError):
 
 @dataclass(frozen=True)
 class Repetition:
-    """A key that a mapping has twice."""
+    """A key that occurs twice in a mapping."""
 
     key: KeyPath
     line: int
@@ -39,39 +44,32 @@ class Document:
     """A parsed text: its values, its repeated keys, and the line of every key."""
 
     values: Any
-    repetitions: tuple[Repetition, ...]
-    _root: yaml.Node | None
-
-    def line(self, key: KeyPath) -> int | None:
-        """Return the line, from 1, that `key` stands on; None where the text does not have it."""
-        node, line = self._root, None
-        for part in key:
-            pairs = node.value if isinstance(node, yaml.MappingNode) else []
-            # The last of equal keys is the one that counts.
-            found = next(((name, value) for name, value in reversed(pairs) if name.value == part), None)
-            if found is None:
-                return None
-            line, node = found[0].start_mark.line + 1, found[1]
-        return line
+    repetitions: tuple[Repetition, ...] = ()
+    lines: Mapping[KeyPath, int] = field(default_factory=dict)
+    """Line numbers, from 1; of equal keys that of the last, whose value is used."""
 
 
 def read_document(text: str) -> Document:
-    r"""Parse YAML text; keys are text as written, and nothing but plain values is ever built.
+    r"""Parse YAML text into plain values; keys stay text, as written.
 
     Raises:
-        NotYamlError: The text breaks YAML's rules, or asks for an object of Python.
+        NotYamlError: The text is not valid YAML, contains a Python object, or is larger than any config.
 
     Example:
         >>> document = read_document("training:\n  learning_rate: 3e-4")
-        >>> document.values, document.line(("training", "learning_rate"))
+        >>> document.values, document.lines["training", "learning_rate"]
         ({'training': {'learning_rate': 0.0003}}, 2)
     """
+    if len(text) > MOST_CHARACTERS:
+        raise NotYamlError(f"expected at most {MOST_CHARACTERS:,} characters; got {len(text):,}", 1, 1)
     try:
         loader = _Loader(text)
         root = loader.get_single_node()
         # Before the values are built, because that writes merged keys into the nodes.
+        _check_size(root)
         repetitions = tuple(_repetitions(root, (), set()))
         values = None if root is None else loader.construct_document(root)
+        return Document(values, repetitions, dict(_key_lines(root, ())))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
@@ -82,7 +80,6 @@ def read_document(text: str) -> Document:
         raise NotYamlError(problem, line, column) from None
     except RecursionError:
         raise NotYamlError("the brackets or sections are nested too deeply", 1, 1) from None
-    return Document(values, repetitions, root)
 
 
 def write_document(values: Mapping[str, Any]) -> str:
@@ -114,7 +111,7 @@ class _Loader(yaml.SafeLoader):
 
 
 class _Dumper(yaml.SafeDumper):
-    """PyYAML's safe dumper, which also quotes the text that `_Loader` would take for a number."""
+    """PyYAML's safe dumper, which also quotes text that `_Loader` would read as a number."""
 
 
 _PLAIN_VALUES = (
@@ -136,15 +133,38 @@ for _tag, _pattern, _first in _PLAIN_VALUES:
         _class.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"({_pattern})\Z"), _first)
 
 
+def _check_size(root: yaml.Node | None) -> None:
+    """Count the values, those behind an alias at each of its places, before any is copied."""
+    sizes: dict[int, int] = {}
+
+    def size(node: yaml.Node) -> int:
+        if id(node) not in sizes:
+            sizes[id(node)] = MOST_VALUES + 1  # an alias that contains itself has no end
+            children = node.value if isinstance(node, yaml.CollectionNode) else ()
+            parts = (part for child in children for part in (child if isinstance(child, tuple) else (child,)))
+            sizes[id(node)] = 1 + sum(map(size, parts))
+        return sizes[id(node)]
+
+    if root is not None and size(root) > MOST_VALUES:
+        raise NotYamlError(f"expected at most {MOST_VALUES:,} keys and values, aliases written out; got more", 1, 1)
+
+
+def _key_lines(node: yaml.Node | None, key: KeyPath) -> Iterator[tuple[KeyPath, int]]:
+    """List the line of every key; call it after the values are built, which resolves merged keys."""
+    for name, value in node.value if isinstance(node, yaml.MappingNode) else ():
+        yield (*key, name.value), name.start_mark.line + 1
+        yield from _key_lines(value, (*key, name.value))
+
+
 def _repetitions(node: yaml.Node | None, key: KeyPath, visited: set[int]) -> Iterator[Repetition]:
-    """Find the repeated keys of all mappings, each visited once: aliases may share one or close a circle."""
+    """Find the repeated keys of all mappings, each visited once: aliases may share one."""
     if not isinstance(node, yaml.MappingNode) or id(node) in visited:
         return
     visited.add(id(node))
     first_lines: dict[str, int] = {}
     for name, value in node.value:
         if not isinstance(name, yaml.ScalarNode):
-            continue  # refused when the values are built
+            continue  # rejected when the values are built
         line = name.start_mark.line + 1
         if name.value in first_lines:
             again = f" with {shown(value.value)}" if isinstance(value, yaml.ScalarNode) else ""

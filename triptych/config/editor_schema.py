@@ -1,4 +1,4 @@
-"""The JSON schema that gives editors completion, hover texts and warnings while a config is written.
+"""The JSON schema with which editors complete, explain and check a config.
 
 Run `python -m triptych.config.editor_schema` in the project's root after any change of `schema.py`.
 """
@@ -15,9 +15,9 @@ DEFAULT_PATH = Path("configs/schema.json")
 
 
 def editor_schema() -> dict[str, Any]:
-    """Return the JSON schema of a config: unknown keys refused, each key with description, bounds and default.
+    """Return the JSON schema of a config: unknown keys are rejected; each key has a description, bounds and a default.
 
-    It is written in draft 7, the newest that editors' YAML support reads in full, and has no references.
+    It uses draft 7, the newest that editors' YAML support implements completely, and contains no references.
 
     Example:
         >>> editor_schema()["properties"]["training"]["properties"]["epochs"]["minimum"]
@@ -27,7 +27,7 @@ def editor_schema() -> dict[str, Any]:
 
 
 def schema_text() -> str:
-    """Return the text of the schema's file."""
+    """Return the text of the schema file."""
     return json.dumps(editor_schema(), indent=2) + "\n"
 
 

@@ -1,6 +1,6 @@
-"""What a key expects, and what was probably meant instead of what came: the wording of the mistakes.
+"""The wording of errors: what a key expects, and what the user probably meant.
 
-Everything is read from the JSON schema that editors are given, so that a message and an editor never disagree.
+All of it comes from the JSON schema that editors use, so that messages and editors always agree.
 """
 
 from difflib import get_close_matches
@@ -8,8 +8,11 @@ from functools import cache
 from math import inf, isfinite
 from typing import Any
 
-from triptych.config.mistakes import KeyPath, key_name, shown
+from triptych.config.report import KeyPath, key_name, shown
 from triptych.config.schema import nested_schema
+
+LONGEST_MEANT = 60
+"""Characters of the longest value that is taken for a misspelling."""
 
 
 @cache
@@ -24,7 +27,7 @@ def known_keys() -> dict[KeyPath, dict[str, Any]]:
 
 
 def expectation(schema: dict[str, Any]) -> str:
-    """Say in words what a JSON schema admits.
+    """Describe in words what a JSON schema accepts.
 
     Example:
         >>> expectation({"type": "number", "exclusiveMinimum": 0, "maximum": 0.5})
@@ -46,7 +49,7 @@ def expectation(schema: dict[str, Any]) -> str:
 
 
 def value_hint(value: object, schema: dict[str, Any]) -> str:
-    """Guess what was meant by a wrong `value`; empty where nothing comes to mind.
+    """Suggest a correction of an invalid `value`; empty if there is none.
 
     Example:
         >>> value_hint("semi-hard", {"enum": ["all", "semihard", "hard"]})
@@ -54,22 +57,24 @@ def value_hint(value: object, schema: dict[str, Any]) -> str:
         >>> value_hint("3", {"type": "integer"})
         '; write 3'
     """
+    if not isinstance(value, _SCALARS) or len(str(value)) > LONGEST_MEANT:
+        return ""
     if meant := _closest_option(str(value), _options(schema)):
         return f"; did you mean '{meant}'?"
     if value is None:
-        return "; leave the key out for its default" if "default" in schema or "properties" in schema else ""
+        return "; remove the key to use its default" if "default" in schema or "properties" in schema else ""
     parts = schema.get("anyOf", [schema])
     word = str(value).lower()
     if word in _SWITCHES and any(part.get("type") == "boolean" for part in parts):
         return f"; write {_SWITCHES[word]}"
     number = _number(value)
-    if number is not None and any(_admits(part, number) for part in parts):
+    if number is not None and any(_accepts(part, number) for part in parts):
         return f"; write {_short(number)}"
     return ""
 
 
-def unknown_key_text(key: KeyPath, value: object) -> str:
-    """Describe a key that its section does not have: a similar key of the section, or the section it belongs to.
+def unknown_key_text(key: KeyPath, value: object, *, with_hint: bool = True) -> str:
+    """Describe an unknown key: name a similar key of its section, or the section that it belongs to.
 
     Example:
         >>> unknown_key_text(("model", "epochs"), 3)
@@ -77,34 +82,30 @@ def unknown_key_text(key: KeyPath, value: object) -> str:
         >>> unknown_key_text(("training", "epoch"), 3)
         "unknown key, with value 3; did you mean 'epochs'?"
     """
+    text = f"unknown key, with value {shown(value)}"
+    return f"{text}; {_key_hint(key)}" if with_hint else text
+
+
+_TYPES = {"integer": "an integer", "number": "a number", "boolean": "true or false", "string": "text", "null": "null"}
+_BOUNDS = {"minimum": "of at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+_TRUE, _FALSE = ("yes", "on", "y", "1"), ("no", "off", "n", "0")
+_SWITCHES = dict.fromkeys(_TRUE, "true") | dict.fromkeys(_FALSE, "false")
+_SCALARS = (str, int, float, type(None))
+
+
+def _key_hint(key: KeyPath) -> str:
     *section, name = key
     word = name.lower().replace("-", "_").rpartition(".")[2]
     own = [known[-1] for known in known_keys() if known[:-1] == tuple(section)]
     others = [known for known in known_keys() if len(known) > 1 and known[:-1] != tuple(section)]
     abbreviated = [known for known in own if "_" in known and word == "".join(part[0] for part in known.split("_"))]
     if close := abbreviated or get_close_matches(word, own, n=1):
-        hint = f"did you mean '{close[0]}'?"
-    elif homes := [key_name(known[:-1]) for known in others if known[-1] == word]:
-        hint = f"that key belongs to section {' or '.join(homes)}"
-    elif close := get_close_matches(word, [known[-1] for known in others], n=1):
-        hint = f"did you mean {' or '.join(key_name(known) for known in others if known[-1] == close[0])}?"
-    else:
-        hint = f"expected one of {', '.join(own)}"
-    return f"unknown key, with value {shown(value)}; {hint}"
-
-
-_TYPES = {"integer": "an integer", "number": "a number", "boolean": "true or false", "string": "text", "null": "null"}
-_BOUNDS = {"minimum": "of at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
-_SWITCHES = {
-    "yes": "true",
-    "on": "true",
-    "y": "true",
-    "1": "true",
-    "no": "false",
-    "off": "false",
-    "n": "false",
-    "0": "false",
-}
+        return f"did you mean '{close[0]}'?"
+    if homes := [key_name(known[:-1]) for known in others if known[-1] == word]:
+        return f"that key belongs to section {' or '.join(homes)}"
+    if close := get_close_matches(word, [known[-1] for known in others], n=1):
+        return f"did you mean {' or '.join(key_name(known) for known in others if known[-1] == close[0])}?"
+    return f"expected one of {', '.join(own)}"
 
 
 def _keys_below(path: KeyPath, schema: dict[str, Any]) -> dict[KeyPath, dict[str, Any]]:
@@ -116,20 +117,20 @@ def _keys_below(path: KeyPath, schema: dict[str, Any]) -> dict[KeyPath, dict[str
 
 
 def _options(schema: dict[str, Any]) -> list[str]:
-    """List the words that a key admits, alone or beside other types."""
+    """List the words that a key accepts, alone or beside other types."""
     parts = schema.get("anyOf", [schema])
     return [option for part in parts for option in part.get("enum", [part["const"]] if "const" in part else [])]
 
 
 def _closest_option(word: str, options: list[str]) -> str | None:
-    """Find the option that begins with the word, as in `bf16` or `cosine`, or else the most similar one."""
+    """Find the option that begins with the word, as in `bf16` or `cosine`, otherwise the most similar one."""
     plain = {option.lower(): option for option in options}
     beginnings = [option for option in plain if word and option.startswith(word.lower())]
     found = beginnings or get_close_matches(word.lower(), plain, n=1)
     return plain[found[0]] if found else None
 
 
-def _admits(schema: dict[str, Any], number: float) -> bool:
+def _accepts(schema: dict[str, Any], number: float) -> bool:
     return (
         (schema.get("type") == "number" or (schema.get("type") == "integer" and number == int(number)))
         and schema.get("minimum", number) <= number <= schema.get("maximum", number)
@@ -138,7 +139,7 @@ def _admits(schema: dict[str, Any], number: float) -> bool:
 
 
 def _short(number: float) -> str:
-    return str(int(number) if number == int(number) else number)
+    return str(int(number) if number == int(number) and abs(number) < 1e15 else number)
 
 
 def _number(value: object) -> float | None:

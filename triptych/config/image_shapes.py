@@ -1,4 +1,4 @@
-"""How large images are: known before any data is read, so that a config can be checked first."""
+"""Image sizes of the known data sets, so that a config can be checked before any data is read."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,13 @@ IMAGE_SHAPES: dict[str, tuple[int, int, int]] = {
 """Channels, height and width of an image of each known data set, as stored."""
 
 OWN_IMAGES = ("folder", "table", "huggingface")
-"""The data sets whose images are brought to `dataset.image_size`, with `dataset.channels`."""
+"""Kinds of your own images, which are resized to `dataset.image_size` and converted to `dataset.channels`."""
 
 
 def image_shape(
     name: str, image_size: int | Sequence[int] | None, channels: int | None
 ) -> tuple[int | None, int, int] | None:
-    """Return channels (None where the images decide), height and width; or None where no size is given.
+    """Return channels (None if the images decide), height and width; or None if no size is given.
 
     Example:
         >>> image_shape("mnist", None, None), image_shape("folder", 64, None), image_shape("table", [32, 48], 3)

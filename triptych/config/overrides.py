@@ -6,27 +6,26 @@ from typing import Any
 
 from triptych.config.document import Document, NotYamlError, read_document
 from triptych.config.hints import expectation, known_keys, unknown_key_text
-from triptych.config.mistakes import KeyPath, key_name, shown
+from triptych.config.report import KeyPath, key_name, shown
 
 
 @dataclass(frozen=True)
 class Override:
-    """A key, and the document that is its new value."""
+    """A key and its new value."""
 
     key: KeyPath
     document: Document
 
     def applied_to(self, values: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return `values` with the key set; the sections on the way to it are made where they are absent."""
+        """Return `values` with the key set; missing sections are created."""
         return _replaced(values, self.key, self.document.values)
 
 
 def parse_override(text: str) -> Override:
-    """Read `section.key=value`; whether key and value are right is left to the validation of the whole.
+    """Parse `section.key=value`; key and value are validated later, with the complete config.
 
     Raises:
-        ValueError: The text has another form, its value cannot be read as YAML, or a section that it names does not
-            exist.
+        ValueError: The text has another form, its value is not valid YAML, or the section does not exist.
 
     Example:
         >>> override = parse_override("training.scheduler.name=StepLR")
@@ -46,7 +45,7 @@ def parse_override(text: str) -> Override:
 
 
 def override_label(text: str) -> str:
-    """Write the flag as a message shows it.
+    """Write the option as messages show it.
 
     Example:
         >>> override_label("training.epochs=x")
@@ -71,5 +70,5 @@ def _replaced(values: Mapping[str, Any], key: KeyPath, value: object) -> Mapping
         return {**values, head: value}
     section = values.get(head, {})
     if not isinstance(section, Mapping):
-        return values  # a mistake of the file, which is reported as such
+        return values  # an error of the file, reported as such
     return {**values, head: _replaced(section, tuple(rest), value)}

@@ -1,7 +1,7 @@
-"""What a run may say: the sections of the YAML file, their keys, defaults and bounds.
+"""The schema of a config: the sections of the YAML file, their keys, defaults and bounds.
 
-Strict: unknown keys and wrong types are mistakes. `loader.py` reads a file into these and reports every mistake at
-once. The text below a key, or at the head of a section, is its documentation, in editors too.
+Unknown keys and wrong types are errors, all of which `loader.py` reports together. The text below a key, or at the head
+of a section, is its documentation, which editors show too.
 """
 
 from pathlib import Path
@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from triptych.config.combinations import combination_mistakes, flat_values
+from triptych.config.combinations import flat_values, invalid_combinations
 from triptych.config.image_shapes import OWN_IMAGES, image_shape
-from triptych.config.mistakes import key_name
+from triptych.config.report import key_name
 
 PositiveInt = Annotated[int, Field(ge=1)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
@@ -26,7 +26,7 @@ DatasetName = Literal["digits", "mnist", "fashionmnist", "cifar10", "folder", "t
 
 
 class Section(BaseModel):
-    """A section of the YAML file: no unknown keys, no silent conversions, finite numbers, no change after loading."""
+    """A section of the YAML file: no unknown keys, no silent conversions, finite numbers, immutable after loading."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
@@ -34,95 +34,97 @@ class Section(BaseModel):
 
 
 class AugmentationConfig(Section):
-    """How far training images are moved and changed; zero switches a part off."""
+    """Random changes of the training images; 0 disables a change."""
 
     rotation: Annotated[float, Field(ge=0.0, le=180.0)] = 0.0
-    """Largest rotation, in degrees either way."""
+    """Largest rotation in either direction, in degrees."""
     translate: ProperFraction = 0.0
-    """Largest shift, as a fraction of the image's side."""
+    """Largest shift, as a fraction of the image side."""
     scale: ProperFraction = 0.0
-    """Largest change of size: 0.1 is a factor from 0.9 to 1.1."""
+    """Largest change of size: 0.1 scales by a factor between 0.9 and 1.1."""
     shear: Annotated[float, Field(ge=0.0, lt=90.0)] = 0.0
-    """Largest shear, in degrees either way."""
+    """Largest shear in either direction, in degrees."""
     perspective: ProperFraction = 0.0
-    """Distortion: each corner moves inwards by at most half this fraction of the side."""
+    """Perspective distortion: each corner moves inwards by at most half this fraction of the image side."""
     horizontal_flip: Fraction = 0.0
-    """Probability of a mirror image."""
+    """Probability of a horizontal flip, which exchanges left and right."""
     crop_padding: NonNegativeInt = 0
-    """Random crop from an image padded by this many black pixels on each side."""
+    """Random crop of the original size from an image padded by this many pixels on each side."""
     erasing: Fraction = 0.0
-    """Probability that a rectangle is erased."""
+    """Probability that a random rectangle is erased."""
     erasing_area: ProperFraction = 0.2
-    """Largest share of the image that an erased rectangle covers."""
+    """Largest area of the erased rectangle, as a fraction of the image."""
     brightness: ProperFraction = 0.0
-    """Largest relative change of brightness (RGB only, as are the next three)."""
+    """Largest relative change of brightness. RGB images only, as contrast, saturation and hue."""
     contrast: ProperFraction = 0.0
     """Largest relative change of contrast."""
     saturation: ProperFraction = 0.0
     """Largest relative change of saturation."""
     hue: Annotated[float, Field(ge=0.0, le=0.5)] = 0.0
-    """Largest turn of the colour circle, as a fraction of it."""
+    """Largest rotation of the hue, as a fraction of the colour circle."""
 
 
 class ColumnsConfig(Section):
-    """What the columns of a table are called; null: the usual names, or what the columns' types tell."""
+    """Names of the columns of a table. null: the usual name, otherwise the column of a suitable type."""
 
     path: Annotated[str, Field(min_length=1)] | None = None
-    """table: the images' files, below the table's folder or anywhere. Usually path."""
+    """table: image files, as absolute paths or relative to the folder of the table. Usually path."""
     image: Annotated[str, Field(min_length=1)] | None = None
-    """The encoded images themselves. Usually image."""
+    """Encoded images. Usually image."""
     label: Annotated[str, Field(min_length=1)] | None = None
-    """The classes, as text or numbers. Usually label."""
+    """Classes, as text or numbers. Usually label."""
     split: Annotated[str, Field(min_length=1)] | None = None
-    """table: train, val or test. Usually split; a table may do without it."""
+    """table: train, val or test. Usually split; optional."""
     group: Annotated[str, Field(min_length=1)] | None = None
-    """What must not be spread over several splits, such as one patient's images. Usually group; likewise."""
+    """Groups of images that belong together, such as one patient's: a group is never split across train, val and test.
+    Usually group; optional."""
 
 
 class DatasetConfig(Section):
-    """Which images, and how they are fed. The keys from image_size to columns are for images of your own."""
+    """The images, and how batches are drawn from them. The keys from image_size to columns are for your own images."""
 
     name: DatasetName
-    """A known data set, or images of your own: a folder, a table (CSV or Parquet), a Hugging Face data set."""
+    """A known data set, or the kind of your own images: folder, table (CSV or Parquet) or huggingface (a data set)."""
     root: Annotated[str, Field(min_length=1)] | None = None
-    """Of a known data set: a folder to look in first; then TRIPTYCH_DATA, the system's copies, the cache, a download.
-    Of your own images: the folder; the table; or the folder or hub name of a Hugging Face data set."""
+    """Your own images: the folder, the table file, or the folder or hub name of a Hugging Face data set. A known data
+    set: a folder to search first, before TRIPTYCH_DATA, system folders and the cache. Missing data are downloaded."""
     image_size: Side | Annotated[list[Side], Field(min_length=2, max_length=2)] | None = None
-    """Pixels that every image is brought to: a side, or height and width."""
+    """Size in pixels that images are resized to: one number for squares, or [height, width]."""
     channels: Annotated[int, Field(ge=1, le=16)] | None = None
-    """1 makes images grey, 3 coloured; others are for .npy files. null: as most images are."""
+    """Colour channels: 1 converts images to grey, 3 to RGB; others are for .npy files. null: those of most images."""
     fit: Literal["letterbox", "crop", "stretch"] = "letterbox"
-    """How an image of other proportions fills the size: whole with black bars, cut at the middle, or distorted."""
+    """Resizing of images with another aspect ratio: add black bars (letterbox), cut off the edges (crop), or distort
+    (stretch)."""
     test_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
-    """Share of the images kept for the test, stratified, where no test images are given."""
+    """Fraction of the images held out for testing, stratified by class, if the data have no test split."""
     on_corrupt: Literal["error", "skip"] = "error"
-    """Images that cannot be decoded: end with a list of them, or go on without them and list them."""
+    """Images that cannot be decoded: stop and list them (error), or leave them out and list them (skip)."""
     columns: ColumnsConfig = ColumnsConfig()
     batch_size: Annotated[int, Field(ge=2)] = 256
-    """Images in a training step, per process."""
+    """Images per batch and process."""
     sampling: Literal["shuffle", "class_balanced", "pk"] = "shuffle"
-    """An epoch is every image once; or about as many images, all classes equally often (class_balanced); or that in
-    batches of P classes with K images each, for mined triplets (pk). The latter two help rare classes, and may cost
-    accuracy where classes stay as uneven."""
+    """An epoch: every image once (shuffle); as many images, with all classes equally frequent (class_balanced); or the
+    same in batches of P classes with K images each, for triplet mining (pk). The last two help rare classes; they can
+    reduce accuracy on test data that are as imbalanced as the training data."""
     classes_per_batch: Annotated[int, Field(ge=2)] | None = None
-    """pk: P, per process. null: as many as fill the batch with images_per_class; if that is null too, all, or as many
-    as have 4 images each."""
+    """pk: P, classes per batch and process. null: batch_size / images_per_class; if that is null too, all classes, at
+    most batch_size / 4."""
     images_per_class: Annotated[int, Field(ge=2)] | None = None
-    """pk: K; a class that has fewer gives all. null: batch_size / classes_per_batch."""
+    """pk: K, images per class in a batch, or all of a smaller class. null: batch_size / classes_per_batch."""
     num_workers: NonNegativeInt = 2
-    """Threads that decode image files; 0 decodes in the main thread. Batches need none: they are gathered."""
+    """Threads that decode image files; 0: the main thread. Batches are gathered from decoded images and need none."""
     validation_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
-    """Share of the images held out of training, stratified, for validation, where no validation images are given."""
+    """Fraction of the images held out for validation, stratified by class, if the data have no validation split."""
     pad: NonNegativeInt = 0
-    """Black pixels added on every side: 2 turns 28x28 into 32x32, which three halvings divide evenly."""
+    """Black pixels added on every side: 2 turns 28x28 into 32x32, which patches of 4, 8 and 16 divide."""
     augmentation: AugmentationConfig = AugmentationConfig()
     unaugmented_share: Fraction = 0.0
-    """Share of the run's epochs, the last ones, in which images come as they are: the model settles on what it will be
-    asked, and nearest neighbours are found more surely."""
+    """Fraction of the epochs, the last ones, without augmentation: embeddings of the training images stabilise, which
+    improves retrieval."""
 
     @property
     def title(self) -> str:
-        """What people call the images: the data set's name, or that of the folder or file that holds your own."""
+        """Name of the images in output: the data set, or the folder or file of your own images."""
         if self.name not in OWN_IMAGES or not self.root:
             return self.name
         place = Path(self.root).expanduser().resolve()
@@ -133,175 +135,175 @@ class DatasetConfig(Section):
         """Channels, height and width of an image before padding.
 
         Raises:
-            ValueError: `channels` of your own images is null: `open_images` finds the number.
+            ValueError: `channels` of your own images is null: `open_images` determines it.
         """
         shape = image_shape(self.name, self.image_size, self.channels)
         assert shape is not None, "your own images have a size: the combinations are checked"
         channels, height, width = shape
         if channels is None:
-            raise ValueError("dataset.channels is null until the images are looked at; open them, or give a number")
+            raise ValueError("dataset.channels is null until the images are opened; open them, or set a number")
         return channels, height, width
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of an image as the model sees it, padding included; raises as `stored_shape`."""
+        """Channels, height and width of the model input, with padding; raises as `stored_shape`."""
         channels, height, width = self.stored_shape
         return channels, height + 2 * self.pad, width + 2 * self.pad
 
 
 class ModelConfig(Section):
-    """The encoder and what stands on it. The keys from patch_size to dropout shape Triptych's own encoder alone."""
+    """The encoder and its heads. The keys from patch_size to dropout apply to Triptych's own encoder only."""
 
     backbone: Annotated[str, Field(min_length=1)] | None = None
-    """A pretrained encoder in place of Triptych's own: `hf:` and the name or folder of a vision model of Hugging Face
-    transformers, or `timm:` and a name. It sees images in its own size, channels and normalisation."""
+    """A pretrained encoder instead of Triptych's own: `hf:` and the name or folder of a vision model of Hugging Face
+    transformers, or `timm:` and a model name. Images are converted to its size, channels and normalisation."""
     backbone_mode: Literal["frozen", "finetune", "lora"] = "frozen"
-    """A pretrained encoder stays as it is, learns on, or learns small additions to its matrices (Hu et al., 2022)."""
+    """What is trained of a pretrained encoder: nothing, all weights, or low-rank updates (lora; Hu et al., 2022)."""
     backbone_image_size: PositiveInt | None = None
-    """Pixels along the shorter side of what a pretrained encoder sees; null: the size that it was trained with."""
+    """Input size of a pretrained encoder: the shorter side in pixels. null: the size that it was trained with."""
     cache_features: bool = True
-    """What a frozen encoder says of the images is computed once and kept on disk, where nothing is augmented."""
+    """Compute the features of a frozen encoder once and keep them on disk; only without augmentation."""
     lora_rank: PositiveInt = 8
-    """lora: rank of the additions."""
+    """lora: rank of the updates."""
     lora_targets: list[Annotated[str, Field(min_length=1)]] = []
-    """lora: ends of the names of the linear layers to which something is added; none: all that lie in blocks."""
+    """lora: linear layers to update, by the ends of their names. Empty: all linear layers in blocks."""
     activation_checkpointing: bool = False
-    """Keep little between forward and backward pass and compute it again: a fraction of the memory for a third more
-    time. The weights come out the same."""
+    """Recompute activations in the backward pass instead of storing them: a fraction of the memory for a third more
+    time. The weights are the same."""
 
     patch_size: PositiveInt = 4
-    """Side of the square of pixels that becomes one token; the total stride of the patch embedding."""
+    """Side in pixels of the square that becomes one token: the total stride of the patch embedding."""
     patch_embedding: Literal["convolutional", "linear"] = "convolutional"
-    """A small stack of strided convolutions, or the plain linear map of ViT."""
+    """A small stack of strided convolutions, or the linear projection of ViT."""
     embed_dim: PositiveInt = 96
     """Width of the tokens."""
     num_heads: PositiveInt = 3
-    """Attention heads; they divide embed_dim."""
+    """Attention heads; embed_dim must be a multiple."""
     num_layers: PositiveInt = 4
     """Transformer blocks."""
     mlp_ratio: PositiveFloat = 2.0
-    """Hidden width of a block's MLP, in units of embed_dim."""
+    """Hidden width of the MLPs, as a multiple of embed_dim."""
     depthwise_convolution: bool = False
     """A 3x3 depthwise convolution over the token grid in every block. It brought nothing
     to models of up to three blocks; of deeper ones it is not measured."""
     dropout: ProperFraction = 0.0
-    """Probability of dropping an activation in the blocks."""
+    """Dropout probability in the transformer blocks."""
     latent_dim: PositiveInt = 32
-    """Dimensions of the VAE's latent."""
+    """Dimensions of the VAE latent."""
     embedding_dim: PositiveInt = 64
     """Dimensions of the L2-normalised embedding."""
     decoder_dim: PositiveInt = 32
-    """Channels of the decoder's widest layer at the image's finest scale."""
+    """Channels of the decoder at full image resolution."""
     principal_components: bool = True
-    """Encoder and decoder add what they learn to the principal components of the training images."""
+    """Encoder and decoder learn corrections to the principal components of the training images."""
 
 
 class SchedulerConfig(Section):
-    """How the learning rate moves: PyTorch's names and arguments, in epochs, applied smoothly at every step."""
+    """The learning-rate schedule: PyTorch's names and arguments, in epochs, applied at every step."""
 
     name: Literal["StepLR", "CosineAnnealingLR", "LinearLR", "ExponentialLR", "none"] = "LinearLR"
-    """PyTorch's scheduler, or none: a constant rate."""
+    """A scheduler of PyTorch, or none for a constant learning rate."""
     step_size: PositiveInt = 10
-    """StepLR: epochs between two drops."""
+    """StepLR: epochs between two decays."""
     gamma: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
-    """StepLR, ExponentialLR: factor of a drop, or of an epoch."""
+    """StepLR: factor of each decay. ExponentialLR: factor per epoch."""
     T_max: PositiveInt | None = None
-    """CosineAnnealingLR: epochs to the minimum; null: the run's epochs after the warm-up."""
+    """CosineAnnealingLR: epochs until the minimum. null: all epochs after the warm-up."""
     eta_min: NonNegativeFloat = 0.0
-    """CosineAnnealingLR: the lowest learning rate, an absolute rate."""
+    """CosineAnnealingLR: the minimum learning rate, an absolute value."""
     total_iters: PositiveInt | None = None
-    """LinearLR: epochs to the end; null: the run's epochs after the warm-up."""
+    """LinearLR: epochs until the final learning rate. null: all epochs after the warm-up."""
     end_factor: Fraction = 0.0
-    """LinearLR: factor of the learning rate that is reached in a straight line, and kept."""
+    """LinearLR: the final learning rate, as a fraction of the initial one."""
     warmup_epochs: NonNegativeFloat = 0.0
-    """Epochs, fewer than the run's, over which the rate climbs from near zero, before any scheduler."""
+    """Epochs of linear warm-up from almost zero, before any scheduler; fewer than training.epochs."""
 
 
 class EarlyStoppingConfig(Section):
-    """When to give up on a better validation accuracy."""
+    """Early stopping on validation accuracy."""
 
     enabled: bool = True
-    """Stop when patience runs out (true), or train every epoch (false)."""
+    """Stop when patience is exhausted (true), or train all epochs (false)."""
     patience: PositiveInt = 10
-    """Validation epochs without improvement that are waited for."""
+    """Epochs without improvement before training stops."""
     min_delta: NonNegativeFloat = 0.0
-    """Smallest gain in accuracy that counts as improvement."""
+    """Smallest increase of accuracy that counts as an improvement."""
 
 
 class TrainingConfig(Section):
-    """How the model learns."""
+    """Optimisation, losses and hardware."""
 
     epochs: PositiveInt = 10
     """Passes over the training images."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    """Seed of the weights, the validation split, the order of the images, their augmentation and triplets."""
+    """Seed of the weights, the validation split, the order of the images, augmentation and triplets."""
     deterministic: bool = False
-    """The same weights for the same seed on the same machine, bit for bit."""
+    """Use deterministic algorithms: the same seed gives identical weights on the same machine, bit for bit."""
 
     optimizer: Literal["muon", "adamw"] = "muon"
-    """Muon on the hidden matrices of Triptych's own encoder and AdamW on the rest, or AdamW on everything."""
+    """muon: Muon for the hidden matrices of Triptych's own encoder, AdamW for the rest. adamw: AdamW for everything."""
     learning_rate: PositiveFloat = 2e-3
-    """AdamW's rate."""
+    """Learning rate of AdamW."""
     muon_learning_rate: PositiveFloat = 0.05
-    """Muon's rate, for the hidden matrices."""
+    """Learning rate of Muon, for the hidden matrices."""
     backbone_learning_rate: PositiveFloat | None = None
-    """AdamW's rate for a pretrained encoder that learns; null: 5e-5 to fine-tune it, 5e-4 for LoRA."""
+    """Learning rate of AdamW for a pretrained encoder. null: 5e-5 for finetune, 5e-4 for lora."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
-    """Fine-tuning: each layer learns at this multiple of the rate of the layer above it; 0.65 to 0.9 is usual."""
+    """finetune: learning rate of each layer relative to the layer above it. Usually 0.65 to 0.9."""
     weight_decay: NonNegativeFloat = 0.01
-    """Decoupled decay of matrices and filters, as a multiple of the learning rate; vectors are not decayed."""
+    """Decoupled weight decay of matrices and filters, as a multiple of the learning rate; vectors are not decayed."""
     scheduler: SchedulerConfig = SchedulerConfig()
     averaged_share: Fraction = 0.0
-    """Share of the run's steps, the last ones, whose weights are averaged: the average is validated, kept and tested in
-    place of the latest weights, and the best epoch is one of these."""
+    """Fraction of the steps, the last ones, whose weights are averaged. The average, which generalises better, is
+    validated, saved and tested instead of the latest weights, and the best epoch is one of these."""
     gradient_clip_norm: NonNegativeFloat = 1.0
-    """Largest norm of the gradient; 0 does not clip."""
+    """Largest gradient norm; larger gradients are scaled down. 0 disables clipping."""
     accumulate_gradients: PositiveInt = 1
-    """Batches whose gradients are averaged into one step."""
+    """Batches whose gradients are averaged for one optimiser step."""
 
     use_multitask_loss: bool = True
-    """Three panels (true), or triplet and classification alone (false)."""
+    """Triplet, classification and VAE losses (true), or triplet and classification only, the simple mode (false)."""
     triplet_weight: NonNegativeFloat = 1.0
     """Multi-task mode: weight of the triplet loss."""
     classification_weight: NonNegativeFloat = 1.0
     """Multi-task mode: weight of the classification loss."""
     reconstruction_weight: NonNegativeFloat = 0.3
-    """Multi-task mode: weight of the reconstruction loss, a mean per pixel."""
+    """Multi-task mode: weight of the reconstruction loss, a mean over pixels."""
     kl_weight: NonNegativeFloat = 0.3
-    """Multi-task mode: weight of the KL divergence, a sum over latent dimensions; with the gaussian reconstruction loss
-    that sum is divided by the pixels and channels of an image, as the reconstruction loss is a mean over them. Beside
-    mse and bce, whose scale is that of the pixels, about a thousandth is usual."""
+    """Multi-task mode: weight of the KL divergence, a sum over latent dimensions. With the gaussian reconstruction loss
+    it is divided by the number of pixel values of an image, over which that loss is a mean, so that equal weights give
+    the evidence lower bound. With mse and bce a weight of about 0.001 is usual."""
     classifier_weight: NonNegativeFloat = 1.0
-    """Simple mode: weight of the classification loss beside the triplet loss."""
+    """Simple mode: weight of the classification loss; the triplet loss has weight 1."""
     margin: PositiveFloat | None = 0.2
-    """Triplet margin, in Euclidean distance between unit embeddings; null is the soft margin (not for semihard)."""
+    """Margin of the triplet loss: a distance between unit vectors. null: the soft margin (not for semihard)."""
     triplet_mining: Literal["random", "all", "semihard", "hard"] = "semihard"
-    """Triplets drawn by TripletDataset (random), or mined in the batch."""
+    """Triplets drawn from all images (random), or mined in each batch: all of them, semi-hard or hardest negatives."""
     label_smoothing: ProperFraction = 0.0
-    """Share of the target's probability that is spread evenly over all classes."""
+    """Probability that the targets spread evenly over all classes."""
     loss_balancing: Literal["fixed", "uncertainty"] = "fixed"
     """Multi-task mode: the weights alone, or times learned uncertainties (Kendall et al., 2018) of all losses but the
     KL divergence and the gaussian reconstruction loss, which has its own."""
     reconstruction_loss: Literal["mse", "bce", "gaussian"] = "gaussian"
-    """Of a pixel in [0, 1]: squared error, binary cross-entropy, or half the logarithm of the squared error, which has
-    one scale on all data sets."""
+    """Loss per pixel in [0, 1]: squared error, binary cross-entropy, or half the logarithm of the mean squared error
+    (gaussian), whose scale does not depend on the data set."""
     kl_free_bits: NonNegativeFloat = 0.0
-    """Nats per latent dimension that cost nothing."""
+    """KL divergence per latent dimension that is not penalised, in nats."""
     kl_warmup_epochs: NonNegativeFloat = 0.0
-    """Epochs, no more than the run's, over which the KL weight climbs from zero."""
+    """Epochs over which kl_weight rises linearly from zero; at most training.epochs."""
 
     early_stopping: EarlyStoppingConfig = EarlyStoppingConfig()
     on_collapse: Literal["warn", "stop", "ignore"] = "warn"
-    """When embeddings or latent collapse: say so and go on, end the run after that epoch, or do not watch at all."""
+    """If embeddings or latent collapse: warn, stop after that epoch, or do not check."""
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"] = "auto"
-    """What the run computes on; auto is the best that the machine has."""
+    """Hardware to train on. auto: the fastest of this machine."""
     devices: PositiveInt | Literal["auto"] = "auto"
-    """Processes per machine; auto is what torchrun or SLURM has started, else every GPU, else one CPU process."""
+    """Processes per machine. auto: those of torchrun or SLURM, otherwise one per GPU, otherwise one on the CPU."""
     num_nodes: PositiveInt = 1
-    """Machines that train together, each with the same number of processes."""
+    """Machines, each with the same number of processes."""
     strategy: Literal["auto", "ddp"] = "auto"
-    """How processes share the work; auto is ddp as soon as there are several."""
+    """Parallelisation over processes. auto: ddp if there are several."""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
     """Width of the floating-point numbers; 16-mixed needs a GPU. auto is bf16 where a few steps, timed before the run,
     are at least 1.15 times as fast with it, else 32 bits. Nothing is timed in deterministic runs, with several
@@ -313,31 +315,31 @@ class TrainingConfig(Section):
 
 
 class EvaluationConfig(Section):
-    """What the trained model is asked beside its test set."""
+    """Evaluation beyond the test set."""
 
     holdout_classes: list[Annotated[int, Field(ge=0)] | Annotated[str, Field(min_length=1)]] = []
-    """Classes, by number or name, that training never sees; retrieval among their test images alone is reported."""
+    """Held-out classes, by number or name: unseen in training. Retrieval among their test images is reported."""
 
 
 class LoggingConfig(Section):
-    """What a run shows and keeps."""
+    """Logs and pictures of a run."""
 
     tensorboard: bool = True
-    """Curves, hyper-parameters and reconstructions for TensorBoard."""
+    """Write curves, hyper-parameters and reconstructions for TensorBoard."""
     log_every_n_steps: PositiveInt = 20
-    """Steps between two points of a training curve."""
+    """Steps between two points of the training curves."""
     triplet_samples: bool = True
     """Draw triplet_samples_<dataset>.png."""
     embeddings: bool = True
     """Draw embeddings_tsne.png."""
     tsne_samples: Annotated[int, Field(ge=100)] = 2000
-    """Test images on the map of embeddings."""
+    """Test images in the map of embeddings."""
     reconstruction_every: NonNegativeInt = 1
-    """Validation epochs between two pictures of reconstructions in TensorBoard; 0 draws none."""
+    """Epochs between two pictures of reconstructions in TensorBoard. 0: none."""
 
 
 class RunConfig(Section):
-    """One run, whole."""
+    """The complete config of a run."""
 
     dataset: DatasetConfig
     model: ModelConfig = ModelConfig()
@@ -347,14 +349,13 @@ class RunConfig(Section):
 
     @model_validator(mode="after")
     def _is_possible(self) -> Self:
-        mistakes = combination_mistakes(flat_values(self.model_dump()))
-        if mistakes:
-            raise ValueError("\n".join(f"{key_name(mistake.keys[0])}: {mistake.text}" for mistake in mistakes))
+        if found := invalid_combinations(flat_values(self.model_dump())):
+            raise ValueError("\n".join(f"{key_name(invalid.keys[0])}: {invalid.text}" for invalid in found))
         return self
 
 
 def nested_schema(section: type[Section] = RunConfig) -> dict[str, Any]:
-    """Return the JSON schema of a section, the sections within it written in their places instead of referred to."""
+    """Return the JSON schema of a section, with nested sections inlined instead of referenced."""
     schema = section.model_json_schema()
     schema.pop("$defs", None)
     for name, field in section.model_fields.items():

@@ -1,4 +1,4 @@
-"""What is wrong with the values of a config: pydantic's errors and the impossible combinations, as one list."""
+"""Validates the values of a config: pydantic's errors and invalid combinations, in one list."""
 
 from collections.abc import Mapping
 from math import isfinite
@@ -6,49 +6,53 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from triptych.config.combinations import combination_mistakes
+from triptych.config.combinations import invalid_combinations
 from triptych.config.hints import expectation, known_keys, unknown_key_text, value_hint
-from triptych.config.mistakes import KeyPath, Mistake, shown
+from triptych.config.report import MOST_SHOWN, Invalid, KeyPath, shown
 from triptych.config.schema import RunConfig
 
 
-def find_mistakes(values: Mapping[str, Any]) -> list[Mistake]:
-    """Find every mistake in the nested `values` of a whole config; none means that `RunConfig` accepts them.
+def find_invalid(values: Mapping[str, Any]) -> list[Invalid]:
+    """Find every error in the nested `values` of a complete config; none means that `RunConfig` accepts them.
 
     Example:
-        >>> find_mistakes({"dataset": {"name": "mnist", "pad": -1}})[0].text
+        >>> find_invalid({"dataset": {"name": "mnist", "pad": -1}})[0].text
         'expected an integer of at least 0; got -1'
     """
-    # A section that is left out altogether is told by its required keys.
+    # A missing section is reported by its required keys.
     values = {"dataset": {}, **values}
     try:
         RunConfig.model_validate(values)
     except ValidationError as error:
-        mistakes = _single_mistakes(error)
-        return mistakes + combination_mistakes(_right_values(values, mistakes))
+        invalid = _invalid_keys(error)
+        return invalid + invalid_combinations(_valid_values(values, invalid))
     return []
 
 
-def _single_mistakes(error: ValidationError) -> list[Mistake]:
-    """Describe each wrong key once (pydantic has an error for each type that a key could have had)."""
-    found: dict[KeyPath, Mistake] = {}
+def _invalid_keys(error: ValidationError) -> list[Invalid]:
+    """Describe each invalid key once (pydantic reports an error for each type that a key accepts)."""
+    found: dict[KeyPath, Invalid] = {}
     for detail in error.errors(include_url=False, include_context=False):
         place = tuple(map(str, detail["loc"]))
-        # Only the whole config has no place: its combinations, which are looked for apart from the rest.
+        # The whole config alone has no place: its combinations are checked separately.
         if place:
-            key = place if detail["type"] == "extra_forbidden" else _known_part(place)
-            found.setdefault(key, Mistake((key,), _text(key, detail["type"], detail["input"])))
+            is_unknown = detail["type"] == "extra_forbidden"
+            key = place if is_unknown else _known_part(place)
+            if key not in found:
+                # Hints are slow to find, and no more than MOST_SHOWN are printed.
+                text = _text(key, detail["type"], detail["input"], with_hint=len(found) < MOST_SHOWN)
+                found[key] = Invalid((key,), text)
     return list(found.values())
 
 
 def _known_part(place: KeyPath) -> KeyPath:
-    """Cut off what pydantic adds behind the key, such as the type that it tried."""
+    """Cut off what pydantic appends to the key, such as the type that it tried."""
     return next(place[:end] for end in range(len(place), 0, -1) if place[:end] in known_keys())
 
 
-def _text(key: KeyPath, kind: str, value: object) -> str:
+def _text(key: KeyPath, kind: str, value: object, *, with_hint: bool) -> str:
     if kind == "extra_forbidden":
-        return unknown_key_text(key, value)
+        return unknown_key_text(key, value, with_hint=with_hint)
     schema = known_keys()[key]
     if kind == "missing":
         return f"missing; expected {expectation(schema)}"
@@ -57,9 +61,9 @@ def _text(key: KeyPath, kind: str, value: object) -> str:
     return f"expected {expectation(schema)}; got {shown(value)}{value_hint(value, schema)}"
 
 
-def _right_values(values: Mapping[str, Any], mistakes: list[Mistake]) -> dict[str, Any]:
-    """Map the dotted keys that are right alone to their values, defaults included."""
-    wrong = {key for mistake in mistakes for key in mistake.keys}
+def _valid_values(values: Mapping[str, Any], invalid: list[Invalid]) -> dict[str, Any]:
+    """Map the dotted keys that are valid alone to their values, defaults included."""
+    wrong = {key for one in invalid for key in one.keys}
     return {
         ".".join(key): _value(values, key, schema.get("default"))
         for key, schema in known_keys().items()

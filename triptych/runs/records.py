@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from triptych.config.combinations import flat_values
 from triptych.config.document import NotYamlError, read_document
 from triptych.config.hints import known_keys
-from triptych.config.mistakes import key_name
+from triptych.config.report import key_name
 from triptych.errors import DataError
 from triptych.runs.folders import RunFolders
 from triptych.runs.metrics_file import read_metrics

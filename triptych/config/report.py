@@ -1,4 +1,4 @@
-"""One mistake in a config, and the report that lists them all, for whoever wrote the file."""
+"""The errors of a config, and the report that lists all of them with their places."""
 
 import re
 import reprlib
@@ -6,17 +6,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from triptych.text import terminal_text
+
 KeyPath: TypeAlias = tuple[str, ...]
+
+MOST_SHOWN = 50
+"""Errors that a report lists; more are counted."""
 
 
 @dataclass(frozen=True)
-class Mistake:
-    """What is wrong, and where."""
+class Invalid:
+    """An invalid value, or an invalid combination of values."""
 
     keys: tuple[KeyPath, ...]
-    """The keys that it concerns; the one that most likely has to change comes first."""
+    """The keys involved; the one to change first comes first."""
     text: str
-    """What was expected, what came, and what to do."""
+    """What was expected, what was received, and how to fix it."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +38,20 @@ def report(source: str, lines: Iterable[ReportLine]) -> str:
 
     Example:
         >>> print(report("run.yaml", [ReportLine((1, 0), "--set b=2: ..."), ReportLine((0, 7), "line 7: ...")]))
-        run.yaml: 2 mistakes
+        run.yaml: 2 errors
           line 7: ...
           --set b=2: ...
     """
     ordered = sorted(lines, key=lambda line: line.order)
-    heading = f"{source}: {len(ordered)} {'mistake' if len(ordered) == 1 else 'mistakes'}"
-    return "\n  ".join([heading, *(line.text for line in ordered)])
+    heading = f"{source}: {len(ordered):,} {'error' if len(ordered) == 1 else 'errors'}"
+    shown_lines = [line.text for line in ordered[:MOST_SHOWN]]
+    if len(ordered) > MOST_SHOWN:
+        shown_lines.append(f"... and {len(ordered) - MOST_SHOWN:,} more")
+    return "\n  ".join([heading, *shown_lines])
 
 
 def key_name(path: KeyPath) -> str:
-    """Write a key path with dots; parts that are no plain word are quoted and shortened.
+    """Write a key path with dots; parts that are not plain words are quoted and shortened.
 
     Example:
         >>> key_name(("training", "learning_rate")), key_name(("training", "learning rate"))
@@ -53,7 +61,7 @@ def key_name(path: KeyPath) -> str:
 
 
 def shown(value: object) -> str:
-    """Write a value as a message shows it: on one line, short, and null, true and false as YAML spells them.
+    """Write a value on one line of at most 80 characters; null, true and false as YAML spells them.
 
     Example:
         >>> shown("semi-hard"), shown(None), shown(True), shown("x" * 1000)
@@ -61,7 +69,7 @@ def shown(value: object) -> str:
     """
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    text = _SHORT.repr(value)
+    text = terminal_text(_SHORT.repr(value))
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

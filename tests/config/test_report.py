@@ -2,20 +2,20 @@
 
 import pytest
 
-from triptych.config.mistakes import ReportLine, key_name, report, shown
+from triptych.config.report import ReportLine, key_name, report, shown
 
 
 def test_the_report_follows_the_file_and_then_the_flags():
     lines = [ReportLine((1, 1), "f1"), ReportLine((0, 12), "l12"), ReportLine((1, 0), "f0"), ReportLine((0, 3), "l3")]
-    assert report("run.yaml", lines) == "run.yaml: 4 mistakes\n  l3\n  l12\n  f0\n  f1"
+    assert report("run.yaml", lines) == "run.yaml: 4 errors\n  l3\n  l12\n  f0\n  f1"
 
 
-def test_mistakes_of_one_line_keep_their_order():
-    assert report("r", [ReportLine((0, 3), "b"), ReportLine((0, 3), "a")]) == "r: 2 mistakes\n  b\n  a"
+def test_errors_of_one_line_keep_their_order():
+    assert report("r", [ReportLine((0, 3), "b"), ReportLine((0, 3), "a")]) == "r: 2 errors\n  b\n  a"
 
 
-def test_one_mistake_is_singular():
-    assert report("run.yaml", [ReportLine((0, 3), "l3")]).startswith("run.yaml: 1 mistake\n")
+def test_one_error_is_singular():
+    assert report("run.yaml", [ReportLine((0, 3), "l3")]).startswith("run.yaml: 1 error\n")
 
 
 @pytest.mark.parametrize("value", ["x" * 10**6, [list(range(100))] * 100, {"a" * 10**6: {"b": {"c": {}}}}, 10**1000])
