@@ -21,7 +21,7 @@ def find_run(meant: str, root: Path) -> RunFolders:
     Raises:
         CheckpointError: There is no such run; the message names those that there are.
     """
-    found = _by_name(meant, root) or _by_folder(Path(meant)) or run_of_checkpoint(Path(meant))
+    found = _by_name(meant, root) or run_of_folder(Path(meant)) or run_of_checkpoint(Path(meant))
     if found is not None and found.version_folder.is_dir():
         return found
     known = [run.name for run in all_runs(root)]
@@ -50,13 +50,7 @@ def run_of_checkpoint(path: Path) -> RunFolders | None:
     return next((run for run in runs if name in {run.last.name, *own_names(run)}), None)
 
 
-def _by_name(meant: str, root: Path) -> RunFolders | None:
-    match = re.fullmatch(r"([\w-]+)/(?:version_)?(\d+)/?", meant, re.ASCII)
-    named = RunFolders(root, match[1], int(match[2])) if match else None
-    return named if named is not None and named.version_folder.is_dir() else None
-
-
-def _by_folder(path: Path) -> RunFolders | None:
+def run_of_folder(path: Path) -> RunFolders | None:
     """Read root, data set and version off a version folder's path, as it stands: its parents may be links."""
     place = Path(os.path.abspath(path))  # noqa: PTH100 # Path.resolve() would follow those links
     match = re.fullmatch(r"version_(\d+)", place.name, re.ASCII)
@@ -65,3 +59,9 @@ def _by_folder(path: Path) -> RunFolders | None:
     dataset = place.parents[1].name
     found = RunFolders(place.parents[3], dataset, int(match[1]))
     return found if found.version_folder == place else None
+
+
+def _by_name(meant: str, root: Path) -> RunFolders | None:
+    match = re.fullmatch(r"([\w-]+)/(?:version_)?(\d+)/?", meant, re.ASCII)
+    named = RunFolders(root, match[1], int(match[2])) if match else None
+    return named if named is not None and named.version_folder.is_dir() else None

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from triptych import ImageTransformerLightning, MultiTaskImageTransformerLightning, load_lightning_model, load_model
+from triptych.artefacts.checkpoint import read_checkpoint
 from triptych.config.schema import RunConfig
 from triptych.errors import CheckpointError
 from triptych.models import builder
 from triptych.training.callbacks import frozen_features
-from triptych.training.checkpoints.checkpoint_io import read_checkpoint
 from triptych.training.checkpoints.resuming import resumption
 from triptych.training.train import train
 

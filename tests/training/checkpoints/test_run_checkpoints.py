@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 import torch
 
+from triptych.artefacts.checkpoint import read_checkpoint
 from triptych.errors import CheckpointError, TrainingError
 from triptych.runs.checkpoint_list import write_names
 from triptych.runs.folders import RunFolders, new_run
 from triptych.training.callbacks.averaged_weights import AveragedWeights
-from triptych.training.checkpoints.checkpoint_io import AtomicCheckpointIO, read_checkpoint
+from triptych.training.checkpoints.checkpoint_io import AtomicCheckpointIO
 from triptych.training.checkpoints.run_checkpoints import RunCheckpoints
 
 ACCURACIES = (0.5, 0.7, 0.6, 0.8)

@@ -7,12 +7,12 @@ from typing import Any
 
 from lightning import Callback
 
+from triptych.artefacts.checkpoint import read_checkpoint
 from triptych.config import load_config
 from triptych.config.schema import RunConfig
 from triptych.errors import CheckpointError
 from triptych.runs.checkpoint_list import own_names
 from triptych.runs.folders import RunFolders, newest_run
-from triptych.training.checkpoints.checkpoint_io import read_checkpoint
 from triptych.training.hardware.machine import Precision
 
 FREE_KEYS = (

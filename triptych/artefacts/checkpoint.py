@@ -1,0 +1,259 @@
+"""Trained models in files of PyTorch: checkpoints and legacy `.pth` files, read without running any code in them."""
+
+import hashlib
+import json
+import pickle
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+from torch.serialization import MAP_LOCATION
+
+from triptych.artefacts.description import ModelDescription
+from triptych.config.schema import RunConfig
+from triptych.data.known.datasets import DATASETS
+from triptych.errors import CheckpointError, ConfigError
+from triptych.models import ImageTransformer, MultiTaskImageTransformer
+from triptych.models.backbone import BackboneDescription, BackboneError
+from triptych.models.builder import build_model, rebuild_backbone
+
+NOT_IN_WEIGHTS = {"num_heads", "patch_size", "backbone_image_size"}
+"""Keys of the config's model that change its outputs without changing its weights."""
+
+
+@dataclass(frozen=True, eq=False)
+class SavedModel:
+    """A trained model as a file describes it.
+
+    Attributes:
+        path: The file.
+        config: The run that trained the model.
+        classes: Class names, in the order of the labels.
+        pixel_mean: Mean of each channel of the training images, pixels in [0, 1].
+        pixel_std: Standard deviation of each channel.
+        backbone: The description of its pretrained encoder, in plain values; None for Triptych's own.
+        weights: The state dict of the model.
+        content: Everything that the file holds.
+    """
+
+    path: Path
+    config: RunConfig
+    classes: tuple[str, ...]
+    pixel_mean: tuple[float, ...]
+    pixel_std: tuple[float, ...]
+    backbone: dict[str, Any] | None
+    weights: Mapping[str, Tensor]
+    content: dict[str, Any]
+
+    def description(self) -> ModelDescription:
+        """Return what is known of the model beside its weights."""
+        return ModelDescription(
+            config=self.config,
+            classes=self.classes,
+            pixel_mean=self.pixel_mean,
+            pixel_std=self.pixel_std,
+            backbone=self.backbone,
+            fingerprint=self._fingerprint(),
+        )
+
+    def network(self) -> ImageTransformer | MultiTaskImageTransformer:
+        """Build the model and load its weights: in evaluation mode, on the CPU.
+
+        Raises:
+            CheckpointError: Config, classes, pixel statistics and weights do not fit each other, or the library of the
+                pretrained encoder is missing.
+        """
+        with building(self.path):
+            network = build_model(
+                self.config,
+                num_classes=len(self.classes),
+                pixel_mean=self.pixel_mean,
+                pixel_std=self.pixel_std,
+                backbone=rebuild_backbone(BackboneDescription.from_plain(self.backbone)) if self.backbone else None,
+            )
+        load_weights(network, self.weights, self.path)
+        return network.eval()
+
+    def _fingerprint(self) -> str:
+        dataset, model = self.config.dataset, self.config.model
+        known = {
+            "preprocessing": {"shape": dataset.stored_shape, "fit": dataset.fit, "pad": dataset.pad},
+            "model": model.model_dump(mode="json", include=NOT_IN_WEIGHTS),
+            "classes": self.classes,
+        }
+        digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
+        for name, values in sorted(self.weights.items()):
+            digest.update(f"{name} {values.dtype} {tuple(values.shape)}\n".encode())
+            digest.update(values.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+
+def read_model(path: Path, *, map_location: MAP_LOCATION = "cpu") -> SavedModel:
+    """Read a checkpoint of training, or a legacy `.pth` file.
+
+    A legacy file is a dict with `model_state_dict` or `state_dict`, and `config` in the sections of the YAML file; the
+    names of the weights may begin with `model.`. `classes`, `pixel_mean` and `pixel_std` are optional: the classes
+    default to those of the config's known data set, the pixel statistics are usually among the weights.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, holds code, or does not describe a model.
+    """
+    return described(read_checkpoint(path, map_location), path)
+
+
+def described(content: dict[str, Any], path: Path) -> SavedModel:
+    """Find the model in what a file holds; arguments and errors are those of `read_model`."""
+    weights = content.get("model_state_dict", content.get("state_dict"))
+    described = content.get("hyper_parameters", content)
+    if not (isinstance(described, Mapping) and "config" in described and _are_weights(weights)):
+        raise CheckpointError(
+            f"{path}: expected a dict with 'model_state_dict' or 'state_dict', and 'config'; got one with "
+            f"{listed_keys(content)}. Save the weights and the config together."
+        )
+    config = _config(described["config"], path)
+    backbone = described.get("backbone")
+    if config.model.backbone is not None and not isinstance(backbone, dict):
+        raise CheckpointError(
+            f"{path}: expected the description of its pretrained encoder ({config.model.backbone}) as 'backbone', got "
+            "none. Use a checkpoint as training wrote it."
+        )
+    channels = config.dataset.image_shape[0]
+    return SavedModel(
+        path=path,
+        config=config,
+        classes=_strings(described.get("classes", _known_classes(config)), path),
+        pixel_mean=_numbers(described.get("pixel_mean", (0.0,) * channels), path),
+        pixel_std=_numbers(described.get("pixel_std", (1.0,) * channels), path),
+        backbone=backbone,
+        weights=_of_model(weights),
+        content=content,
+    )
+
+
+def read_checkpoint(path: Path, map_location: MAP_LOCATION = "cpu") -> dict[str, Any]:
+    """Read a file of tensors and plain values.
+
+    Raises:
+        CheckpointError: It is missing, damaged, not a checkpoint, or holds code, which is not run.
+    """
+    try:
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            checkpoint = torch.load(file, map_location=map_location, weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"Expected a checkpoint at {path}, but there is no such file. Check the path.") from error
+    except IsADirectoryError as error:
+        raise CheckpointError(f"Expected a checkpoint file, got the folder {path}. Name a file inside it.") from error
+    except OSError as error:
+        raise CheckpointError(f"Expected a readable checkpoint at {path}; got: {error.strerror}.") from error
+    except Exception as error:
+        # Bytes that are not what they claim to be can fail in any way; no code of the file has run.
+        raise CheckpointError(f"{path} {_why_unreadable(error)}") from error
+    if not isinstance(checkpoint, dict):
+        raise CheckpointError(
+            f"{path} is not a checkpoint: expected a dict with weights, got {type(checkpoint).__name__}. Use a .ckpt "
+            "file that Triptych wrote, or a .pth file with 'model_state_dict' and 'config'."
+        )
+    return checkpoint
+
+
+@contextmanager
+def building(path: Path) -> Iterator[None]:
+    """Turn what is wrong with the description of a model, as it is built in the block, into one CheckpointError."""
+    try:
+        yield
+    except (BackboneError, ConfigError) as error:
+        raise CheckpointError(f"{path}: its model cannot be built here. {error}") from error
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: expected the description of a model, got one that does not fit together: {error}. Copy the file "
+            "again."
+        ) from error
+
+
+def load_weights(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
+    """Load a state dict.
+
+    Raises:
+        CheckpointError: Its names or shapes are not those of the module.
+    """
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        details = " ".join(str(error).split())[:400]
+        raise CheckpointError(
+            f"{path}: the weights do not fit the model that its config describes. {details}. Use the weights and the "
+            "config of one and the same run."
+        ) from error
+
+
+def listed_keys(checkpoint: Mapping[str, Any]) -> str:
+    """List the keys of a checkpoint, for a message."""
+    return f"the keys {', '.join(map(repr, checkpoint))}" if checkpoint else "no keys"
+
+
+def _why_unreadable(error: Exception) -> str:
+    """Explain in our words: torch's own message recommends to trust the file."""
+    text = str(error)
+    if isinstance(error, pickle.UnpicklingError) or "weights_only" in text:
+        wanted = re.search(r"GLOBAL ([\w.]+)", text)
+        got = f"asks for {wanted[1]}" if wanted else "holds something else, or is damaged"
+        return (
+            f"was rejected: a checkpoint may hold tensors and plain values only, this one {got}. Nothing in it was "
+            "run. Use a file that Triptych wrote, or save the weights again with `torch.save(model.state_dict(), …)`."
+        )
+    reason = text.partition(". ")[0].strip()[:120] or type(error).__name__
+    return (
+        "cannot be read as a checkpoint: expected a complete file written by torch.save, got a damaged or foreign one "
+        f"({reason}). Copy it again, or use another checkpoint."
+    )
+
+
+def _are_weights(weights: object) -> TypeGuard[Mapping[str, Tensor]]:
+    return isinstance(weights, Mapping) and all(isinstance(value, Tensor) for value in weights.values())
+
+
+def _of_model(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Leave out what belongs to the losses, and the prefix under which a Lightning module holds its model."""
+    inside = {name.removeprefix("model."): value for name, value in weights.items() if name.startswith("model.")}
+    return inside or dict(weights)
+
+
+def _config(values: object, path: Path) -> RunConfig:
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        found = [f"{'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']}" for e in error.errors()]
+        listed = "; ".join(found).replace("\n", "; ")
+        raise CheckpointError(
+            f"{path}: this version cannot read the config in the checkpoint: {listed}. Load it with the version that "
+            "wrote it."
+        ) from error
+
+
+def _known_classes(config: RunConfig) -> tuple[str, ...] | None:
+    return DATASETS[config.dataset.name].classes if config.dataset.name in DATASETS else None
+
+
+def _strings(values: object, path: Path) -> tuple[str, ...]:
+    if isinstance(values, list | tuple) and values and all(isinstance(value, str) for value in values):
+        return tuple(values)
+    raise CheckpointError(
+        f"{path}: expected the names of its classes as 'classes', a list of text; got {values!r:.80}. Save them with "
+        "the weights."
+    )
+
+
+def _numbers(values: object, path: Path) -> tuple[float, ...]:
+    if isinstance(values, int | float):
+        return (float(values),)
+    if isinstance(values, list | tuple) and values and all(isinstance(value, int | float) for value in values):
+        return tuple(map(float, values))
+    raise CheckpointError(f"{path}: expected the pixel statistics as a list of numbers, got {values!r:.80}.")

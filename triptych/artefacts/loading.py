@@ -1,0 +1,85 @@
+"""Trained models by the place where they lie: checkpoints, legacy files, run folders."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from triptych.artefacts.model import TrainedModel
+from triptych.errors import CheckpointError
+from triptych.runs.checkpoint_list import best_name
+from triptych.runs.find import run_of_folder
+from triptych.runs.folders import RunFolders, all_runs
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+def load(path: str | Path, *, device: "str | torch.device" = "auto") -> TrainedModel:
+    """Load a trained model, without Lightning.
+
+    Args:
+        path: A checkpoint (`.ckpt`), a legacy `.pth` file, the version folder of a run, or the output directory of
+            runs, of which the latest counts; of a run, the best checkpoint is loaded.
+        device: "cpu", "cuda", "mps"; "auto" chooses the GPU where there is one.
+
+    Raises:
+        CheckpointError: There is no model, or its file is damaged, holds code, or is from another program.
+        ValueError: This machine has no such device.
+    """
+    from triptych.artefacts.checkpoint import read_model
+    from triptych.artefacts.torch_engine import TorchEngine, choose_device
+
+    device = choose_device(device)
+    file = find_checkpoint(Path(path).expanduser())
+    saved = read_model(file)
+    return TrainedModel(TorchEngine(saved.network(), device=device), saved.description(), path=file)
+
+
+def load_model(path: str | Path, device: "str | torch.device" = "cpu") -> "tuple[nn.Module, dict[str, Any]]":
+    """Load the network of a legacy `.pth` file, or of a checkpoint; `triptych.load` gives an object that takes images.
+
+    Returns:
+        The network, in evaluation mode, on `device`; and the whole checkpoint.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, holds code, or its weights do not fit its config.
+    """
+    from triptych.artefacts.checkpoint import read_model
+
+    saved = read_model(Path(path), map_location=device)
+    return saved.network().to(device), saved.content
+
+
+def find_checkpoint(place: Path) -> Path:
+    """Return the checkpoint that is meant by a file, the version folder of a run, or an output directory.
+
+    Raises:
+        CheckpointError: A folder has no run, or none with a checkpoint.
+    """
+    if not place.is_dir():
+        return place
+    if (best := place / "best.ckpt").is_file():
+        return best
+    run = run_of_folder(place) or _latest_run(place)
+    if run is None:
+        raise CheckpointError(
+            f"{place}: expected a checkpoint, the version folder of a run (img_tasks/<dataset>/experiment/version_X), "
+            "or an output directory; got a folder without any run. Name a .ckpt file."
+        )
+    name = best_name(run)
+    if name is None:
+        raise CheckpointError(
+            f"{place}: expected a run that has finished an epoch, but {run.name} has no best checkpoint yet. Resume "
+            "it, or choose another run."
+        )
+    return run.checkpoints / name
+
+
+def _latest_run(root: Path) -> RunFolders | None:
+    """Return the run under an output directory that was begun last."""
+    return max(all_runs(root), key=_saved_at, default=None)
+
+
+def _saved_at(run: RunFolders) -> float:
+    """Return when a run saved a checkpoint last, in seconds; 0 where it has saved none."""
+    return run.checkpoint_list.stat().st_mtime if run.checkpoint_list.is_file() else 0.0
