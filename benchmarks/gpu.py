@@ -30,7 +30,7 @@ from shipped_way import fit_shipped, quiet_lightning
 
 from triptych.config import load_config
 from triptych.config.schema import RunConfig
-from triptych.data.known.datasets import load_dataset
+from triptych.data.builder import load_dataset
 from triptych.data.module import ImageDataModule
 from triptych.evaluation.outputs import model_outputs
 from triptych.models import model_summary

@@ -19,8 +19,8 @@ from sklearn.metrics import average_precision_score
 
 from triptych.config import load_config
 from triptych.config.schema import RunConfig
+from triptych.data.builder import load_dataset
 from triptych.data.images import ImageData, Split
-from triptych.data.known.datasets import load_dataset
 from triptych.data.module import ImageDataModule
 from triptych.evaluation.audit.labels import doubt_labels, votes
 from triptych.evaluation.audit.pool import Pool, pool_images

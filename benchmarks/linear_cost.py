@@ -27,8 +27,8 @@ import torch.nn.functional as F
 from measuring import conditions, in_own_process, one_key_a_line, peak_bytes, resident_bytes
 from shipped_way import FLOAT32, fit_shipped, shipped_config
 
+from triptych.data.builder import load_dataset
 from triptych.data.images import ImageData, Split
-from triptych.data.known.datasets import load_dataset
 from triptych.data.module import ImageDataModule
 from triptych.losses import BatchTripletLoss, Mining
 from triptych.training.hardware.denormals import flushing_denormals

@@ -14,7 +14,7 @@ from torch import Tensor
 from triptych.config import load_config
 from triptych.config.schema import RunConfig
 from triptych.data.batches.loader import Batch
-from triptych.data.known.datasets import load_dataset
+from triptych.data.builder import load_dataset
 from triptych.data.module import ImageDataModule
 from triptych.runs.folders import new_run
 from triptych.training.checkpoints.run_checkpoints import RunCheckpoints

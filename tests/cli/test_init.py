@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from triptych.config import load_config
-from triptych.data.known.datasets import load_dataset
+from triptych.data.builder import load_dataset
 
 
 @pytest.fixture

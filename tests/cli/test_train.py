@@ -132,7 +132,7 @@ def test_a_wrong_option_is_told(command, config_of, arguments, expected):
 def test_an_output_that_cannot_be_written_is_told_before_anything_is_read(command, config_of, tmp_path, place):
     (tmp_path / "file").touch()
     output = {"a file": tmp_path / "file", "within a file": tmp_path / "file" / "x"}.get(place, Path(place))
-    before = "import triptych.data.builder as b; b.load_dataset = None"
+    before = "import triptych.data.builder as b; b.list_images = None"
     printed = message(command("train", "--config", config_of(), "--output", output, before=before).ends(2))
     assert "--output" in printed
     assert str(output)[:40] in printed

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from triptych.config import IMAGE_SHAPES, RunConfig
+from triptych.config import KNOWN_DATASETS, RunConfig
 from triptych.config.combinations import invalid_combinations
 from triptych.config.validation import find_invalid
 
@@ -30,12 +30,12 @@ def test_a_width_is_possible_exactly_when_heads_and_four_divide_it(embed_dim, nu
 
 
 @settings(deadline=None, max_examples=200)
-@given(dataset=st.sampled_from(sorted(IMAGE_SHAPES)), pad=st.integers(0, 20), patch_size=st.integers(1, 80))
+@given(dataset=st.sampled_from(sorted(KNOWN_DATASETS)), pad=st.integers(0, 20), patch_size=st.integers(1, 80))
 def test_patches_are_possible_exactly_when_they_fill_the_padded_image(dataset, pad, patch_size):
     def judge(pad, patch_size):
         return texts(dataset__name=dataset, dataset__pad=pad, model__patch_size=patch_size)
 
-    _, height, width = IMAGE_SHAPES[dataset]
+    _, height, width = KNOWN_DATASETS[dataset].shape
     fits = (height + 2 * pad) % patch_size == 0 and (width + 2 * pad) % patch_size == 0
     errors = judge(pad, patch_size)
     assert len(errors) == (not fits)

@@ -5,12 +5,12 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
-from triptych.config import IMAGE_SHAPES, OWN_IMAGES, DatasetConfig, RunConfig, TrainingConfig
+from triptych.config import KNOWN_DATASETS, OWN_IMAGES, DatasetConfig, RunConfig, TrainingConfig
 from triptych.config.schema import DatasetName
 
 
 def test_every_data_set_has_its_shape():
-    assert {*IMAGE_SHAPES, *OWN_IMAGES} == set(get_args(DatasetName))
+    assert {*KNOWN_DATASETS, *OWN_IMAGES} == set(get_args(DatasetName))
 
 
 @pytest.mark.parametrize(

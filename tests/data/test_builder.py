@@ -6,8 +6,7 @@ import torch
 from PIL import Image
 
 from triptych.config.schema import RunConfig
-from triptych.data.builder import class_names, open_images
-from triptych.data.known.datasets import load_dataset
+from triptych.data.builder import class_names, load_dataset, open_images
 from triptych.data.module import ImageDataModule
 from triptych.data.pixels import cache as cache_module
 from triptych.data.pixels.resizing import decode_and_fit
@@ -41,7 +40,12 @@ def test_a_known_data_set_is_read_as_it_is():
     opened = open_images(asked)
 
     assert opened.config is asked
-    assert torch.equal(opened.images.train.images, load_dataset("digits").train.images)
+    whole, divided = load_dataset("digits"), opened.images
+    assert whole.validation is None
+    for split in (divided.train, divided.validation):
+        assert torch.equal(split.images, whole.train.images[split.positions])
+    assert sorted(torch.cat([divided.train.positions, divided.validation.positions]).tolist()) == list(range(1437))
+    assert torch.equal(divided.test.images, whole.test.images)
 
 
 def test_a_folder_becomes_images_of_one_size_in_three_splits(photos):

@@ -1,12 +1,12 @@
+"""What was listed becomes training, validation and test images; corrupt ones are named or left out."""
+
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
-from triptych.data.dividing import divided, usual_channels
-from triptych.data.listing import Listing
+from triptych.data.dividing import complete_splits, divided
+from triptych.data.listing import TEST, TRAIN, VALIDATION, Files, Listing
 from triptych.data.pixels.cache import DecodedImages
 from triptych.data.pixels.mapped import MappedImages
 from triptych.errors import DataError
@@ -28,7 +28,7 @@ def listing(labels, split=None, groups=None) -> Listing:
 
 def decoded(count: int, refused: dict[int, str] | None = None) -> DecodedImages:
     pixels = torch.arange(count, dtype=torch.uint8).reshape(count, 1, 1, 1).expand(count, 1, 2, 2)
-    return DecodedImages(pixels, refused or {})
+    return DecodedImages(MappedImages(pixels), refused or {})
 
 
 def divide(listed, images, **changes):
@@ -125,40 +125,36 @@ def test_nothing_to_hold_out_is_one_message():
         divide(listing([0, 1, 2]), decoded(3))
 
 
-@pytest.mark.parametrize(
-    ("kinds", "channels"),
-    [
-        (["grey", "grey", "colour"], 1),
-        (["grey as colour", "grey", "colour"], 1),
-        (["colour", "colour", "grey"], 3),
-        (["broken", "grey"], 1),
-        (["array", "array", "colour"], 5),
-    ],
-)
-def test_channels_are_those_of_most_images(tmp_path, kinds, channels):
-    colour = np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8)
-    files = []
-    for number, kind in enumerate(kinds):
-        file = tmp_path / f"{number}.png"
-        match kind:
-            case "grey":
-                Image.fromarray(colour[..., 0]).save(file)
-            case "grey as colour":
-                Image.fromarray(colour[..., :1].repeat(3, axis=2)).save(file)
-            case "colour":
-                Image.fromarray(colour).save(file)
-            case "broken":
-                file.write_text("no image")
-            case "array":
-                file = file.with_suffix(".npy")
-                np.save(file, colour[..., :1].repeat(5, axis=2))
-        files.append(file)
-
-    assert usual_channels(files) == channels
+def listed(split, groups=None) -> Listing:
+    names = [f"{place}.png" for place in range(len(split))]
+    labels = torch.arange(len(split)) % 2
+    return Listing(Files(Path(), names), labels, ("a", "b"), torch.tensor(split), "made", names, groups)
 
 
-def test_channels_of_nothing_that_can_be_decoded_is_one_message(tmp_path):
-    (tmp_path / "a.png").write_text("no image")
+def test_splits_that_are_there_stay_and_those_that_are_not_come_from_training():
+    both = complete_splits(listed([TRAIN] * 40), fractions=(0.1, 0.2), seed=0)
+    assert [len(places) for places in both] == [28, 4, 8]
 
-    with pytest.raises(DataError, match="none could be decoded"):
-        usual_channels([tmp_path / "a.png"])
+    tested = [TEST, TEST, *[TRAIN] * 20, TEST, TEST]
+    positions = complete_splits(listed(tested), fractions=(0.2, 0.5), seed=0)
+    assert positions.test.tolist() == [0, 1, 22, 23]
+    assert len(positions.validation) == 4
+    assert sorted(torch.cat(positions).tolist()) == list(range(24))
+
+    validated = [VALIDATION] * 2 + [TRAIN] * 20
+    positions = complete_splits(listed(validated), fractions=(0.5, 0.2), seed=0)
+    assert positions.validation.tolist() == [0, 1]
+    assert len(positions.test) == 4
+
+    whole = [TRAIN] * 4 + [VALIDATION] * 2 + [TEST] * 2
+    positions = complete_splits(listed(whole), fractions=(0.5, 0.2), seed=0)
+    assert [places.tolist() for places in positions] == [[0, 1, 2, 3], [4, 5], [6, 7]]
+
+
+def test_validation_from_training_keeps_groups_together():
+    groups = [None, None, *[f"g{place // 5}" for place in range(50)]]
+    positions = complete_splits(listed([TEST, TEST, *[TRAIN] * 50], groups), fractions=(0.2, 0.5), seed=0)
+    sides = [{groups[place] for place in places.tolist()} for places in positions]
+    assert sides[2] == {None}
+    assert sides[0] & sides[1] == set()
+    assert sides[1]

@@ -8,8 +8,8 @@ import pytest
 
 from triptych.config import load_config
 from triptych.config.schema import RunConfig
+from triptych.data.builder import load_dataset
 from triptych.data.images import ImageData
-from triptych.data.known.datasets import load_dataset
 from triptych.data.module import ImageDataModule
 from triptych.evaluation.evaluate import Evaluation, evaluate
 from triptych.evaluation.outputs import Model

@@ -4,8 +4,8 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
+from triptych.data.builder import load_dataset
 from triptych.data.images import Split
-from triptych.data.known.datasets import load_dataset
 from triptych.evaluation.baselines import measure_baselines
 
 

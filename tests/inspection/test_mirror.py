@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch.nn.functional as F
 
-from triptych.data.known.datasets import load_dataset
+from triptych.data.builder import load_dataset
 from triptych.inspection.mirror import FEWEST, SIDE, MirrorTest, mirror_test
 
 

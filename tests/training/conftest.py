@@ -12,8 +12,8 @@ import yaml
 
 from triptych.config import load_config
 from triptych.config.schema import RunConfig
+from triptych.data.builder import load_dataset
 from triptych.data.images import ImageData
-from triptych.data.known.datasets import load_dataset
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from triptych.config import load_config
-from triptych.config.image_shapes import IMAGE_SHAPES
+from triptych.config.datasets import KNOWN_DATASETS
 from triptych.data.images import ImageData, Split
 from triptych.data.module import ImageDataModule
 from triptych.models import model_summary
@@ -21,7 +21,9 @@ def images(path: Path) -> ImageDataModule:
     """Forty noisy images of the shape that the config's data set has, in batches of four."""
     config = load_config(path, ["dataset.batch_size=4", "training.accelerator=cpu"])
     generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (40, *IMAGE_SHAPES[config.dataset.name]), dtype=torch.uint8, generator=generator)
+    pixels = torch.randint(
+        0, 256, (40, *KNOWN_DATASETS[config.dataset.name].shape), dtype=torch.uint8, generator=generator
+    )
     split = Split(pixels, torch.arange(40) % 2)
     return ImageDataModule(config, ImageData(split, split, ("a", "b"), "made up"))
 

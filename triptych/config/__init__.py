@@ -1,6 +1,6 @@
 """The config of a run: the schema of the YAML file, and the loader that reports every error at once."""
 
-from triptych.config.image_shapes import IMAGE_SHAPES, OWN_IMAGES
+from triptych.config.datasets import KNOWN_DATASETS, OWN_IMAGES
 from triptych.config.loader import dump_config, load_config
 from triptych.config.schema import (
     AugmentationConfig,
@@ -14,7 +14,7 @@ from triptych.config.schema import (
 )
 
 __all__ = [
-    "IMAGE_SHAPES",
+    "KNOWN_DATASETS",
     "OWN_IMAGES",
     "AugmentationConfig",
     "DatasetConfig",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from math import gcd, lcm
 from typing import Any, NamedTuple
 
-from triptych.config.image_shapes import OWN_IMAGES, image_shape
+from triptych.config.datasets import OWN_IMAGES, image_shape
 from triptych.config.report import Invalid, shown
 
 BACKBONE_LIBRARIES = ("hf", "timm")

@@ -5,12 +5,12 @@ of a section, is its documentation, which editors show too.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from triptych.config.combinations import flat_values, invalid_combinations
-from triptych.config.image_shapes import OWN_IMAGES, image_shape
+from triptych.config.datasets import KNOWN_DATASETS, OWN_IMAGES, image_shape
 from triptych.config.report import key_name
 
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -22,7 +22,10 @@ ProperFraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 Side = Annotated[int, Field(ge=8, le=1024)]
 
-DatasetName = Literal["digits", "mnist", "fashionmnist", "cifar10", "folder", "table", "huggingface"]
+if TYPE_CHECKING:
+    DatasetName = str
+else:  # type checkers do not know a literal of a table's keys
+    DatasetName = Literal[(*KNOWN_DATASETS, *OWN_IMAGES)]
 
 
 class Section(BaseModel):

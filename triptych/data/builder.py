@@ -1,4 +1,4 @@
-"""From the config to images: a known data set read, or images of one's own listed, decoded once and divided."""
+"""From the config to images, by one road for known data sets and for your own: list, decode once, divide."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -8,11 +8,11 @@ from typing import Literal, NamedTuple
 from pydantic import ValidationError
 from torch import Tensor
 
-from triptych.config.image_shapes import OWN_IMAGES
+from triptych.config.datasets import KNOWN_DATASETS, OWN_IMAGES
 from triptych.config.schema import DatasetConfig, RunConfig
-from triptych.data.dividing import divided, usual_channels
+from triptych.data.dividing import divided
 from triptych.data.images import ImageData
-from triptych.data.known.datasets import DATASETS, load_dataset
+from triptych.data.known.finding import list_known
 from triptych.data.known.locate import decoded_folder
 from triptych.data.listing import Listing
 from triptych.data.own.folder import list_folder
@@ -20,6 +20,7 @@ from triptych.data.own.hugging_face import list_hugging_face
 from triptych.data.own.table import list_table
 from triptych.data.own.unlabelled import AnyImage, UnlabelledImages
 from triptych.data.pixels.cache import DecodedImages, Form, Progress, decode_once
+from triptych.data.pixels.decoding import usual_channels
 from triptych.errors import ConfigError
 
 
@@ -32,7 +33,7 @@ class OpenedImages(NamedTuple):
 
 
 class DecodedListing(NamedTuple):
-    """One's own images, not divided yet."""
+    """Listed images and their pixels, not divided yet."""
 
     config: RunConfig
     """With what the images themselves decide."""
@@ -46,25 +47,47 @@ def open_images(config: RunConfig) -> OpenedImages:
     Raises:
         DataError, DownloadError: The images cannot be read, or not divided.
     """
-    dataset = config.dataset
-    if dataset.name not in OWN_IMAGES:
-        return OpenedImages(config, load_dataset(dataset.name, root=dataset.root, num_workers=dataset.num_workers))
     found = decode_listing(config)
-    return OpenedImages(found.config, divide(found, on_corrupt=dataset.on_corrupt))
+    return OpenedImages(found.config, divide(found, on_corrupt=config.dataset.on_corrupt))
+
+
+def load_dataset(name: str, *, root: str | Path | None = None) -> ImageData:
+    """Read a known data set as its makers divide it, into training and test images.
+
+    Args:
+        name: A key of `KNOWN_DATASETS`.
+        root: A folder to search first.
+
+    Raises:
+        ValueError: There is no data set of that name.
+        DataError, DownloadError: It cannot be read.
+
+    Example:
+        >>> data = load_dataset("digits")
+        >>> tuple(data.train.images.shape), data.train.images.dtype, data.classes[:3]
+        ((1437, 1, 8, 8), torch.uint8, ('0', '1', '2'))
+    """
+    if name not in KNOWN_DATASETS:
+        raise ValueError(f"name must be one of {', '.join(KNOWN_DATASETS)}, but is {name!r}")
+    found = decode_listing(RunConfig(dataset=DatasetConfig(name=name, root=None if root is None else str(root))))
+    title = KNOWN_DATASETS[name].title
+    return divided(found.listing, found.decoded, fractions=(0, 0), seed=0, on_corrupt="error", title=title)
 
 
 def decode_listing(config: RunConfig) -> DecodedListing:
-    """List one's own images and decode them, unless they are in the cache.
+    """List the images of a run and decode them, unless they are in the cache.
 
     Raises:
         DataError, DownloadError: They cannot be listed.
     """
     listing = list_images(config.dataset)
     config = settled(config, listing)
+    if isinstance(listing.sources, Tensor):  # of a known data set that stores pixels
+        return DecodedListing(config, listing, DecodedImages(listing.sources, {}))
     with _progress() as progress:
         decoded = decode_once(
-            listing.sources,
-            Form(config.dataset.stored_shape, config.dataset.fit),
+            listing.encoded,
+            Form(config.dataset.stored_shape, config.dataset.fit if config.dataset.name in OWN_IMAGES else "exact"),
             origin=listing.origin,
             cache=decoded_folder(),
             threads=config.dataset.num_workers,
@@ -80,13 +103,14 @@ def divide(found: DecodedListing, *, on_corrupt: Literal["error", "skip"]) -> Im
         DataError: As `divided` does.
     """
     dataset = found.config.dataset
+    known = KNOWN_DATASETS.get(dataset.name)
     return divided(
         found.listing,
         found.decoded,
         fractions=(dataset.validation_fraction, dataset.test_fraction),
         seed=found.config.training.seed,
         on_corrupt=on_corrupt,
-        title=dataset.title,
+        title=known.title if known else dataset.title,
     )
 
 
@@ -120,24 +144,26 @@ def read_images(images: AnyImage | Iterable[AnyImage], dataset: DatasetConfig) -
 
 
 def class_names(config: RunConfig) -> tuple[RunConfig, tuple[str, ...]]:
-    """Return the config with its images' channels, and their classes; of one's own images, few are decoded for it.
+    """Return the config with its images' channels, and their classes; of your own images, few are decoded for it.
 
     Raises:
         DataError, DownloadError: The images cannot be listed.
     """
-    if config.dataset.name not in OWN_IMAGES:
-        return config, DATASETS[config.dataset.name].classes
+    if known := KNOWN_DATASETS.get(config.dataset.name):
+        return config, known.classes
     listing = list_images(config.dataset)
     return settled(config, listing), listing.classes
 
 
 def list_images(dataset: DatasetConfig) -> Listing:
-    """List one's own images, and decode none.
+    """List the images of a run, and decode none.
 
     Raises:
         DataError, DownloadError: There is nothing that can be listed.
     """
-    assert dataset.root is not None, "one's own images have a place: the combinations are checked"
+    if known := KNOWN_DATASETS.get(dataset.name):
+        return list_known(known, root=dataset.root)
+    assert dataset.root is not None, "your own images have a place: the combinations are checked"
     named = dataset.columns.model_dump(exclude_none=True)
     if dataset.name == "folder":
         return list_folder(dataset.root)
@@ -145,24 +171,26 @@ def list_images(dataset: DatasetConfig) -> Listing:
 
 
 def settled(config: RunConfig, listing: Listing) -> RunConfig:
-    """Return the config of a run on one's own images with nothing left open that the images decide.
+    """Return the config of a run with nothing left open that the images decide.
 
-    These are their channels, as most have them, and the whole path of the place, so that a checkpoint finds it from
-    another folder too.
+    Of your own images these are the channels, as most have them, and the whole path of the place, so that a checkpoint
+    finds it from another folder too.
 
     Raises:
         ConfigError: Colours are to be changed, and the images are grey.
     """
+    if config.dataset.name not in OWN_IMAGES:
+        return config
     values = config.model_dump()
     dataset = values["dataset"]
-    dataset["channels"] = dataset["channels"] or usual_channels(listing.sources)
+    dataset["channels"] = dataset["channels"] or usual_channels(listing.encoded)
     if (place := Path(dataset["root"]).expanduser()).exists():
         dataset["root"] = str(place.absolute())
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
-        mistakes = "; ".join(detail["msg"].removeprefix("Value error, ") for detail in error.errors())
-        raise ConfigError(f"{listing.origin}, most images have channels: {dataset['channels']}. {mistakes}") from error
+        wrong = "; ".join(detail["msg"].removeprefix("Value error, ") for detail in error.errors())
+        raise ConfigError(f"{listing.origin}, most images have channels: {dataset['channels']}. {wrong}") from error
 
 
 @contextmanager

@@ -1,46 +1,20 @@
-"""A user's own images as a data set: what was listed, brought to one size and divided into splits."""
+"""Divides listed images, known or own, into training, validation and test: the end of the one road."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import torch
+from torch import Tensor
 
-from triptych.data.apportion import complete_splits
 from triptych.data.images import ImageData, Split
-from triptych.data.listing import Listing, listed
+from triptych.data.listing import TEST, TRAIN, VALIDATION, Listing, listed
 from triptych.data.pixels.cache import DecodedImages
-from triptych.data.pixels.decoding import looks_grey, measure
-from triptych.data.pixels.mapped import MappedImages
-from triptych.data.pixels.opening import Source, UndecodableImage
+from triptych.data.pixels.mapped import select
+from triptych.data.splitting import Positions, apportion
 from triptych.errors import DataError
-
-LOOKED_AT = 500
-"""Images, evenly spread over all, that say whether most are grey."""
 
 NAMED = 10
 """Corrupt files of which a message gives the reason."""
-
-
-def usual_channels(sources: Sequence[Source]) -> int:
-    """Return 1 where most images are grey, 3 where they are coloured, or the number that most arrays have.
-
-    Of many images some hundred are looked at. Images that cannot be decoded have no say.
-
-    Raises:
-        DataError: None of those looked at can be decoded.
-    """
-    step = -(-len(sources) // LOOKED_AT)
-    found, reason = [], ""
-    for position in range(0, len(sources), step):
-        try:
-            source = sources[position]
-            channels = measure(source).channels
-            found.append(1 if channels == 3 and looks_grey(source) else channels)
-        except UndecodableImage as error:
-            reason = str(error)
-    if not found:
-        raise DataError(f"Expected images; got {len(sources):,} files of which none could be decoded. {reason}")
-    return max(sorted(set(found)), key=found.count)
 
 
 def divided(
@@ -57,7 +31,7 @@ def divided(
     Args:
         listing: What is known of them.
         decoded: Their pixels, in the order of the listing.
-        fractions: Shares of the images that validate and that test, where the listing has none.
+        fractions: Shares of the images that validate and that test, where the listing has none; 0 takes none.
         seed: Chooses these.
         on_corrupt: What to do about images that cannot be decoded. Left out, they change nothing for the others.
         title: What people call the images.
@@ -71,7 +45,7 @@ def divided(
     if corrupt and on_corrupt == "error":
         raise DataError(
             "\n  ".join([f"{counted}:", *corrupt])
-            + "\nMend or remove them, or leave them out by dataset.on_corrupt: skip."
+            + "\nFix or remove them, or leave them out by dataset.on_corrupt: skip."
         )
     is_whole = torch.ones(len(listing), dtype=torch.bool)
     is_whole[list(decoded.refused)] = False
@@ -79,27 +53,80 @@ def divided(
         positions = complete_splits(listing, fractions=fractions, seed=seed)
     except ValueError as error:
         raise DataError(f"No images can be held out ({listing.origin}): {error}.") from error
-    train, validation, test = (
-        _split(listing, decoded, places[is_whole[places]])
-        for places in (positions.train, positions.validation, positions.test)
-    )
+    train, validation, test = (_split(listing, decoded, places[is_whole[places]]) for places in positions)
     counts = torch.bincount(train.labels, minlength=len(listing.classes))
     if empty := [name for name, count in zip(listing.classes, counts.tolist(), strict=True) if not count]:
         raise DataError(f"Expected training images of every class, but none of {listed(empty)} can be decoded.")
-    for name, split in (("validation", validation), ("test", test)):
-        if not len(split):
+    for name, split, places in (("validation", validation, positions.validation), ("test", test, positions.test)):
+        if len(places) and not len(split):
             raise DataError(f"Expected {name} images ({listing.origin}), but none of them can be decoded.")
     notes = (*listing.notes, f"{counted} and are left out: {'; '.join(corrupt)}.") if corrupt else listing.notes
-    return ImageData(train, test, listing.classes, listing.origin, validation=validation, title=title, notes=notes)
+    return ImageData(
+        train,
+        test,
+        listing.classes,
+        listing.origin,
+        title=title,
+        validation=validation if len(positions.validation) else None,
+        notes=notes,
+    )
 
 
-def _split(listing: Listing, decoded: DecodedImages, places: torch.Tensor) -> Split:
-    images = MappedImages(decoded.pixels, places)
-    return Split(images, listing.labels[places], names=[listing.names[place] for place in places.tolist()])
+def with_validation(data: ImageData, *, fraction: float, seed: int) -> ImageData:
+    """Take validation images from the training images of a data set that has none, stratified.
+
+    Raises:
+        DataError: None can be held out.
+    """
+    if data.validation is not None:
+        return data
+    try:
+        places = apportion(data.train.labels.cpu(), fractions=(fraction, 0), seed=seed)
+    except ValueError as error:
+        raise DataError(f"No validation images can be held out ({data.origin}): {error}.") from error
+    return replace(data, train=data.train.select(places.train), validation=data.train.select(places.validation))
+
+
+def complete_splits(listing: Listing, *, fractions: tuple[float, float], seed: int) -> Positions:
+    """Take from training what a listing lacks: validation, test or both. Splits that it has stay as they are.
+
+    Args:
+        listing: The images.
+        fractions: Shares of its training images that validate and that test, as for `apportion`.
+        seed: Chooses the images.
+
+    Raises:
+        ValueError: As `apportion` does.
+    """
+    given = [(listing.split == part).nonzero()[:, 0] for part in (TRAIN, VALIDATION, TEST)]
+    pool = given[TRAIN].tolist()
+    names, groups = listing.names, listing.groups
+    validation, test = (
+        0.0 if len(given[part]) else fraction for part, fraction in zip((VALIDATION, TEST), fractions, strict=True)
+    )
+    taken = apportion(
+        listing.labels[given[TRAIN]],
+        None if groups is None else [groups[place] for place in pool],
+        fractions=(validation, test),
+        seed=seed,
+        names=None if names is None else [names[place] for place in pool],
+    )
+    train, *others = (given[TRAIN][places] for places in taken)
+    return Positions(train, *(one if len(one) else other for one, other in zip(given[1:], others, strict=True)))
+
+
+def _split(listing: Listing, decoded: DecodedImages, places: Tensor) -> Split:
+    """Choose images of a listing, and note where they stand among those that it lists for the same split."""
+    names = None if listing.names is None else [listing.names[place] for place in places.tolist()]
+    within = torch.zeros(len(listing), dtype=torch.int64)
+    for part in (TRAIN, VALIDATION, TEST):
+        given = listing.split == part
+        within[given] = torch.arange(int(given.sum()))
+    return Split(select(decoded.images, places), listing.labels[places], names, within[places])
 
 
 def _reasons(listing: Listing, decoded: DecodedImages) -> list[str]:
-    """Say why the first few images that cannot be decoded cannot, and how many more there are."""
-    reasons = [f"{listing.names[place]} {reason}" for place, reason in decoded.refused.items()]
-    more = len(reasons) - NAMED
-    return reasons if more <= 0 else [*reasons[:NAMED], f"and {more:,} more"]
+    """Give the reasons of the first few images that cannot be decoded, and the number of the others."""
+    named = [f"{listing.name(place)} {reason}" for place, reason in list(decoded.refused.items())[:NAMED]]
+    more = len(decoded.refused) - NAMED
+    return named if more <= 0 else [*named, f"and {more:,} more"]

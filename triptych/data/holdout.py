@@ -70,11 +70,6 @@ def hold_out(split: Split, labels: Sequence[int], *, num_classes: int) -> Partit
     return Partition(_part(split, ~chosen, number), _part(split, chosen, number))
 
 
-def positions_of_known(split: Split, labels: Sequence[int]) -> Tensor:
-    """Return where the images of `hold_out`'s known part stand in the split: (N,) int64, ascending."""
-    return (~torch.isin(split.labels, torch.tensor(labels, dtype=torch.int64))).nonzero()[:, 0]
-
-
 def _part(split: Split, chosen: Tensor, number: Tensor) -> Split:
     part = split.select(chosen)
     return replace(part, labels=number[part.labels])

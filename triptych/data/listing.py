@@ -1,8 +1,10 @@
-"""What is known of a set of labelled images before any is decoded: a folder's, a table's, a Hugging Face data set's."""
+"""What is known of labelled images before any is decoded, wherever they come from: the beginning of the one road."""
 
 from abc import abstractmethod
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import overload
 
@@ -22,29 +24,44 @@ class Listing:
     """Labelled images, in a stable order.
 
     Attributes:
-        sources: The images' files or encoded bytes, (N,). Bytes are read when they are asked for, in order at best.
-        names: What messages call the images, (N,): the path below the folder, with slashes, or the row.
+        sources: The images' files or encoded bytes, (N,), read when they are asked for, in order at best; or, of a data
+            set that stores pixels, these: uint8 (N, C, H, W).
         labels: int64 positions in the class table, (N,).
         classes: The class names, each of which has images in training.
-        split: int8 positions in `SPLITS`, (N,). Images of which nothing is said are of training; `apportion` takes
-            from it what is missing.
+        split: int8 positions in `SPLITS`, (N,). Images without a given split are in training; `complete_splits` takes
+            the missing ones from there.
+        origin: Where the images came from, to finish the sentence "The images were ...".
+        names: What messages call the images, (N,): the path below the folder, with slashes, or the row; None where
+            they have no names of their own.
         groups: Names of what must not be spread over several splits, (N,), None for an image that stands alone; or
             None where nothing is grouped.
-        origin: Where the images came from, to finish the sentence "The images were ...".
-        notes: What was left out or is odd, in sentences.
+        notes: What was left out or needs attention, in sentences.
     """
 
-    sources: Sequence[Source]
-    names: Sequence[str]
+    sources: Sequence[Source] | Tensor
     labels: Tensor
     classes: tuple[str, ...]
     split: Tensor
-    groups: Sequence[str | None] | None
     origin: str
+    names: Sequence[str] | None = None
+    groups: Sequence[str | None] | None = None
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def encoded(self) -> Sequence[Source]:
+        """The files or bytes of images that are not pixels yet."""
+        assert not isinstance(self.sources, Tensor), "these images have been decoded"
+        return self.sources
+
+    def name(self, place: int) -> str:
+        """Return what messages call an image."""
+        if self.names is not None:
+            return self.names[place]
+        part = self.split[place]
+        return f"{SPLITS[int(part)]} image {int((self.split[:place] == part).sum()):,}"
 
 
 class LazySources(Sequence[Source]):
@@ -81,6 +98,27 @@ class Files(LazySources):
     def at(self, place: int) -> Path:
         """Return a path."""
         return self._root / self._paths[place]
+
+
+class Joined(LazySources):
+    """Several sequences of images, one after the other.
+
+    Example:
+        >>> Joined([[b"1", b"2"], [], [b"3"]])[1:]
+        [b'2', b'3']
+    """
+
+    def __init__(self, parts: Sequence[Sequence[Source]]) -> None:
+        self._parts = parts
+        self._firsts = list(accumulate(map(len, parts), initial=0))
+
+    def __len__(self) -> int:
+        return self._firsts[-1]
+
+    def at(self, place: int) -> Source:
+        """Return the image at a place of the whole."""
+        number = bisect_right(self._firsts, place) - 1
+        return self._parts[number][place - self._firsts[number]]
 
 
 def printable(name: str) -> str:

@@ -12,11 +12,11 @@ from triptych.data.batches.class_sampling import ClassBalancedBatchSampler, PKBa
 from triptych.data.batches.loader import Batch, BatchLoader
 from triptych.data.batches.sampling import BalancedBatchSampler
 from triptych.data.batches.triplets import ImageDataset, TripletDataset
-from triptych.data.holdout import held_out_labels, hold_out, positions_of_known
+from triptych.data.dividing import with_validation
+from triptych.data.holdout import held_out_labels, hold_out
 from triptych.data.images import ImageData, Split
 from triptych.data.pixels.mapped import padded, parts
-from triptych.data.split import stratified_split
-from triptych.errors import ConfigError, DataError
+from triptych.errors import ConfigError
 
 DEVICE_SHARE = 0.25
 """Largest share of a GPU's free memory that the images may take; beyond it they stay in main memory."""
@@ -52,33 +52,23 @@ class ImageDataModule(LightningDataModule):
         super().__init__()
         self.config = config
         self.augmentation = Augmentation(**config.dataset.augmentation.model_dump())
+        dataset, seed = config.dataset, config.training.seed
+        data = with_validation(data, fraction=dataset.validation_fraction, seed=seed)
+        assert data.validation is not None
         held = held_out_labels(config.evaluation.holdout_classes, data.classes)
         self.classes = tuple(name for label, name in enumerate(data.classes) if label not in held)
         self.holdout_classes = tuple(data.classes[label] for label in held)
-        known, _ = hold_out(data.train, held, num_classes=len(data.classes))
+        self.title, self.notes = data.title or dataset.title, data.notes
+        train, _ = hold_out(data.train, held, num_classes=len(data.classes))
+        validation, _ = hold_out(data.validation, held, num_classes=len(data.classes))
         test, holdout = hold_out(data.test, held, num_classes=len(data.classes))
-        self.positions = {"train": positions_of_known(data.train, held), "test": positions_of_known(data.test, held)}
-        if data.validation is None:
-            train, validation = self._validation_taken(known, data.origin)
-        else:
-            train, (validation, _) = known, hold_out(data.validation, held, num_classes=len(data.classes))
-            self.positions["validation"] = positions_of_known(data.validation, held)
-        self.title, self.notes = data.title or config.dataset.title, data.notes
         self.train, self.validation, self.test, self.holdout = (
-            replace(split, images=padded(split.images, config.dataset.pad))
-            for split in (train, validation, test, holdout)
+            replace(split, images=padded(split.images, dataset.pad)) for split in (train, validation, test, holdout)
         )
-
-    def _validation_taken(self, known: Split, origin: str) -> tuple[Split, Split]:
-        """Divide the training images, and note where they stand."""
-        fraction, seed = self.config.dataset.validation_fraction, self.config.training.seed
-        try:
-            train, validation = stratified_split(known.labels, fraction=fraction, seed=seed)
-        except ValueError as error:
-            raise DataError(f"No validation images can be held out ({origin}): {error}.") from error
-        in_file = self.positions["train"]
-        self.positions |= {"train": in_file[train], "validation": in_file[validation]}
-        return known.select(train), known.select(validation)
+        self.positions = {
+            name: torch.arange(len(split)) if split.positions is None else split.positions
+            for name, split in (("train", self.train), ("validation", self.validation), ("test", self.test))
+        }
 
     def pixel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Return mean and standard deviation of each channel of the training images, pixels in [0, 1]."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from triptych.data.images import Split
 from triptych.data.module import ImageDataModule
-from triptych.data.split import stratified_split
+from triptych.data.splitting import stratified_split
 from triptych.evaluation.baselines import measure_baselines
 from triptych.evaluation.measures import Columns, holdout_figures, image_columns, split_figures
 from triptych.evaluation.outputs import Model, ModelOutputs, model_outputs

@@ -8,7 +8,7 @@ from torch import Tensor
 from triptych.data.batches.triplets import TripletDataset
 from triptych.data.module import ImageDataModule
 from triptych.data.pixels.mapped import Images, parts
-from triptych.data.split import stratified_split
+from triptych.data.splitting import stratified_split
 from triptych.models import ImageTransformer, MultiTaskImageTransformer
 from triptych.visualisation import embedding_figure, project_tsne, save_figure, triplet_figure
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from triptych.config.image_shapes import OWN_IMAGES
+from triptych.config.datasets import OWN_IMAGES
 from triptych.config.schema import RunConfig
-from triptych.data.builder import decode_listing, divide, open_images
+from triptych.data.builder import decode_listing, divide
 from triptych.data.module import ImageDataModule
 from triptych.inspection.file_findings import Sizes, file_findings, measured_sizes
 from triptych.inspection.finding import Finding, Severity
@@ -68,14 +68,13 @@ def examine(config: RunConfig) -> Examination:
         ConfigError, DataError, DownloadError: There are no images, or no way to divide them.
     """
     sizes, findings = None, []
-    if config.dataset.name in OWN_IMAGES:
-        found = decode_listing(config)
-        config, images = found.config, divide(found, on_corrupt="skip")
+    found = decode_listing(config)
+    config = found.config
+    is_own = config.dataset.name in OWN_IMAGES
+    if is_own:
         sizes = measured_sizes(found.listing, threads=config.dataset.num_workers)
         findings += file_findings(config.dataset, found, sizes)
-    else:
-        config, images = open_images(config)
-    data = ImageDataModule(config, images)
+    data = ImageDataModule(config, divide(found, on_corrupt="skip" if is_own else "error"))
     findings += label_findings(config, data)
     findings += content_findings(config, data)
     findings += copy_findings(find_copies(data))

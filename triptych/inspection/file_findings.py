@@ -8,9 +8,8 @@ import numpy as np
 
 from triptych.config.schema import DatasetConfig
 from triptych.data.builder import DecodedListing
-from triptych.data.dividing import usual_channels
 from triptych.data.listing import Listing
-from triptych.data.pixels.decoding import Measure, measure
+from triptych.data.pixels.decoding import Measure, measure, usual_channels
 from triptych.data.pixels.opening import Source, UndecodableImage
 from triptych.inspection.finding import Finding, Severity
 
@@ -49,7 +48,7 @@ def measured_sizes(listing: Listing, *, threads: int) -> Sizes:
     """Read the headers of images, of up to `LOOKED_AT`; those that cannot be read have no say."""
     places = range(0, len(listing), -(-len(listing) // LOOKED_AT))
     with ThreadPoolExecutor(max(1, threads)) as executor:
-        found = executor.map(_measured, (listing.sources[place] for place in places))
+        found = executor.map(_measured, (listing.encoded[place] for place in places))
         known = [one for one in found if one is not None]
     return Sizes(np.array([one.height for one in known]), np.array([one.width for one in known]))
 
@@ -84,7 +83,7 @@ def _corrupt(dataset: DatasetConfig, found: DecodedListing) -> Iterator[Finding]
         "They are left out (dataset.on_corrupt: skip)."
         if skips
         else "Training refuses to begin; mend or remove them, or leave them out by dataset.on_corrupt: skip.",
-        tuple(f"{found.listing.names[place]} {reason}" for place, reason in refused.items()),
+        tuple(f"{found.listing.name(place)} {reason}" for place, reason in refused.items()),
     )
 
 
@@ -127,7 +126,7 @@ def _bent(dataset: DatasetConfig, sizes: Sizes) -> Iterator[Finding]:
 
 
 def _colours(dataset: DatasetConfig, listing: Listing) -> Iterator[Finding]:
-    usual, wanted = usual_channels(listing.sources), dataset.stored_shape[0]
+    usual, wanted = usual_channels(listing.encoded), dataset.stored_shape[0]
     if (usual, wanted) == (3, 1):
         yield Finding(Severity.NOTE, "colours", "Most images are coloured.", "dataset.channels: 1 makes them grey.")
     if (usual, wanted) == (1, 3):

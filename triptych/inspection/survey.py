@@ -65,7 +65,7 @@ def survey(listing: Listing, *, threads: int = 1, progress: Progress | None = No
         if isinstance(found, _Seen):
             seen[place] = found
         else:
-            reason = refused[listing.names[place]] = found
+            reason = refused[listing.name(place)] = found
     if not seen:
         raise DataError(
             f"Expected images; got {len(listing):,} files of which none could be decoded. The last {reason}."
@@ -116,7 +116,7 @@ def _looks(listing: Listing, places: Sequence[int], threads: int, progress: Prog
         for start in range(0, len(places), AT_ONCE):
             if progress:
                 progress("looking at", start, len(places))
-            yield from executor.map(_look, [listing.sources[place] for place in places[start : start + AT_ONCE]])
+            yield from executor.map(_look, [listing.encoded[place] for place in places[start : start + AT_ONCE]])
     if progress:
         progress("looking at", len(places), len(places))
 

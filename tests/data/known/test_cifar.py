@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from triptych.data.images import Reading
 from triptych.data.known import cifar
+from triptych.data.known.reading import Reading
 from triptych.errors import DataError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from triptych.data.images import Reading
 from triptych.data.known.idx import find_idx, read_idx, read_idx_file
+from triptych.data.known.reading import Reading
 from triptych.errors import DataError
 
 READING = Reading(shape=(1, 28, 28), classes=tuple("0123456789"))

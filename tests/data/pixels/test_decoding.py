@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageOps
 
-from triptych.data.pixels.decoding import Measure, decode, looks_grey, measure
+from triptych.data.pixels.decoding import Measure, decode, looks_grey, measure, usual_channels
 from triptych.data.pixels.opening import UndecodableImage
+from triptych.errors import DataError
 
 RANDOM = np.random.default_rng(0)
 COLOUR = RANDOM.integers(0, 256, (6, 9, 3), np.uint8)
@@ -248,3 +249,42 @@ def test_arrays_are_brought_to_the_channels_that_are_asked_for(array, channels, 
 def test_channels_that_a_file_cannot_have_are_refused(source, channels, words):
     with pytest.raises(UndecodableImage, match=words):
         decode(source, channels=channels)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "channels"),
+    [
+        (["grey", "grey", "colour"], 1),
+        (["grey as colour", "grey", "colour"], 1),
+        (["colour", "colour", "grey"], 3),
+        (["broken", "grey"], 1),
+        (["array", "array", "colour"], 5),
+    ],
+)
+def test_channels_are_those_of_most_images(tmp_path, kinds, channels):
+    colour = np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    files = []
+    for number, kind in enumerate(kinds):
+        file = tmp_path / f"{number}.png"
+        match kind:
+            case "grey":
+                Image.fromarray(colour[..., 0]).save(file)
+            case "grey as colour":
+                Image.fromarray(colour[..., :1].repeat(3, axis=2)).save(file)
+            case "colour":
+                Image.fromarray(colour).save(file)
+            case "broken":
+                file.write_text("no image")
+            case "array":
+                file = file.with_suffix(".npy")
+                np.save(file, colour[..., :1].repeat(5, axis=2))
+        files.append(file)
+
+    assert usual_channels(files) == channels
+
+
+def test_channels_of_nothing_that_can_be_decoded_is_one_message(tmp_path):
+    (tmp_path / "a.png").write_text("no image")
+
+    with pytest.raises(DataError, match="none could be decoded"):
+        usual_channels([tmp_path / "a.png"])

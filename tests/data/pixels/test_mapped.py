@@ -4,8 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from triptych.data.images import Split, joined
-from triptych.data.pixels.mapped import MappedImages, map_pixels, padded, parts, select
+from triptych.data.pixels.mapped import MappedImages, joined, map_pixels, padded, parts, select
 
 
 @pytest.fixture
@@ -49,18 +48,12 @@ def test_what_was_read_can_be_changed_and_the_file_stays(pixels, mapped):
     assert torch.equal(mapped[:], pixels)
 
 
-def test_splits_of_one_file_are_joined_without_reading_it(pixels, mapped):
-    labels = torch.arange(20)
-    whole = Split(mapped, labels)
+def test_images_of_one_file_are_joined_without_reading_it(pixels, mapped):
+    both = joined([select(mapped, torch.tensor([5, 1])), select(mapped, torch.arange(20) >= 18)])
 
-    both = joined([whole.select(torch.tensor([5, 1])), whole.select(labels >= 18)])
-
-    assert isinstance(both.images, MappedImages)
-    assert torch.equal(both.images[:], pixels[[5, 1, 18, 19]])
-    assert both.labels.tolist() == [5, 1, 18, 19]
+    assert isinstance(both, MappedImages)
+    assert torch.equal(both[:], pixels[[5, 1, 18, 19]])
 
 
 def test_images_of_different_places_are_joined_in_memory(pixels, mapped):
-    both = joined([Split(mapped, torch.arange(20)), Split(pixels, torch.arange(20))])
-
-    assert torch.equal(both.images, torch.cat([pixels, pixels]))
+    assert torch.equal(joined([mapped, pixels]), torch.cat([pixels, pixels]))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from triptych.data.apportion import complete_splits
+from triptych.data.dividing import complete_splits
 from triptych.data.own.folder import list_folder
 from triptych.data.pixels.decoding import looks_grey
 from triptych.data.pixels.opening import UndecodableImage

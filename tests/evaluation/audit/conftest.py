@@ -9,7 +9,7 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from triptych.data.known.datasets import load_dataset
+from triptych.data.builder import load_dataset
 from triptych.evaluation.audit.pool import Pool
 from triptych.metrics import nearest_neighbours
 

@@ -22,11 +22,11 @@ TaskModule.training_step = training_step
 WHILE_READING = """
 import os
 from triptych.data import builder
-plain = builder.load_dataset
-def load_dataset(*arguments, **options):
+plain = builder.list_images
+def list_images(*arguments, **options):
     os.kill(os.getpid(), {number})
     return plain(*arguments, **options)
-builder.load_dataset = load_dataset
+builder.list_images = list_images
 """
 IN_THE_TEST = """
 import os

@@ -12,7 +12,7 @@ import triptych
 from triptych import ImageTransformerLightning, MultiTaskImageTransformerLightning, load_lightning_model, load_model
 from triptych.config import load_config
 from triptych.config.schema import RunConfig
-from triptych.data.known.datasets import load_dataset
+from triptych.data.builder import load_dataset
 from triptych.errors import CheckpointError
 from triptych.training.modules import TaskModule
 from triptych.training.train import train

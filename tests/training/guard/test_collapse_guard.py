@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from triptych.config.schema import RunConfig
+from triptych.data.builder import OpenedImages
 from triptych.data.images import ImageData, Split
 from triptych.data.module import ImageDataModule
 from triptych.training.checkpoints.resuming import resumption
@@ -183,7 +184,7 @@ def test_batches_too_small_for_triplets_are_named_and_no_reason_to_stop(
         train=Split(digits.train.images[:150], digits.train.labels[:150]),
         test=Split(digits.test.images[:30], digits.test.labels[:30]),
     )
-    monkeypatch.setattr("triptych.data.builder.load_dataset", lambda name, **options: few)
+    monkeypatch.setattr("triptych.training.train.open_images", lambda config: OpenedImages(config, few))
     config = tiny_config(SIMPLE, "dataset.batch_size=3", "training.on_collapse=stop", "training.epochs=2", UNSEEN)
 
     result = train(config, output=tmp_path)

@@ -2,7 +2,7 @@
 
 Both give every class the same weight, and so train for a world in which all classes are equally frequent. Rare classes
 are recognised more often and macro F1 rises; where the images that the model will meet are as unevenly distributed as
-the training images, its accuracy on them may fall, because the probabilities that it names are those of the even
+the training images, its accuracy on them may fall, because the probabilities that it gives are those of the even
 world. Adding the logarithm of each class's frequency to its logit leads back (Menon et al., "Long-tail learning via
 logit adjustment", ICLR 2021).
 
@@ -10,58 +10,58 @@ In the mined triplet loss a class weighs by its pairs, which grow with the squar
 more from either than the classification loss does.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from triptych.data.batches.class_passes import ClassPasses, laid_out
-from triptych.data.batches.sampling import BalancedBatchSampler, share
-from triptych.data.draws import Draws
+from triptych.data.batches.sampling import BalancedBatchSampler
+from triptych.data.draws import mix
 
 USUAL_IMAGES_PER_CLASS = 4
-"""K where nothing is asked for (Hermans et al. 2017), unless there are too few classes to fill the batch with."""
+"""K by default (Hermans et al. 2017), unless there are too few classes to fill the batch with."""
 
 
 class ClassBalancedBatchSampler(BalancedBatchSampler):
     """Draws every image as often as its class is small: each class fills the same number of places in an epoch.
 
     An epoch of about N images has round(N / C) places for each of the C classes, in a shuffled order. A class fills its
-    places by going through its images, on from one epoch to the next: images of an average class come about once an
-    epoch, those of a rare one several times, and those of a large one once in several epochs, at least once in any
-    `passes.epochs_between` epochs in a row. The places are cut into batches, and these shared by processes, as in
-    `BalancedBatchSampler`.
+    places by one shuffled pass through its images after another: no image comes twice before all others have come once.
+    The places are cut into batches, and these shared by processes, as in `BalancedBatchSampler`.
 
     Args:
         labels: (N,) integers, the images' classes.
         batch_size: Most images in one process's batch.
-        seed: Chooses images and orders.
+        seed: Chooses images and orders, together with the epoch.
         rank: Which process this is, from 0.
         world_size: Number of processes.
 
-    Attributes:
-        passes: What each class's images come from; its docstring proves the bound.
-
     Raises:
-        ValueError: As `BalancedBatchSampler` and `ClassPasses`.
+        ValueError: As `BalancedBatchSampler`, or the labels are not a vector of integers.
 
     Example:
         >>> labels = torch.tensor([0] * 9 + [1] * 3)
         >>> sampler = ClassBalancedBatchSampler(labels, batch_size=6)
-        >>> torch.cat(list(sampler)).sort().values  # six places each
-        tensor([ 0,  3,  4,  6,  7,  8,  9,  9, 10, 10, 11, 11])
+        >>> labels[torch.cat(list(sampler))].bincount()
+        tensor([6, 6])
     """
 
     def __init__(self, labels: Tensor, *, batch_size: int, seed: int = 0, rank: int = 0, world_size: int = 1) -> None:
-        self.passes = ClassPasses(labels, images_per_class=1, seed=seed)
-        places = self.passes.rounds * self.passes.num_classes
-        super().__init__(places, batch_size=batch_size, shuffle=True, seed=seed, rank=rank, world_size=world_size)
+        self._members = _members(labels)
+        self._places = max(1, round(len(labels) / len(self._members)))
+        size = self._places * len(self._members)
+        super().__init__(size, batch_size=batch_size, shuffle=True, seed=seed, rank=rank, world_size=world_size)
 
     def _order(self) -> tuple[Tensor, Tensor]:
-        places = self._shuffled()
-        return self.passes.images(self.epoch)[places], places // self.passes.num_classes
+        generator = torch.Generator().manual_seed(mix("images of classes", self.seed, self.epoch))
+        drawn = []
+        for images in self._members:
+            passes = -(-self._places // len(images))
+            shuffled = [images[torch.randperm(len(images), generator=generator)] for _ in range(passes)]
+            drawn.append(torch.cat(shuffled)[: self._places])
+        order = torch.cat(drawn)[self._shuffled()]
+        return order, _repeats(order)
 
 
 class PKBatchSampler(BalancedBatchSampler):
@@ -72,30 +72,26 @@ class PKBatchSampler(BalancedBatchSampler):
     images comes with all that it has, and makes the batch smaller: one with a single image serves as a negative, and is
     no anchor.
 
-    An epoch is a number of rounds, near N images in all; each takes every class once, in a new order, and goes on in
-    each class's images where the one before has ended. So every class comes equally often in every epoch, and every
-    image at least once in any `passes.epochs_between` epochs in a row. The rounds' classes are cut into as few batches
-    as P allows, of even numbers of classes.
+    An epoch has about N images. Its batches draw classes, and each class its images, from shuffled passes: nothing is
+    drawn again before all others have been.
 
     Args:
         labels: (N,) integers, the images' classes.
         classes_per_batch: P, no more than there are classes.
         images_per_class: K.
-        seed: Chooses images and orders.
+        seed: Chooses classes and images, together with the epoch.
         rank: Which process this is, from 0.
         world_size: Number of processes.
 
-    Attributes:
-        passes: What each class's images come from; its docstring proves the bound.
-
     Raises:
-        ValueError: P is more than there are classes, a batch may have no image for some process, or as `ClassPasses`.
+        ValueError: P is more than there are classes, K is less than 1, a batch may have no image for some process, or
+            the labels are not a vector of integers.
 
     Example:
         >>> labels = torch.tensor([0, 0, 0, 0, 0, 0, 1, 1, 1, 2])
         >>> sampler = PKBatchSampler(labels, classes_per_batch=2, images_per_class=2)
-        >>> [labels[batch].tolist() for batch in sampler]
-        [[0, 0, 1, 1], [2, 1, 1], [0, 0, 2]]
+        >>> [len(labels[batch].unique()) for batch in sampler]
+        [2, 2, 2]
     """
 
     def __init__(
@@ -108,52 +104,86 @@ class PKBatchSampler(BalancedBatchSampler):
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        self.passes = passes = ClassPasses(labels, images_per_class=images_per_class, seed=seed)
-        if not 1 <= classes_per_batch <= passes.num_classes:
+        self._members = _members(labels)
+        if not 1 <= classes_per_batch <= len(self._members):
             raise ValueError(
-                f"classes_per_batch must be from 1 to the number of classes, {passes.num_classes}, but got "
+                f"classes_per_batch must be from 1 to the number of classes, {len(self._members)}, but got "
                 f"{classes_per_batch}; take fewer classes and more images_per_class"
             )
-        most = -(-classes_per_batch * images_per_class // world_size)
-        images = passes.rounds * int(passes.taken.sum())
-        super().__init__(images, batch_size=most, shuffle=True, seed=seed, rank=rank, world_size=world_size)
-        # Batches are cut between classes, not between images.
-        self._places = passes.rounds * passes.num_classes
-        self.steps = -(-self._places // classes_per_batch)
-        fewest = int(passes.taken.sort().values[: self._places // self.steps].sum())
+        if images_per_class < 1:
+            raise ValueError(f"images_per_class must be at least 1, but got {images_per_class}; 4 is usual")
+        taken = torch.tensor([min(len(images), images_per_class) for images in self._members])
+        fewest = int(taken.sort().values[:classes_per_batch].sum())
         if fewest < world_size:
             raise ValueError(
                 f"every process needs an image in each batch, but {classes_per_batch} small classes may have "
                 f"{fewest} for {world_size} processes; use fewer processes or more classes_per_batch"
             )
+        most = -(-classes_per_batch * images_per_class // world_size)
+        size = max(len(labels), world_size)
+        super().__init__(size, batch_size=most, shuffle=True, seed=seed, rank=rank, world_size=world_size)
+        self._classes_per_batch = classes_per_batch
+        self._taken = taken.tolist()
+        self.steps = max(1, round(len(labels) / (classes_per_batch * float(taken.double().mean()))))
 
     def _global_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        images = self.passes.images(self.epoch)
-        # The images of a place lie together, in the order of rounds and classes; the batches want the places' own.
-        lengths = self.passes.taken.repeat(self.passes.rounds)
-        starts = lengths.cumsum(0) - lengths
-        order = self._shuffled()
-        for step in range(self.steps):
-            start, end = share(self._places, part=step, parts=self.steps)
-            places = order[start:end]
-            which, within = laid_out(lengths[places])
-            yield images[starts[places][which] + within], (places // self.passes.num_classes)[which]
+        generator = torch.Generator().manual_seed(mix("P times K", self.seed, self.epoch))
+        classes = _Deck(torch.arange(len(self._members)), generator)
+        images = [_Deck(members, generator) for members in self._members]
+        batches = []
+        for _ in range(self.steps):
+            chosen = classes.draw(self._classes_per_batch)
+            batches.append(torch.tensor([image for one in chosen for image in images[one].draw(self._taken[one])]))
+        rounds = torch.split(_repeats(torch.cat(batches)), [len(batch) for batch in batches])
+        return zip(batches, rounds, strict=True)
 
-    def _shuffled(self) -> Tensor:
-        """Order the places, C in each round, so that no batch holds two of one class: (R * C,) int64."""
-        rounds, classes = self.passes.rounds, self.passes.num_classes
-        keys = Draws(self.seed, self.epoch, torch.arange(self._places)).integers("order of classes", 2**62)
-        orders = keys.view(rounds, classes).argsort(dim=1, stable=True)
-        bounds = [share(self._places, part=step, parts=self.steps)[0] for step in range(self.steps)] + [self._places]
-        for number in range(1, rounds):
-            # A batch that the round before has begun goes on with classes that it does not have yet.
-            boundary = number * classes
-            following = bisect_right(bounds, boundary)
-            begun = orders[number - 1, classes - boundary + bounds[following - 1] :]
-            is_new = ~torch.isin(orders[number], begun)
-            goes_first = is_new & (is_new.cumsum(0) <= bounds[following] - boundary)
-            orders[number] = orders[number][(~goes_first).int().argsort(stable=True)]
-        return (orders + classes * torch.arange(rounds)[:, None]).flatten()
+
+class _Deck:
+    """Cards that are drawn in shuffled passes; no hand holds a card twice."""
+
+    def __init__(self, cards: Tensor, generator: torch.Generator) -> None:
+        self._cards = cards
+        self._generator = generator
+        self._pile: list[int] = []
+
+    def draw(self, count: int) -> list[int]:
+        """Draw so many cards, no more than there are."""
+        hand: dict[int, None] = {}
+        put_back = []
+        while len(hand) < count:
+            if not self._pile:
+                self._pile = self._cards[torch.randperm(len(self._cards), generator=self._generator)].tolist()
+            card = self._pile.pop()
+            if card in hand:
+                put_back.append(card)
+            hand[card] = None
+        self._pile += put_back
+        return list(hand)
+
+
+def _members(labels: Tensor) -> list[Tensor]:
+    """The positions of each class's images, in ascending order of the labels."""
+    if labels.ndim != 1 or labels.is_floating_point() or labels.dtype == torch.bool or not len(labels):
+        raise ValueError(
+            f"labels must be integers of shape (N,) with N of at least 1, but got shape {tuple(labels.shape)} of "
+            f"{labels.dtype}; number the classes"
+        )
+    _, class_of, counts = torch.unique(labels.cpu(), return_inverse=True, return_counts=True)
+    return list(class_of.argsort(stable=True).split(counts.tolist()))
+
+
+def _repeats(order: Tensor) -> Tensor:
+    """How often each image of an order, (N,) int64, has come before in it: (N,) int64.
+
+    Example:
+        >>> _repeats(torch.tensor([5, 7, 5, 5]))
+        tensor([0, 0, 1, 2])
+    """
+    by_image = order.argsort(stable=True)
+    _, counts = torch.unique_consecutive(order[by_image], return_counts=True)
+    repeats = torch.empty_like(order)
+    repeats[by_image] = torch.arange(len(order)) - (counts.cumsum(0) - counts).repeat_interleave(counts)
+    return repeats
 
 
 class ClassesAndImages(NamedTuple):
@@ -171,7 +201,7 @@ def fill_batch(
     images_per_class: int | None = None,
     world_size: int = 1,
 ) -> ClassesAndImages:
-    """Find P and K for the whole batch from what is asked of one process.
+    """Find P and K for the whole batch from the settings of one process.
 
     What is left open fills `batch_size`: K is batch_size / P, P is batch_size / K, and of neither P is all classes, or
     as many as make K 4. Several processes take as many times P different classes with K images each; once there are no
@@ -185,7 +215,7 @@ def fill_batch(
         world_size: Number of processes.
 
     Raises:
-        ValueError: More classes are asked for than there are.
+        ValueError: There are fewer classes than P.
 
     Example:
         >>> fill_batch(32, num_classes=100, images_per_class=8, world_size=4)

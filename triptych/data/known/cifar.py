@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from triptych.data.broken import broken, reading_from
-from triptych.data.images import Reading, Split, check_classes, joined, labelled
+from triptych.data.known.reading import Part, Parts, Reading, check_classes, joined, labelled
 from triptych.data.known.unpickling import load_arrays
 
 PYTHON_BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
@@ -41,7 +41,7 @@ find_python_archive = partial(find_archive, name="cifar-10-python.tar.gz")
 find_binary_archive = partial(find_archive, name="cifar-10-binary.tar.gz")
 
 
-def read_python_folder(folder: Path, reading: Reading) -> tuple[Split, Split]:
+def read_python_folder(folder: Path, reading: Reading) -> Parts:
     """Read `data_batch_1` to `data_batch_5` and `test_batch`.
 
     Raises:
@@ -50,12 +50,12 @@ def read_python_folder(folder: Path, reading: Reading) -> tuple[Split, Split]:
     return _read_python(folder, _folder_contents(folder, (*PYTHON_BATCHES, PYTHON_META)), reading)
 
 
-def read_python_archive(archive: Path, reading: Reading) -> tuple[Split, Split]:
+def read_python_archive(archive: Path, reading: Reading) -> Parts:
     """Read the pickled batches inside `cifar-10-python.tar.gz`, in memory; raises as `read_python_folder` does."""
     return _read_python(archive, _archive_contents(archive, (*PYTHON_BATCHES, PYTHON_META)), reading)
 
 
-def read_binary_folder(folder: Path, reading: Reading) -> tuple[Split, Split]:
+def read_binary_folder(folder: Path, reading: Reading) -> Parts:
     """Read `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`.
 
     Raises:
@@ -64,26 +64,26 @@ def read_binary_folder(folder: Path, reading: Reading) -> tuple[Split, Split]:
     return _read_binary(folder, _folder_contents(folder, (*BINARY_BATCHES, BINARY_META)), reading)
 
 
-def read_binary_archive(archive: Path, reading: Reading) -> tuple[Split, Split]:
+def read_binary_archive(archive: Path, reading: Reading) -> Parts:
     """Read the binary batches inside `cifar-10-binary.tar.gz`, in memory; raises as `read_binary_folder` does."""
     return _read_binary(archive, _archive_contents(archive, (*BINARY_BATCHES, BINARY_META)), reading)
 
 
-def _read_python(place: Path, contents: dict[str, bytes], reading: Reading) -> tuple[Split, Split]:
+def _read_python(place: Path, contents: dict[str, bytes], reading: Reading) -> Parts:
     if PYTHON_META in contents:
         meta = _table(load_arrays(contents[PYTHON_META], path=place / PYTHON_META), place / PYTHON_META, "label_names")
         check_classes(meta["label_names"], reading=reading, path=place / PYTHON_META)
     return _splits(place, contents, PYTHON_BATCHES, partial(_python_batch, reading=reading))
 
 
-def _read_binary(place: Path, contents: dict[str, bytes], reading: Reading) -> tuple[Split, Split]:
+def _read_binary(place: Path, contents: dict[str, bytes], reading: Reading) -> Parts:
     if BINARY_META in contents:
         names = contents[BINARY_META].decode("latin1").split()
         check_classes(names, reading=reading, path=place / BINARY_META)
     return _splits(place, contents, BINARY_BATCHES, partial(_binary_batch, reading=reading))
 
 
-def _python_batch(content: bytes, path: Path, *, reading: Reading) -> Split:
+def _python_batch(content: bytes, path: Path, *, reading: Reading) -> Part:
     """Read a pickled dictionary of `data`, uint8 (N, C*H*W), and `labels`, N integers."""
     batch = _table(load_arrays(content, path=path), path, "data", "labels")
     data, length = batch["data"], prod(reading.shape)
@@ -97,7 +97,7 @@ def _python_batch(content: bytes, path: Path, *, reading: Reading) -> Split:
     return labelled(data, np.array(labels), reading=reading, path=path)
 
 
-def _binary_batch(content: bytes, path: Path, *, reading: Reading) -> Split:
+def _binary_batch(content: bytes, path: Path, *, reading: Reading) -> Part:
     """Read records of one byte of label and C*H*W bytes of image."""
     length = 1 + prod(reading.shape)
     if not content:
@@ -111,8 +111,8 @@ def _binary_batch(content: bytes, path: Path, *, reading: Reading) -> Split:
 
 
 def _splits(
-    place: Path, contents: dict[str, bytes], names: Iterable[str], read: Callable[[bytes, Path], Split]
-) -> tuple[Split, Split]:
+    place: Path, contents: dict[str, bytes], names: Iterable[str], read: Callable[[bytes, Path], Part]
+) -> Parts:
     """Read the batches of that names: the last is the test set, the others are the training set."""
     missing = [name for name in names if name not in contents]
     if missing:

@@ -3,14 +3,14 @@
 import numpy as np
 import torch
 
-from triptych.data.images import Split
+from triptych.data.known.reading import Part, Parts
 
 TEST_FRACTION = 0.2
 SPLIT_SEED = 0
 """Fixes which digits are the test set, in every run of every version: their makers name none."""
 
 
-def read_digits() -> tuple[Split, Split]:
+def read_digits() -> Parts:
     """Read the digits, their 17 levels of grey spread over 0 to 255, divided by class into 1,437 and 360.
 
     Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998.
@@ -29,4 +29,4 @@ def read_digits() -> tuple[Split, Split]:
     train, test = train_test_split(
         np.arange(len(labels)), test_size=TEST_FRACTION, stratify=bunch.target, random_state=SPLIT_SEED
     )
-    return Split(images[train], labels[train]), Split(images[test], labels[test])
+    return Part(images[train], labels[train]), Part(images[test], labels[test])

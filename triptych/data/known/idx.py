@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 
 from triptych.data.broken import broken, reading_from
-from triptych.data.images import Reading, Split, labelled
+from triptych.data.known.reading import Part, Parts, Reading, labelled
 
 PARTS = ("train", "t10k")
 BLOCK = 1 << 20
@@ -23,7 +23,7 @@ def find_idx(folder: Path) -> Path | None:
     return folder if any(_existing(folder / stem) for part in PARTS for stem in _stems(part)) else None
 
 
-def read_idx(folder: Path, reading: Reading) -> tuple[Split, Split]:
+def read_idx(folder: Path, reading: Reading) -> Parts:
     """Read the training and the test images of a folder.
 
     Args:
@@ -58,7 +58,7 @@ def read_idx_file(path: Path, *, sizes: tuple[int, ...]) -> np.ndarray:
             return _parse(gzip.GzipFile(fileobj=raw) if zipped else raw, path, sizes)
 
 
-def _read_part(folder: Path, part: str, reading: Reading) -> Split:
+def _read_part(folder: Path, part: str, reading: Reading) -> Part:
     """Read the images and the labels of one part."""
     image_path, label_path = (_existing(folder / stem) or folder / f"{stem}.gz" for stem in _stems(part))
     channels, height, width = reading.shape

@@ -1,8 +1,7 @@
-"""Reads tables column by column, from CSV and Parquet files, and says where in the file a row is; for `table.py`."""
+"""Tables column by column, and the reader of CSV files; `parquet.py` reads the others."""
 
 import csv
 import io
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from pathlib import Path
@@ -47,27 +46,7 @@ class Table(ABC):
         return DataError(f"{self.file}: expected {expected}, but received {received}. {remedy}")
 
 
-def open_table(file: Path, *, expected: Collection[str]) -> Table:
-    """Open a file whose content tells whether it is CSV or Parquet.
-
-    Args:
-        file: The file.
-        expected: Names of columns, by which the delimiter of a CSV file is recognised.
-
-    Raises:
-        DataError: The file is missing, damaged, empty, or of another kind.
-    """
-    try:
-        with file.open("rb") as stream:
-            start = stream.read(4)
-            if start != b"PAR1":
-                return _Csv(file, start + stream.read(), expected)
-    except OSError as error:
-        raise DataError(f"{file}: expected a CSV or Parquet file, but it cannot be read ({error.strerror}).") from error
-    return _Parquet(file)
-
-
-class _Csv(Table):
+class CsvTable(Table):
     """A CSV file, read by Python's reader: unlike pyarrow's it tells the line of every mistake."""
 
     def __init__(self, file: Path, content: bytes, expected: Collection[str]) -> None:
@@ -92,17 +71,20 @@ class _Csv(Table):
             raise self.mistake("a CSV file", f"something else in line {reader.line_num} ({error})") from error
 
     def kind(self, name: str) -> "pyarrow.DataType":  # noqa: ARG002  # all are alike
+        """Return the type of a column: text."""
         import pyarrow
 
         return pyarrow.string()
 
     def column(self, name: str) -> "pyarrow.ChunkedArray":
+        """Return a column."""
         import pyarrow
 
         place = self.names.index(name)
         return pyarrow.chunked_array([[row[place] for row in self._rows]], pyarrow.string())
 
     def row(self, place: int) -> str:
+        """Return the line of a row in the file."""
         return f"line {self._lines[place]}"
 
     def _decoded(self, content: bytes) -> str:
@@ -118,43 +100,3 @@ def _header(text: str, mark: str) -> tuple[str, ...]:
     """Read the names of the columns as they are if `mark` separates them."""
     start = io.StringIO(text[:65536], newline="")
     return tuple(name.strip() for name in next(csv.reader(start, delimiter=mark), []))
-
-
-class _Parquet(Table):
-    """A Parquet file."""
-
-    def __init__(self, file: Path) -> None:
-        import pyarrow
-        import pyarrow.parquet
-
-        self.file = file
-        try:
-            self._schema = pyarrow.parquet.read_schema(file)
-        except (pyarrow.ArrowException, OSError) as error:
-            raise broken(file, "a whole Parquet file", f"one that cannot be read ({error})") from error
-        self.names = tuple(self._schema.names)
-        self.class_names = _class_names(self._schema.metadata or {})
-
-    def kind(self, name: str) -> "pyarrow.DataType":
-        return self._schema.field(name).type
-
-    def column(self, name: str) -> "pyarrow.ChunkedArray":
-        import pyarrow
-        import pyarrow.parquet
-
-        try:
-            return pyarrow.parquet.read_table(self.file, columns=[name], partitioning=None).column(name)
-        except (pyarrow.ArrowException, OSError) as error:
-            raise broken(self.file, "a whole Parquet file", f"one that cannot be read ({error})") from error
-
-    def row(self, place: int) -> str:
-        return f"row {place}"
-
-
-def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
-    """Find the class names that Hugging Face's libraries leave beside the columns; others leave none."""
-    try:
-        features = json.loads(metadata[b"huggingface"])["info"]["features"]
-        return {name: list(map(str, kind["names"])) for name, kind in features.items() if "names" in kind}
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return {}

@@ -11,7 +11,7 @@ import torch
 
 from triptych.data.listing import SPLIT_NAMES, SPLITS, TRAIN, LazySources, Listing, listed
 from triptych.data.own.classes import check_groups, class_name, number_classes, number_values, plain_text
-from triptych.data.own.parquet_images import embedded
+from triptych.data.own.parquet import embedded
 from triptych.data.pixels.opening import Source
 from triptych.errors import DataError, DownloadError
 

@@ -1,7 +1,7 @@
 """Lists a table of labelled images, CSV or Parquet, in which each row is an image."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +9,8 @@ import torch
 
 from triptych.data.listing import SPLIT_NAMES, TRAIN, Files, Listing, listed
 from triptych.data.own.classes import check_groups, class_name, number_classes, number_values, plain_text
-from triptych.data.own.columns import Table, open_table
-from triptych.data.own.parquet_images import ParquetImages
+from triptych.data.own.columns import CsvTable, Table
+from triptych.data.own.parquet import ParquetImages, ParquetTable
 from triptych.errors import DataError
 
 
@@ -81,6 +81,26 @@ def list_table(
         origin=f"read from {file}",
         notes=tuple(notes),
     )
+
+
+def open_table(file: Path, *, expected: Collection[str]) -> Table:
+    """Open a file whose content tells whether it is CSV or Parquet.
+
+    Args:
+        file: The file.
+        expected: Names of columns, by which the delimiter of a CSV file is recognised.
+
+    Raises:
+        DataError: The file is missing, damaged, empty, or of another kind.
+    """
+    try:
+        with file.open("rb") as stream:
+            start = stream.read(4)
+            if start != b"PAR1":
+                return CsvTable(file, start + stream.read(), expected)
+    except OSError as error:
+        raise DataError(f"{file}: expected a CSV or Parquet file, but it cannot be read ({error.strerror}).") from error
+    return ParquetTable(file)
 
 
 def _need_column(table: Table, name: str, expected: str) -> None:

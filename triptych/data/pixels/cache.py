@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from filelock import FileLock, Timeout
-from torch import Tensor
 
-from triptych.data.pixels.mapped import Shape, map_pixels
+from triptych.data.pixels.mapped import Images, MappedImages, Shape, map_pixels
 from triptych.data.pixels.opening import Source, UndecodableImage
 from triptych.data.pixels.resizing import Fit, decode_and_fit
 from triptych.files import replacing
@@ -57,11 +56,11 @@ class DecodedImages:
     """All images of a listing, in its order.
 
     Attributes:
-        pixels: (N, C, H, W) uint8, mapped into memory; black where an image was refused.
+        images: (N, C, H, W) uint8, in memory or mapped from the disk; black where an image was refused.
         refused: The reasons why images cannot be decoded, by their position.
     """
 
-    pixels: Tensor
+    images: Images
     refused: dict[int, str]
 
 
@@ -127,7 +126,7 @@ def decode_once(
     description = cache / key / DESCRIPTION
     os.utime(description)
     refused = {int(position): reason for position, reason in json.loads(description.read_text())["refused"].items()}
-    return DecodedImages(map_pixels(cache / key / PIXELS, shape=form.shape), refused)
+    return DecodedImages(MappedImages(map_pixels(cache / key / PIXELS, shape=form.shape)), refused)
 
 
 def cache_entries(cache: Path) -> list[Entry]:

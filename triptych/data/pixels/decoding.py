@@ -1,16 +1,20 @@
 """Decodes images of all kinds to uint8 pixels, upright and without transparency; for the image cache."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from triptych.data.pixels.opening import MAX_PIXELS, Picture, UndecodableImage, opened
+from triptych.data.pixels.opening import MAX_PIXELS, Picture, Source, UndecodableImage, opened
+from triptych.errors import DataError
 
 Colour = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
 WHITE: Colour = (255, 255, 255)
+
+LOOKED_AT = 500
+"""Images, evenly spread over all, that decide whether most are grey."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,28 @@ def looks_grey(source: Picture, *, max_pixels: int = MAX_PIXELS) -> bool:
         return channels == 1
     pixels = decode(source, at_least=lambda *_: (1, 1), max_pixels=max_pixels)
     return bool((pixels == pixels[..., :1]).all())
+
+
+def usual_channels(sources: Sequence[Source]) -> int:
+    """Return 1 where most images are grey, 3 where they are coloured, or the number that most arrays have.
+
+    Of many images some hundred are looked at. Images that cannot be decoded have no say.
+
+    Raises:
+        DataError: None of those looked at can be decoded.
+    """
+    step = -(-len(sources) // LOOKED_AT)
+    found, reason = [], ""
+    for position in range(0, len(sources), step):
+        try:
+            source = sources[position]
+            channels = measure(source).channels
+            found.append(1 if channels == 3 and looks_grey(source) else channels)
+        except UndecodableImage as error:
+            reason = str(error)
+    if not found:
+        raise DataError(f"Expected images; got {len(sources):,} files of which none could be decoded. {reason}")
+    return max(sorted(set(found)), key=found.count)
 
 
 _TURNS = {

@@ -6,11 +6,11 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from triptych.data.pixels.decoding import WHITE, Colour, decode
-from triptych.data.pixels.opening import MAX_PIXELS, Picture
+from triptych.data.pixels.decoding import WHITE, Colour, decode, measure
+from triptych.data.pixels.opening import MAX_PIXELS, Picture, UndecodableImage
 
-Fit = Literal["letterbox", "crop", "stretch"]
-"""How an image of another shape fills the size: whole with bars, cut at the middle, or distorted."""
+Fit = Literal["letterbox", "crop", "stretch", "exact"]
+"""How an image of another shape fills the size: whole with bars, cut at the middle, or distorted; or not at all."""
 
 REDUCING_GAP = 2.0
 """Images are first reduced by averaging to at least this many times their final size, and only then resampled."""
@@ -35,8 +35,14 @@ def decode_and_fit(
         uint8 (H, W, C).
 
     Raises:
-        UndecodableImage: As `decode` does.
+        UndecodableImage: As `decode` does; or the image has another size, where it must be exact.
     """
+    if how == "exact":
+        found = measure(source, max_pixels=max_pixels)
+        if (found.height, found.width) != size:
+            raise UndecodableImage(
+                f"has {found.width} x {found.height} pixels, where {size[1]} x {size[0]} are expected"
+            )
 
     def at_least(height: int, width: int) -> tuple[int, int]:
         down, across = _scale(height, width, size, how)
@@ -96,7 +102,7 @@ def _scale(height: int, width: int, size: tuple[int, int], how: Fit) -> tuple[fl
             return (min(down, across),) * 2
         case "crop":
             return (max(down, across),) * 2
-        case "stretch":
+        case "stretch" | "exact":
             return down, across
     raise ValueError(f"how must be 'letterbox', 'crop' or 'stretch', but is {how!r}")
 

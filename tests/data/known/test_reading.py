@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from triptych.data.images import Reading, check_classes, joined, labelled
+from triptych.data.known.reading import Reading, check_classes, checked_labels, joined, labelled
 from triptych.errors import DataError
 
 READING = Reading(shape=(1, 2, 3), classes=("a", "b"))
@@ -32,8 +32,8 @@ def test_tensors_can_be_written_to_even_when_the_file_content_cannot():
 
 @pytest.mark.parametrize("label", [-1, 2, 2**40])
 def test_a_label_out_of_range_is_named_with_its_position_in_the_file(label):
-    with pytest.raises(DataError, match=rf"labels-file: expected labels from 0 to 1, .*label {label} for image 101"):
-        labelled(np.zeros(12, np.uint8), np.array([0, label]), reading=READING, path=PATH, first=100)
+    with pytest.raises(DataError, match=rf"labels-file: expected labels from 0 to 1, .*label {label} for image 1"):
+        checked_labels(np.array([0, label]), reading=READING, path=PATH)
 
 
 def test_fewer_labels_than_images_are_refused():

@@ -7,7 +7,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from triptych.data.own.parquet_images import ROW_GROUPS, ParquetImages
+from triptych.data.own.parquet import ROW_GROUPS, ParquetImages
 from triptych.errors import DataError
 
 CONTENT = [bytes([row]) * 3 for row in range(10)]
@@ -61,7 +61,7 @@ def test_another_process_opens_the_file_by_itself(file):
 def test_a_file_that_goes_away_is_named(file):
     images = ParquetImages(file, "image")
     file.unlink()
-    with pytest.raises(DataError, match=r"x\.parquet: expected a whole Parquet file"):
+    with pytest.raises(DataError, match=r"x\.parquet: expected a Parquet file, but received nothing"):
         images[0]
-    with pytest.raises(DataError, match=r"x\.parquet: expected a whole Parquet file"):
+    with pytest.raises(DataError, match=r"x\.parquet: expected a Parquet file, but received nothing"):
         ParquetImages(file, "image")

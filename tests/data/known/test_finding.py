@@ -17,10 +17,12 @@ import pytest
 import torch
 from PIL import Image
 
-from triptych.config import IMAGE_SHAPES
-from triptych.data.known.datasets import DATASETS, load_dataset, load_source
-from triptych.data.known.download import RemoteFile
+from triptych.config.datasets import KNOWN_DATASETS
+from triptych.data.builder import load_dataset
+from triptych.data.known.finding import LAYOUTS, list_known
 from triptych.data.known.locate import cache_folder
+from triptych.data.listing import TRAIN
+from triptych.data.pixels.decoding import decode
 from triptych.errors import DataError, DownloadError
 
 REAL = Path(__file__).parents[4] / "shared" / "data"
@@ -70,53 +72,53 @@ def cifar_parquet(*, shade: int = 0) -> dict[str, bytes]:
     return {"train.parquet": stream.getvalue(), "test.parquet": stream.getvalue()}
 
 
-def shade_of(data) -> int:
-    (shade,) = data.train.images.unique().tolist()
-    return shade
+def shade_of(listing) -> int:
+    """The one shade of a listing's training images."""
+    if isinstance(listing.sources, torch.Tensor):
+        (shade,) = listing.sources[listing.split == TRAIN].unique().tolist()
+        return shade
+    return int(decode(listing.sources[0]).max())
 
 
 def offline(name: str, **changes):
     """A source of the table that has no mirrors and no system's copy."""
-    return replace(DATASETS[name], mirrors=(), **({"system": ()} | changes))
+    return replace(KNOWN_DATASETS[name], mirrors=(), **({"system": ()} | changes))
 
 
 # The contract of every row of the table.
 
 
-def test_the_table_holds_the_data_sets_that_a_config_may_name():
-    assert {name: source.shape for name, source in DATASETS.items()} == IMAGE_SHAPES
-
-
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", KNOWN_DATASETS)
 def test_every_data_set_has_classes_and_a_way_to_be_read(name):
-    source = DATASETS[name]
-    assert len(set(source.classes)) == len(source.classes) == 10
-    assert source.title
-    assert bool(source.built_in) != bool(source.layouts and source.folders and source.files and source.mirrors)
+    dataset = KNOWN_DATASETS[name]
+    assert len(set(dataset.classes)) == len(dataset.classes) == 10
+    assert dataset.title
+    has_files = [bool(given) for given in (LAYOUTS[dataset.reader], dataset.folders, dataset.files, dataset.mirrors)]
+    assert has_files == [name != "digits"] * 4
 
 
-@pytest.mark.parametrize("name", [name for name, source in DATASETS.items() if source.files])
+@pytest.mark.parametrize("name", [name for name, source in KNOWN_DATASETS.items() if source.files])
 def test_every_download_has_several_mirrors_and_a_checksum(name):
-    source = DATASETS[name]
+    source = KNOWN_DATASETS[name]
     assert len(set(source.mirrors)) >= 2
     assert all(mirror.startswith(("http://", "https://")) and mirror.endswith("/") for mirror in source.mirrors)
-    assert all(len(bytes.fromhex(file.md5)) == 16 for file in source.files)
+    assert all(len(bytes.fromhex(md5)) == 16 for md5 in source.files.values())
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", KNOWN_DATASETS)
 def test_every_data_set_is_read_as_tensors_of_its_shape(name, tmp_path, monkeypatch):
     put(tmp_path / "MNIST" / "raw", idx_files())
     put(tmp_path / "FashionMNIST" / "raw", idx_files())
     put(tmp_path / "cifar10-jpeg", cifar_parquet())
     real = REAL.is_dir() and name != "cifar10"  # whose real files take long to decode: tests/data/test_parquet.py
     monkeypatch.setenv("TRIPTYCH_DATA", str(REAL if real else tmp_path))
-    data = load_dataset(name, num_workers=2)
+    data = load_dataset(name)
     for split in (data.train, data.test):
         assert split.images.dtype == torch.uint8
-        assert split.images.shape == (len(split), *IMAGE_SHAPES[name])
+        assert split.images.shape == (len(split), *KNOWN_DATASETS[name].shape)
         assert split.labels.dtype == torch.int64
         assert split.labels.unique().tolist() == list(range(10))
-    assert data.classes == DATASETS[name].classes
+    assert data.classes == KNOWN_DATASETS[name].classes
     assert data.origin
 
 
@@ -142,14 +144,14 @@ def test_the_order_is_root_then_the_variable_then_the_system_then_the_cache(tmp_
     source = offline("mnist", system=(str(tmp_path / "system"),))
     origins = {1: "(root)", 2: "(TRIPTYCH_DATA)", 3: "(TRIPTYCH_DATA)", 4: "(system)", 5: "user-cache"}
     for shade, folder in folders.items():
-        data = load_source(source, root=tmp_path / "root")
+        data = list_known(source, root=tmp_path / "root")
         assert shade_of(data) == shade
         assert str(folder) in data.origin
         assert origins[shade] in data.origin
         for file in folder.iterdir():
             file.unlink()
     with pytest.raises(DownloadError):
-        load_source(source, root=tmp_path / "root")
+        list_known(source, root=tmp_path / "root")
 
 
 @pytest.mark.parametrize(
@@ -166,7 +168,7 @@ def test_the_order_is_root_then_the_variable_then_the_system_then_the_cache(tmp_
 )
 def test_idx_files_are_found_in_the_usual_folders(tmp_path, name, below):
     put(tmp_path / below, idx_files(shade=9))
-    assert shade_of(load_source(offline(name), root=tmp_path)) == 9
+    assert shade_of(list_known(offline(name), root=tmp_path)) == 9
 
 
 @pytest.mark.parametrize("below", [".", "cifar10", "cifar-10", "cifar10-jpeg"])
@@ -179,13 +181,13 @@ def test_cifar10_is_found_in_the_usual_folders(tmp_path, below, layout):
         put(place, {"cifar-10-python.tar.gz": archive(cifar_batches(shade=9))})
     else:
         put(place / "data", cifar_parquet(shade=9))
-    assert shade_of(load_source(offline("cifar10"), root=str(tmp_path))) == 9
+    assert shade_of(list_known(offline("cifar10"), root=str(tmp_path))) == 9
 
 
 def test_the_original_cifar10_is_preferred_to_a_copy_in_parquet(tmp_path):
     put(tmp_path / "cifar10-jpeg", cifar_parquet(shade=1))
     put(tmp_path / "cifar-10-batches-py", cifar_batches(shade=2))
-    assert shade_of(load_source(offline("cifar10"), root=tmp_path)) == 2
+    assert shade_of(list_known(offline("cifar10"), root=tmp_path)) == 2
 
 
 @pytest.mark.parametrize(
@@ -202,7 +204,7 @@ def test_one_of_the_mnists_is_not_mistaken_for_the_other_whose_files_have_the_sa
 ):
     put(tmp_path / folder, idx_files())
     with pytest.raises(DownloadError, match="was not found"):
-        load_source(offline(wanted), root=tmp_path / root)
+        list_known(offline(wanted), root=tmp_path / root)
 
 
 def test_a_copy_that_lacks_a_file_is_reported_instead_of_passed_over(tmp_path):
@@ -210,7 +212,7 @@ def test_a_copy_that_lacks_a_file_is_reported_instead_of_passed_over(tmp_path):
     files.pop(f"{STEMS[3]}.gz")
     put(tmp_path / "MNIST" / "raw", files)
     with pytest.raises(DataError, match=f"{STEMS[3]}.gz: .*no such file"):
-        load_source(offline("mnist"), root=tmp_path)
+        list_known(offline("mnist"), root=tmp_path)
 
 
 @pytest.mark.parametrize(("part", "stems"), [("training", STEMS[:2]), ("test", STEMS[2:])])
@@ -218,14 +220,16 @@ def test_a_data_set_without_training_or_test_images_is_refused(tmp_path, part, s
     empty = {name: content for name, content in idx_files(rows=0).items() if name.removesuffix(".gz") in stems}
     put(tmp_path, idx_files() | empty)
     with pytest.raises(DataError, match=f"MNIST, read from .*: expected {part} images, but received none"):
-        load_source(offline("mnist"), root=tmp_path)
+        list_known(offline("mnist"), root=tmp_path)
 
 
 def test_without_copy_and_network_one_message_says_where_it_looked_and_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path))
-    source = replace(DATASETS["fashionmnist"], system=("/nowhere/fashion-mnist",), mirrors=("http://127.0.0.1:1/",))
+    source = replace(
+        KNOWN_DATASETS["fashionmnist"], system=("/nowhere/fashion-mnist",), mirrors=("http://127.0.0.1:1/",)
+    )
     with pytest.raises(DownloadError) as caught:
-        load_source(source, root="/nowhere/mine")
+        list_known(source, root="/nowhere/mine")
     message = str(caught.value)
     for words in (
         "Fashion-MNIST was not found and could not be downloaded",
@@ -233,7 +237,7 @@ def test_without_copy_and_network_one_message_says_where_it_looked_and_what_to_d
         f"TRIPTYCH_DATA: {tmp_path}\n",
         f"system: {Path('/nowhere/fashion-mnist')} (no such folder)",
         f"cache: {cache_folder()}",
-        "http://127.0.0.1:1/train-images-idx3-ubyte.gz: could not be reached",
+        "http://127.0.0.1:1/train-images-idx3-ubyte.gz: Connection refused",
         "Put train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz, t10k-labels-idx1-ubyte",
         f"into {cache_folder() / 'FashionMNIST' / 'raw'}",
         "configs/digits.yaml needs no files and no network",
@@ -243,7 +247,7 @@ def test_without_copy_and_network_one_message_says_where_it_looked_and_what_to_d
 
 def test_a_variable_that_is_not_set_is_named_too():
     with pytest.raises(DownloadError, match="TRIPTYCH_DATA: not set"):
-        load_source(offline("mnist"))
+        list_known(offline("mnist"))
 
 
 # Downloads.
@@ -277,7 +281,7 @@ def served(tmp_path):
 
     def source(name: str, files: dict[str, bytes]):
         put(tmp_path / "served", files)
-        listed = tuple(RemoteFile(file, hashlib.md5(content).hexdigest()) for file, content in files.items())
+        listed = {file: hashlib.md5(content).hexdigest() for file, content in files.items()}
         return replace(offline(name, files=listed), mirrors=(f"http://127.0.0.1:{server.server_port}/",))
 
     yield source, asked
@@ -288,11 +292,11 @@ def served(tmp_path):
 def test_a_data_set_is_downloaded_once_and_then_read_from_the_cache(served):
     make, asked = served
     source = make("mnist", idx_files(shade=7))
-    first = load_source(source, root="/nowhere")
+    first = list_known(source, root="/nowhere")
     assert shade_of(first) == 7
     assert asked == [f"{stem}.gz" for stem in STEMS]
     assert first.origin == f"downloaded to {cache_folder() / 'MNIST' / 'raw'}"
-    assert shade_of(load_source(source)) == 7
+    assert shade_of(list_known(source)) == 7
     assert len(asked) == 4
 
 
@@ -300,14 +304,14 @@ def test_a_download_that_was_interrupted_between_two_files_is_completed(served):
     make, asked = served
     source = make("mnist", idx_files(shade=7))
     put(cache_folder() / "MNIST" / "raw", dict(list(idx_files(shade=7).items())[:2]))
-    assert shade_of(load_source(source)) == 7
+    assert shade_of(list_known(source)) == 7
     assert asked == [f"{stem}.gz" for stem in STEMS[2:]]
 
 
 def test_the_archive_of_cifar10_is_downloaded_and_read_without_unpacking_it(served):
     make, _ = served
     source = make("cifar10", {"cifar-10-python.tar.gz": archive(cifar_batches(shade=5))})
-    assert shade_of(load_source(source)) == 5
+    assert shade_of(list_known(source)) == 5
     assert [path.name for path in cache_folder().iterdir() if not path.name.startswith(".")] == [
         "cifar-10-python.tar.gz"
     ]
@@ -317,7 +321,7 @@ def test_any_layout_that_was_put_into_the_cache_by_hand_is_read(served):
     make, asked = served
     source = make("cifar10", {"cifar-10-python.tar.gz": archive(cifar_batches())})
     put(cache_folder() / "cifar-10-batches-py", cifar_batches(shade=8))
-    data = load_source(source)
+    data = list_known(source)
     assert shade_of(data) == 8
     assert data.origin.endswith("(cache)")
     assert asked == []

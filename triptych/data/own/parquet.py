@@ -1,7 +1,10 @@
-"""Encoded images in a column of a Parquet file, read when they are asked for; for `table.py`."""
+"""The one reader of Parquet files: columns of values, and encoded images that are read when they are asked for."""
 
+import json
 from bisect import bisect_right
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
 from threading import Lock
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.data.broken import broken
 from triptych.data.listing import LazySources
+from triptych.data.own.columns import Table
 from triptych.data.pixels.opening import Source
 
 if TYPE_CHECKING:
@@ -16,6 +20,38 @@ if TYPE_CHECKING:
 
 ROW_GROUPS = 2
 """Row groups that are kept: threads that decode in order work on one, or on it and the next."""
+
+
+class ParquetTable(Table):
+    """The columns of a Parquet file.
+
+    Raises:
+        DataError: It is missing or damaged; when a column is asked for too.
+    """
+
+    def __init__(self, file: Path) -> None:
+        import pyarrow.parquet
+
+        self.file = file
+        with _reading(file):
+            self._schema = pyarrow.parquet.read_schema(file)
+        self.names = tuple(self._schema.names)
+        self.class_names = _class_names(self._schema.metadata or {})
+
+    def kind(self, name: str) -> "pyarrow.DataType":
+        """Return the type of a column."""
+        return self._schema.field(name).type
+
+    def column(self, name: str) -> "pyarrow.ChunkedArray":
+        """Read a column; raises DataError where it is damaged."""
+        import pyarrow.parquet
+
+        with _reading(self.file):
+            return pyarrow.parquet.read_table(self.file, columns=[name], partitioning=None).column(name)
+
+    def row(self, place: int) -> str:
+        """Return where a row is in the file."""
+        return f"row {place}"
 
 
 class ParquetImages(LazySources):
@@ -33,15 +69,12 @@ class ParquetImages(LazySources):
     """
 
     def __init__(self, file: Path, column: str) -> None:
-        import pyarrow
         import pyarrow.parquet
 
         self._file = file
         self._column = column
-        try:
+        with _reading(file):
             self._metadata = pyarrow.parquet.read_metadata(file)
-        except (pyarrow.ArrowException, OSError) as error:
-            raise _damaged(file, error) from error
         sizes = (self._metadata.row_group(number).num_rows for number in range(self._metadata.num_row_groups))
         self._firsts: list[int] = list(accumulate(sizes, initial=0))
         self._kept: OrderedDict[int, pyarrow.ChunkedArray] = OrderedDict()
@@ -61,16 +94,12 @@ class ParquetImages(LazySources):
         return ParquetImages, (self._file, self._column)
 
     def _row_group(self, number: int) -> "pyarrow.ChunkedArray":
-        import pyarrow
         import pyarrow.parquet
 
         with self._lock:
             if number not in self._kept:
-                try:
-                    with pyarrow.parquet.ParquetFile(self._file, metadata=self._metadata) as file:
-                        self._kept[number] = file.read_row_group(number, columns=[self._column]).column(self._column)
-                except (pyarrow.ArrowException, OSError) as error:
-                    raise _damaged(self._file, error) from error
+                with _reading(self._file), pyarrow.parquet.ParquetFile(self._file, metadata=self._metadata) as file:
+                    self._kept[number] = file.read_row_group(number, columns=[self._column]).column(self._column)
                 if len(self._kept) > ROW_GROUPS:
                     self._kept.popitem(last=False)
             return self._kept[number]
@@ -82,5 +111,25 @@ def embedded(cell: Any, folder: Path) -> Source:  # noqa: ANN401  # whatever a f
     return folder / path if path and content is None else bytes(content or b"")
 
 
-def _damaged(file: Path, error: Exception) -> Exception:
-    return broken(file, "a whole Parquet file", f"one that cannot be read ({error})")
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """Turn what a missing or damaged file makes the library raise into one DataError."""
+    import pyarrow
+
+    if file.is_dir():
+        raise broken(file, "a Parquet file", "a folder of that name")
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise broken(file, "a Parquet file", "nothing: there is no such file") from error
+    except (pyarrow.ArrowException, OSError) as error:
+        raise broken(file, "a whole Parquet file", f"one that cannot be read ({error})") from error
+
+
+def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
+    """Find the class names that Hugging Face's libraries leave beside the columns; others leave none."""
+    try:
+        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+        return {name: list(map(str, kind["names"])) for name, kind in features.items() if "names" in kind}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return {}

@@ -1,0 +1,143 @@
+"""Finds a known data set on this machine, or downloads it, and lists its images."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from triptych.config.datasets import KNOWN_DATASETS, KnownDataset, Reader
+from triptych.data.known import cifar, idx, parquet
+from triptych.data.known.digits import read_digits
+from triptych.data.known.download import download
+from triptych.data.known.locate import VARIABLE, Place, cache_folder, first_found, places
+from triptych.data.known.reading import Parts, Reading
+from triptych.data.listing import TEST, TRAIN, Joined, Listing
+from triptych.errors import DataError, DownloadError
+
+
+class Layout(NamedTuple):
+    """One way in which a data set lies on a disk."""
+
+    find: Callable[[Path], Path | None]
+    """Returns the folder or archive to read in a folder, or None."""
+    read: Callable[[Path, Reading], Parts]
+    """Reads it."""
+
+
+LAYOUTS: dict[Reader, tuple[Layout, ...]] = {
+    "digits": (),
+    "idx": (Layout(idx.find_idx, idx.read_idx),),
+    "cifar": (
+        Layout(cifar.find_python_folder, cifar.read_python_folder),
+        Layout(cifar.find_python_archive, cifar.read_python_archive),
+        Layout(cifar.find_binary_folder, cifar.read_binary_folder),
+        Layout(cifar.find_binary_archive, cifar.read_binary_archive),
+        Layout(parquet.find_parquet, parquet.read_parquet),
+    ),
+}
+"""How the files of a format may lie on a disk, the best first. The digits are part of scikit-learn."""
+
+
+def list_known(dataset: KnownDataset, *, root: str | Path | None = None) -> Listing:
+    """Find a data set, or download it, and list its images.
+
+    It is searched for in `root`, in the folders of the environment variable TRIPTYCH_DATA, in the system's own copy and
+    in the user's cache, and then downloaded into that cache.
+
+    Args:
+        dataset: A row of `KNOWN_DATASETS`, or another one.
+        root: A folder to search first.
+
+    Raises:
+        DataError: A file was found and is not what it should be.
+        DownloadError: There is no copy and no mirror gave one.
+    """
+    parts, origin = _read(dataset, root)
+    for kind, part in zip(("training", "test"), parts, strict=True):
+        if not len(part):
+            raise DataError(
+                f"{dataset.title}, {origin}: expected {kind} images, but received none. Put a whole copy in its place."
+            )
+    return Listing(
+        sources=_joined(parts),
+        labels=torch.cat([part.labels for part in parts]),
+        classes=dataset.classes,
+        split=torch.tensor([TRAIN, TEST], dtype=torch.int8).repeat_interleave(
+            torch.tensor([len(part) for part in parts])
+        ),
+        origin=origin,
+    )
+
+
+def _joined(parts: Parts) -> Tensor | Joined:
+    """Put the images of the parts after one another."""
+    pixels = [part.images for part in parts if isinstance(part.images, Tensor)]
+    encoded = [part.images for part in parts if not isinstance(part.images, Tensor)]
+    return Joined(encoded) if encoded else torch.cat(pixels)
+
+
+def _read(dataset: KnownDataset, root: str | Path | None) -> tuple[Parts, str]:
+    """Read what is found or downloaded, and say where it came from."""
+    if dataset.reader == "digits":
+        return read_digits(), "part of the installation"
+    reading = Reading(dataset.shape, dataset.classes)
+    cache = Place("cache", cache_folder())
+    searched = [*places(root, dataset.system), cache]
+    for place in searched:
+        if place is cache and _download_begun(dataset, cache.folder):
+            break
+        if found := _find(dataset, place):
+            layout, path = found
+            return layout.read(path, reading), f"read from {path} ({place.title})"
+    folder = cache.folder / dataset.folders[0]
+    try:
+        for name, md5 in dataset.files.items():
+            download(name, md5=md5, mirrors=dataset.mirrors, folder=folder)
+    except DownloadError as error:
+        raise DownloadError(_nowhere(dataset, searched, folder, error)) from error
+    layout, path = _find(dataset, cache) or (LAYOUTS[dataset.reader][0], folder)
+    return layout.read(path, reading), f"downloaded to {path}"
+
+
+def _find(dataset: KnownDataset, place: Place) -> tuple[Layout, Path] | None:
+    """Search a place for every layout: the first is the best."""
+    below = [place.folder / folder for folder in dataset.folders]
+    folders = [folder for folder in below if not _named_after_another(folder, dataset)]
+    for layout in LAYOUTS[dataset.reader]:
+        if found := first_found(folders, layout.find):
+            return layout, found
+    return None
+
+
+def _named_after_another(folder: Path, dataset: KnownDataset) -> bool:
+    """Distinguish MNIST's folder from Fashion-MNIST's: the names of the files in them are the same."""
+    own = folder.parent if folder.name == "raw" else folder
+    others = {_plain(other.title) for other in KNOWN_DATASETS.values() if other.files} - {_plain(dataset.title)}
+    return _plain(own.resolve().name) in others
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
+
+
+def _download_begun(dataset: KnownDataset, cache: Path) -> bool:
+    """Whether some of the files have been downloaded; the others may still be missing."""
+    return any((cache / dataset.folders[0] / name).exists() for name in dataset.files)
+
+
+def _nowhere(dataset: KnownDataset, searched: list[Place], folder: Path, error: DownloadError) -> str:
+    """Say where a data set was searched for, why it could not be downloaded, and what to do."""
+    listed = [str(place) for place in searched]
+    if not any(place.title == VARIABLE for place in searched):
+        listed.append(f"{VARIABLE}: not set")
+    return "\n".join(
+        [
+            f"{dataset.title} was not found and could not be downloaded. Searched in:",
+            *(f"  {line}" for line in listed),
+            str(error),
+            f"Put {', '.join(dataset.files)} into {folder}, or name a folder that holds a copy: as dataset.root in the "
+            f"config, or in the environment variable {VARIABLE}. configs/digits.yaml needs no files and no network.",
+        ]
+    )
