@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.serialization import MAP_LOCATION
 
 from triptych.artefacts.description import ModelDescription
+from triptych.config.datasets import KNOWN_DATASETS
 from triptych.config.schema import RunConfig
-from triptych.data.known.datasets import DATASETS
 from triptych.errors import CheckpointError, ConfigError
 from triptych.models import ImageTransformer, MultiTaskImageTransformer
 from triptych.models.backbone import BackboneDescription, BackboneError
@@ -239,7 +239,7 @@ def _config(values: object, path: Path) -> RunConfig:
 
 
 def _known_classes(config: RunConfig) -> tuple[str, ...] | None:
-    return DATASETS[config.dataset.name].classes if config.dataset.name in DATASETS else None
+    return KNOWN_DATASETS[config.dataset.name].classes if config.dataset.name in KNOWN_DATASETS else None
 
 
 def _strings(values: object, path: Path) -> tuple[str, ...]:
