@@ -31,7 +31,8 @@ from triptych.config.schema import RunConfig
 from triptych.data.batches.loader import BatchLoader
 from triptych.data.images import ImageData, Split
 from triptych.data.module import ImageDataModule
-from triptych.data.pixels.cache import Form, decode_once
+from triptych.data.pixels.cache import decode_once
+from triptych.data.pixels.entries import Form
 from triptych.data.pixels.mapped import Images, MappedImages, map_pixels
 from triptych.training.train import build_module
 

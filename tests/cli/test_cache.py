@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from triptych.data.pixels.cache import Form, cache_entries, decode_once
+from triptych.data.pixels.cache import decode_once
+from triptych.data.pixels.entries import Form, cache_entries
 
 SIDE = 64
 

@@ -10,7 +10,7 @@ import click
 from triptych.cli.options import HELP
 
 if TYPE_CHECKING:
-    from triptych.data.pixels.cache import Entry
+    from triptych.data.pixels.entries import Entry
 
 DAY = 24 * 60 * 60
 
@@ -23,7 +23,7 @@ def cache(context: click.Context) -> None:
         return
 
     from triptych.data.known.locate import decoded_folder
-    from triptych.data.pixels.cache import cache_entries
+    from triptych.data.pixels.entries import cache_entries
 
     entries = cache_entries(decoded_folder())
     for entry in entries:
@@ -39,7 +39,7 @@ def cache(context: click.Context) -> None:
 def clear(*, older_than: float | None, yes: bool) -> None:
     """Remove decoded images and features; the next run that needs them makes them again. The images themselves stay."""
     from triptych.data.known.locate import decoded_folder
-    from triptych.data.pixels.cache import cache_entries, remove_entry, remove_leftovers
+    from triptych.data.pixels.entries import cache_entries, remove_entry, remove_leftovers
 
     before = time.time() - (older_than or 0) * DAY
     entries = [entry for entry in cache_entries(decoded_folder()) if older_than is None or entry.used < before]
@@ -86,6 +86,8 @@ def _agreed(question: str) -> bool:
 
 
 def _line(entry: "Entry") -> str:
+    if entry.form is None:
+        return f"a damaged entry, {_size(entry.size)}, {entry.folder.name}"
     channels, height, width = entry.form.shape
     days = max(0.0, time.time() - entry.used) / DAY
     used = "today" if days < 1 else f"{days:.0f} days ago"

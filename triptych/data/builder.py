@@ -19,8 +19,9 @@ from triptych.data.own.folder import list_folder
 from triptych.data.own.hugging_face import list_hugging_face
 from triptych.data.own.table import list_table
 from triptych.data.own.unlabelled import AnyImage, UnlabelledImages
-from triptych.data.pixels.cache import DecodedImages, Form, Progress, decode_once
+from triptych.data.pixels.cache import DecodedImages, Progress, decode_once
 from triptych.data.pixels.decoding import usual_channels
+from triptych.data.pixels.entries import Form
 from triptych.errors import ConfigError
 
 

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 from pathlib import Path
 from typing import overload
 
@@ -71,6 +71,13 @@ class LazySources(Sequence[Source]):
     def at(self, place: int) -> Source:
         """Return the image at a place, from 0."""
 
+    def identity(self) -> Iterable[str | Path] | None:
+        """Return words and files that are the same only if the images are, as long as the files are not changed.
+
+        None where nothing but the images themselves can tell.
+        """
+        return None
+
     @overload
     def __getitem__(self, index: int) -> Source: ...
     @overload
@@ -99,6 +106,10 @@ class Files(LazySources):
         """Return a path."""
         return self._root / self._paths[place]
 
+    def identity(self) -> Iterable[Path]:
+        """Return all files."""
+        return (self._root / path for path in self._paths)
+
 
 class Joined(LazySources):
     """Several sequences of images, one after the other.
@@ -114,6 +125,11 @@ class Joined(LazySources):
 
     def __len__(self) -> int:
         return self._firsts[-1]
+
+    def identity(self) -> Iterable[str | Path] | None:
+        """Return the files of all parts, if each part has some."""
+        parts = [part.identity() if isinstance(part, LazySources) else None for part in self._parts]
+        return None if None in parts else chain.from_iterable(part for part in parts if part is not None)
 
     def at(self, place: int) -> Source:
         """Return the image at a place of the whole."""

@@ -11,7 +11,7 @@ from PIL import Image
 from triptych.config.schema import DatasetConfig
 from triptych.data.builder import prepare_images, read_images
 from triptych.data.own.unlabelled import UnlabelledImages
-from triptych.data.pixels.cache import Form
+from triptych.data.pixels.entries import Form
 from triptych.data.pixels.opening import UndecodableImage
 from triptych.data.pixels.resizing import decode_and_fit
 from triptych.errors import DataError

@@ -1,3 +1,6 @@
+import errno
+import hashlib
+import io
 import os
 import shutil
 import subprocess
@@ -11,7 +14,9 @@ import torch
 from PIL import Image
 
 from triptych.data.pixels import cache as cache_module
-from triptych.data.pixels.cache import Form, cache_entries, decode_once, remove_entry
+from triptych.data.pixels import entries
+from triptych.data.pixels.cache import decode_once
+from triptych.data.pixels.entries import Form, cache_entries, remove_entry
 from triptych.data.pixels.resizing import decode_and_fit
 
 FORM = Form((3, 8, 6), "stretch")
@@ -211,3 +216,136 @@ def test_progress_is_told_from_nothing_to_all(photos, cache, monkeypatch):
     decode(photos, cache, progress=lambda *step: told.append(step))
 
     assert told == [(doing, done, 7) for doing in ("reading", "decoding") for done in (0, 3, 6, 7)]
+
+
+# Files that change, heal or move.
+
+
+def test_projects_with_images_of_the_same_relative_names_do_not_share_them(tmp_path, cache, monkeypatch):
+    for name, colour in (("one", "red"), ("two", "blue")):
+        (tmp_path / name / "photos").mkdir(parents=True)
+        Image.new("RGB", (9, 9), colour).save(tmp_path / name / "photos" / "1.png")
+        os.utime(tmp_path / name / "photos" / "1.png", (1, 1))
+    found = []
+    for name in ("one", "two"):
+        monkeypatch.chdir(tmp_path / name)
+        found.append(decode([Path("photos/1.png")], cache).images[0][:, 0, 0].tolist())
+    assert found == [[255, 0, 0], [0, 0, 255]]
+
+
+def test_a_file_that_was_replaced_with_its_size_and_times_kept_is_decoded(photos, cache, tmp_path):
+    Image.new("RGB", (9, 9), "red").save(photos[0], "BMP")
+    before = photos[0].stat()
+    decode(photos, cache)
+    Image.new("RGB", (9, 9), "blue").save(tmp_path / "new", "BMP")
+    os.utime(tmp_path / "new", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (tmp_path / "new").stat().st_size == before.st_size
+    (tmp_path / "new").replace(photos[0])
+    assert decode(photos, cache).images[0][:, 0, 0].tolist() == [0, 0, 255]
+
+
+def test_a_file_that_was_written_over_with_its_times_kept_is_decoded(photos, cache):
+    Image.new("RGB", (9, 9), "red").save(photos[0], "BMP")
+    before = photos[0].stat()
+    decode(photos, cache)
+    blue = io.BytesIO()
+    Image.new("RGB", (9, 9), "blue").save(blue, "BMP")
+    time.sleep(0.02)  # so that the system's clock of file changes moves
+    with photos[0].open("r+b") as file:
+        file.write(blue.getvalue())
+    os.utime(photos[0], ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert decode(photos, cache).images[0][:, 0, 0].tolist() == [0, 0, 255]
+
+
+CIRCUMSTANCES = {
+    "no permission": PermissionError(errno.EACCES, "Permission denied"),
+    "too many open files": OSError(errno.EMFILE, "Too many open files"),
+    "a disk that fails": OSError(errno.EIO, "Input/output error"),
+    "no memory": MemoryError(),
+}
+
+
+@pytest.mark.parametrize("case", CIRCUMSTANCES)
+@pytest.mark.parametrize("everywhere", [True, False], ids=["while reading too", "while decoding alone"])
+def test_circumstances_are_not_remembered(photos, cache, case, everywhere, monkeypatch):
+    error, plain = CIRCUMSTANCES[case], Path.open
+
+    def failing(self, *arguments, **options):
+        in_decoding = "opening.py" in sys._getframe(1).f_code.co_filename
+        if self == photos[2] and (in_decoding or (everywhere and isinstance(error, OSError))):
+            raise error
+        return plain(self, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", failing)
+        for _ in range(2):
+            assert list(decode(photos, cache).refused) == [2, 3]
+    healed = decode(photos, cache)
+    assert list(healed.refused) == [3]
+    assert healed.images[2].any()
+
+
+def test_a_verdict_about_the_content_is_remembered(photos, cache, decodings):
+    for _ in range(3):
+        assert list(decode(photos, cache).refused) == [3]
+    assert len(decodings) == 7
+
+
+# Entries that are damaged.
+
+
+def flip(file: Path, place: int) -> None:
+    content = bytearray(file.read_bytes())
+    content[place] ^= 1
+    file.write_bytes(content)
+
+
+DAMAGES = {
+    "an empty description": lambda folder: (folder / "entry.json").write_bytes(b""),
+    "a list as description": lambda folder: (folder / "entry.json").write_text("[1]"),
+    "no description": lambda folder: (folder / "entry.json").unlink(),
+    "a folder as description": lambda folder: ((folder / "entry.json").unlink(), (folder / "entry.json").mkdir()),
+    "a refused image that does not exist": lambda folder: (folder / "entry.json").write_text(
+        (folder / "entry.json").read_text().replace('"3":', '"99":')
+    ),
+    "one flipped bit of a pixel": lambda folder: flip(folder / "pixels", 5),
+    "other pixels": lambda folder: (folder / "pixels").write_bytes(bytes((folder / "pixels").stat().st_size)),
+    "pixels cut off": lambda folder: (folder / "pixels").write_bytes(b"short"),
+    "pixels that are gone": lambda folder: (folder / "pixels").unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_entry_is_made_again_and_can_be_listed_and_removed(photos, cache, damage):
+    whole = decode(photos, cache).images[:].clone()
+    (entry,) = cache_entries(cache)
+    DAMAGES[damage](entry.folder)
+
+    (damaged,) = cache_entries(cache)
+    assert damaged.folder == entry.folder
+    again = decode(photos, cache)
+    assert torch.equal(again.images[:], whole)
+    assert list(again.refused) == [3]
+    (entry,) = cache_entries(cache)
+    DAMAGES[damage](entry.folder)
+    remove_entry(*cache_entries(cache))
+    assert cache_entries(cache) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"../../elsewhere", b"\xff" * 32, b"0" * 32])
+def test_a_damaged_record_of_files_is_passed_over(photos, cache, content):
+    whole = decode(photos, cache).images[:].clone()
+    (record,) = (cache / "known").iterdir()
+    record.write_bytes(content)
+    assert torch.equal(decode(photos, cache).images[:], whole)
+
+
+def test_digests_do_not_depend_on_the_pieces_that_are_written(monkeypatch):
+    monkeypatch.setattr(entries, "BLOCK", 10)
+    content = bytes(range(47))
+    for size in (1, 3, 10, 25, 47):
+        digests = entries._Digests()
+        for start in range(0, len(content), size):
+            digests.add(content[start : start + size])
+        blocks = [content[start : start + 10] for start in range(0, 47, 10)]
+        assert digests.finished() == [hashlib.blake2b(block, digest_size=16).hexdigest() for block in blocks]

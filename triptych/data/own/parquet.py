@@ -83,6 +83,12 @@ class ParquetImages(LazySources):
     def __len__(self) -> int:
         return self._firsts[-1]
 
+    def identity(self) -> tuple[str | Path, ...] | None:
+        """Return the file and the column, unless rows may name files elsewhere."""
+        if any(self._may_name_files(number) for number in range(self._metadata.num_row_groups)):
+            return None
+        return (self._file, f"column {self._column}")
+
     def at(self, place: int) -> Source:
         """Return the image in a row."""
         number = bisect_right(self._firsts, place) - 1
@@ -92,6 +98,13 @@ class ParquetImages(LazySources):
     def __reduce__(self) -> tuple[type, tuple[Path, str]]:
         """Let processes that are given the images open the file by themselves."""
         return ParquetImages, (self._file, self._column)
+
+    def _may_name_files(self, number: int) -> bool:
+        """Whether rows of a group have no bytes, which leaves the path beside them."""
+        group = self._metadata.row_group(number)
+        columns = [group.column(place) for place in range(group.num_columns)]
+        statistics = [one.statistics for one in columns if one.path_in_schema == f"{self._column}.bytes"]
+        return any(found is None or not found.has_null_count or found.null_count > 0 for found in statistics)
 
     def _row_group(self, number: int) -> "pyarrow.ChunkedArray":
         import pyarrow.parquet

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from triptych.data.own.walk import find_images
-from triptych.data.pixels.cache import Form
+from triptych.data.pixels.entries import Form
 from triptych.data.pixels.opening import Picture, UndecodableImage
 from triptych.data.pixels.resizing import decode_and_fit
 from triptych.errors import DataError

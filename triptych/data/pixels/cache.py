@@ -1,54 +1,51 @@
 """The image cache: every image decoded once, to one size, into a file of raw pixels that later runs map into memory.
 
-An entry is a folder named after the content of the images and how they were brought to one size: renamed, copied and
-touched files find it again, and changed ones do not. It is written beside its place and renamed when complete; of
-several processes that want it at once, one decodes and the others wait.
+An entry is named after the content of the images and how they were brought to one size: renamed, copied and touched
+files find it again, and changed ones do not. So that not all files are read at every start, a record remembers which
+entry belongs to files of these resolved paths, inodes, sizes and times of change. Of several processes that want an
+entry at once, one decodes and the others wait.
 """
 
 import hashlib
-import json
 import os
-import shutil
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from math import prod
+from functools import cache as remembered
 from pathlib import Path
 from typing import TypeVar
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
-from triptych.data.pixels.mapped import Images, MappedImages, Shape, map_pixels
-from triptych.data.pixels.opening import Source, UndecodableImage
-from triptych.data.pixels.resizing import Fit, decode_and_fit
+from triptych.data.listing import LazySources
+from triptych.data.pixels.entries import (
+    DESCRIPTION,
+    PIXELS,
+    Description,
+    Form,
+    Refusal,
+    has_its_pixels,
+    read_entry,
+    write_entry,
+)
+from triptych.data.pixels.mapped import Images, MappedImages, map_pixels
+from triptych.data.pixels.opening import Source, UndecodableImage, UnreadableImage
+from triptych.data.pixels.resizing import decode_and_fit
 from triptych.files import replacing
 
-VERSION = 1
+VERSION = 2
 """Of what decoding makes of a file: with another one, everything is decoded again."""
 
 AT_ONCE = 512
 """Images that are on their way through the threads at a time."""
 
-PIXELS, DESCRIPTION = "pixels", "entry.json"
-"""The files of an entry."""
-
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, how many images are through, and how many there are."""
-
-
-@dataclass(frozen=True)
-class Form:
-    """What images are brought to.
-
-    Attributes:
-        shape: Channels, height and width.
-        fit: How an image of other proportions fills the size.
-    """
-
-    shape: Shape
-    fit: Fit
+"""Called with what is being done, how many images (or blocks) are through, and how many there are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,29 +61,6 @@ class DecodedImages:
     refused: dict[int, str]
 
 
-@dataclass(frozen=True)
-class Entry:
-    """An entry of the cache, for people.
-
-    Attributes:
-        folder: Where it lies.
-        origin: Where its images came from.
-        images: How many they are.
-        form: What they were brought to.
-        refused: How many of them could not be decoded.
-        size: In bytes.
-        used: When it was last asked for, in seconds since 1970.
-    """
-
-    folder: Path
-    origin: str
-    images: int
-    form: Form
-    refused: int
-    size: int
-    used: float
-
-
 def decode_once(
     sources: Sequence[Source],
     form: Form,
@@ -98,99 +72,106 @@ def decode_once(
 ) -> DecodedImages:
     """Return the images from the cache, and decode them where they are not there yet.
 
+    What is wrong with the content of a file is remembered. What depends on circumstances (permissions, a missing file,
+    memory) is tried again every time. An entry that is damaged counts as missing.
+
     Args:
         sources: Files or encoded bytes, (N,), N at least 1.
         form: What to bring them to.
         origin: Where they come from, for `cache_entries`.
         cache: The folder of the cache.
         threads: That read and decode.
-        progress: Told how far it is.
+        progress: Called as the work proceeds.
 
     Raises:
         OSError: The folder cannot be written, or the disk is full; nothing half-written is left.
     """
-    told = progress or (lambda *_: None)
     with ThreadPoolExecutor(max(1, threads)) as executor:
-        known = _known_by_times(sources, form, cache)
-        key = _remembered(known)
-        if key is None or not _is_whole(cache / key, len(sources), form):
-            key = _content_key(sources, form, _steps(executor, "reading", _digest, sources, told))
+        work = _Work(executor, progress or (lambda *_: None))
+        record = _record(sources, form, cache)
+        key = _recorded(record)
+        found = _whole(cache / key, form, len(sources), work) if key else None
+        if key is None or found is None:
+            key = _content_key(sources, form, work.steps("reading", _digest, sources))
             cache.mkdir(parents=True, exist_ok=True)
             with FileLock(cache / f"{key}.lock"):
-                if not _is_whole(cache / key, len(sources), form):
-                    decoded = _steps(executor, "decoding", lambda source: _decoded(source, form), sources, told)
-                    _write(cache / key, decoded, len(sources), form, origin)
-            if known is not None:
-                with replacing(known) as temporary:
+                found = _whole(cache / key, form, len(sources), work)
+                if found is None or not _still_refused(found, sources, form):
+                    decoded = work.steps("decoding", lambda source: _decoded(source, form), sources)
+                    found = write_entry(cache / key, decoded, form=form, count=len(sources), origin=origin)
+            if record is not None and not found.passing:
+                with replacing(record) as temporary:
                     temporary.write_text(key)
-    description = cache / key / DESCRIPTION
-    os.utime(description)
-    refused = {int(position): reason for position, reason in json.loads(description.read_text())["refused"].items()}
+    with suppress(OSError):  # a cache of somebody else, say, that may only be read
+        os.utime(cache / key / DESCRIPTION)
+    refused = {int(place): reason for place, reason in found.refused.items()}
     return DecodedImages(MappedImages(map_pixels(cache / key / PIXELS, shape=form.shape)), refused)
 
 
-def cache_entries(cache: Path) -> list[Entry]:
-    """List what the cache holds, the last used first."""
-    entries = []
-    for description in cache.glob(f"*/{DESCRIPTION}"):
-        told = json.loads(description.read_text())
-        entries.append(
-            Entry(
-                folder=description.parent,
-                origin=told["origin"],
-                images=told["images"],
-                form=Form(tuple(told["shape"]), told["fit"]),
-                refused=len(told["refused"]),
-                size=sum(file.stat().st_size for file in description.parent.iterdir()),
-                used=description.stat().st_mtime,
-            )
-        )
-    return sorted(entries, key=lambda entry: entry.used, reverse=True)
+class _Work:
+    """Threads, and the progress of what they do."""
+
+    def __init__(self, executor: ThreadPoolExecutor, progress: Progress) -> None:
+        self._executor = executor
+        self._progress = progress
+
+    def steps(self, doing: str, step: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        """Take all items through a step, a part of them at a time, so that memory stays bounded."""
+        count = len(items)
+        for start in range(0, count, AT_ONCE):
+            self._progress(doing, start, count)
+            part = [items[place] for place in range(start, min(start + AT_ONCE, count))]
+            yield from self._executor.map(step, part)
+        self._progress(doing, count, count)
 
 
-def remove_entry(entry: Entry) -> None:
-    """Take an entry out of the cache; a run that has it open goes on (but for Windows, where it stays)."""
-    # Under another name first: what is half removed must not be taken for an entry.
-    leaving = entry.folder.with_name(f".{entry.folder.name}.removed")
-    entry.folder.rename(leaving)
-    shutil.rmtree(leaving)
+def _whole(folder: Path, form: Form, count: int, work: _Work) -> Description | None:
+    """Read an entry, if it is there with the pixels that were written."""
+    described = read_entry(folder, form=form, count=count)
+    if described and has_its_pixels(
+        folder, described, lambda digest, blocks: work.steps("checking", digest, range(blocks))
+    ):
+        return described
+    return None
 
 
-def remove_leftovers(cache: Path) -> None:
-    """Remove what processes that were killed have left half-written; what is being written stays."""
-    for partial in cache.glob(".*.part"):
-        lock = FileLock(cache / f"{partial.name[1:].removesuffix('.part')}.lock")
-        try:
-            with lock.acquire(timeout=0):
-                shutil.rmtree(partial, ignore_errors=True)
-        except Timeout:
-            continue
-    for leaving in cache.glob(".*.removed"):
-        shutil.rmtree(leaving, ignore_errors=True)
+def _still_refused(found: Description, sources: Sequence[Source], form: Form) -> bool:
+    """Try again what circumstances have kept from being decoded."""
+    again = (_decoded(sources[place], form) for place in found.passing)
+    return all(isinstance(image, Refusal) and image.passes for image in again)
 
 
-def _known_by_times(sources: Sequence[Source], form: Form, cache: Path) -> Path | None:
-    """Name the file that remembers what was decoded of files of these names, sizes and times; None for bytes.
-
-    It spares reading all files again to see that they are the same.
-    """
-    digest = hashlib.blake2b(repr((VERSION, form)).encode(), digest_size=16)
-    for source in sources:
-        if isinstance(source, bytes):
-            return None
-        try:
-            found = source.stat()
-        except OSError:
-            return None
-        digest.update(f"{source}\0{found.st_size}\0{found.st_mtime_ns}\n".encode(errors="surrogateescape"))
+def _record(sources: Sequence[Source], form: Form, cache: Path) -> Path | None:
+    """Name the file that remembers the entry of images whose files have not changed; None where nothing tells that."""
+    identity: Iterable[str | Path] | None
+    if isinstance(sources, LazySources):
+        identity = sources.identity()
+    else:
+        identity = None if any(isinstance(source, bytes) for source in sources) else sources  # type: ignore[assignment]
+    if identity is None:
+        return None
+    digest = hashlib.blake2b(repr((VERSION, form, len(sources))).encode(), digest_size=16)
+    resolved = remembered(os.path.realpath)
+    for one in identity:
+        if isinstance(one, Path):
+            try:
+                found = one.stat()
+            except OSError:
+                return None
+            state = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+            digest.update(f"{resolved(one.parent)}/{one.name}\0{state}\n".encode(errors="surrogateescape"))
+        else:
+            digest.update(f"{one}\n".encode())
     return cache / "known" / digest.hexdigest()
 
 
-def _remembered(known: Path | None) -> str | None:
+def _recorded(record: Path | None) -> str | None:
+    """Read which entry belongs to a record: its name, and nothing else."""
     try:
-        return known.read_text() if known else None
-    except FileNotFoundError:
+        key = record.read_text() if record else ""
+    except (OSError, UnicodeDecodeError):
         return None
+    return key if re.fullmatch("[0-9a-f]{32}", key) else None
 
 
 def _content_key(sources: Sequence[Source], form: Form, digests: Iterable[bytes]) -> str:
@@ -201,70 +182,30 @@ def _content_key(sources: Sequence[Source], form: Form, digests: Iterable[bytes]
 
 
 def _digest(source: Source) -> bytes:
-    """Return a digest of an image's encoded bytes; of what cannot be read, of nothing."""
+    """Return a digest of an image's encoded bytes; of a file that cannot be read, of the reason."""
     if isinstance(source, bytes):
         return hashlib.blake2b(source, digest_size=16).digest()
     try:
         if not source.is_file():
-            return b""  # a pipe would be waited for
+            return b"none"  # a pipe would be waited for
         with source.open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
     except OSError as error:
         return repr(error.errno).encode()
 
 
-def _decoded(source: Source, form: Form) -> bytes | str:
+def _decoded(source: Source, form: Form) -> bytes | Refusal:
     """Return the raw pixels of an image, channel by channel, or the reason why there are none."""
-    channels, *size = form.shape
+    channels, height, width = form.shape
     try:
-        pixels = decode_and_fit(source, size=(size[0], size[1]), how=form.fit, channels=channels)
+        pixels = decode_and_fit(
+            source,
+            size=(height, width),
+            how=form.fit,
+            channels=channels,
+            background=form.background,
+            white=form.white,
+        )
     except UndecodableImage as error:
-        return error.reason
+        return Refusal(error.reason, passes=isinstance(error, UnreadableImage))
     return pixels.transpose(2, 0, 1).tobytes()
-
-
-def _steps(
-    executor: ThreadPoolExecutor,
-    doing: str,
-    step: Callable[[Source], Result],
-    sources: Sequence[Source],
-    told: Progress,
-) -> Iterator[Result]:
-    """Take all sources through a step, a part of them at a time, so that memory stays bounded."""
-    count = len(sources)
-    for start in range(0, count, AT_ONCE):
-        told(doing, start, count)
-        yield from executor.map(step, [sources[position] for position in range(start, min(start + AT_ONCE, count))])
-    told(doing, count, count)
-
-
-def _is_whole(folder: Path, count: int, form: Form) -> bool:
-    """Tell whether an entry is there, with all its pixels."""
-    try:
-        return (folder / PIXELS).stat().st_size == count * prod(form.shape) and (folder / DESCRIPTION).exists()
-    except OSError:
-        return False
-
-
-def _write(folder: Path, images: Iterable[bytes | str], count: int, form: Form, origin: str) -> None:
-    """Write an entry beside its place, and rename it when it is whole."""
-    partial = folder.with_name(f".{folder.name}.part")
-    for leftover in (partial, folder):  # of a process that was killed, or of somebody who removed a part
-        shutil.rmtree(leftover, ignore_errors=True)
-    partial.mkdir()
-    refused: dict[int, str] = {}
-    black = bytes(prod(form.shape))
-    try:
-        with (partial / PIXELS).open("wb") as file:
-            for position, image in enumerate(images):
-                if isinstance(image, str):
-                    refused[position] = image
-                file.write(black if isinstance(image, str) else image)
-            file.flush()
-            os.fsync(file.fileno())
-        described = {"origin": origin, "images": count, "shape": form.shape, "fit": form.fit, "refused": refused}
-        (partial / DESCRIPTION).write_text(json.dumps(described))
-        partial.rename(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise

@@ -55,6 +55,10 @@ class UndecodableImage(DataError):  # noqa: N818  # undecodable is the image
         return f"{self.name} {self.reason}"
 
 
+class UnreadableImage(UndecodableImage):
+    """An image of which circumstances are the reason, and not its content: it may be readable another time."""
+
+
 @contextmanager
 def opened(source: Picture, max_pixels: int) -> Iterator[Image.Image | np.ndarray]:
     """Open an image, its pixels yet to be decoded; whatever goes wrong in the block becomes one reason."""
@@ -82,8 +86,12 @@ def opened(source: Picture, max_pixels: int) -> Iterator[Image.Image | np.ndarra
                 _check_size(*image.size, max_pixels)
                 yield image
     except UndecodableImage as error:
-        raise UndecodableImage(error.reason, name) from None
+        raise type(error)(error.reason, name) from None
+    except MemoryError as error:
+        raise UnreadableImage("needs more memory than there is", name) from error
     except Exception as error:  # Pillow's readers raise whatever damaged bytes lead them to
+        if isinstance(error, OSError) and error.errno is not None:  # of the system; Pillow's own have no number
+            raise UnreadableImage(f"cannot be read ({error.strerror})", name) from error
         raise UndecodableImage(f"is damaged or cut off ({str(error) or type(error).__name__})", name) from error
 
 
@@ -136,10 +144,10 @@ def _stream(source: Source) -> BinaryIO:
         if stat.S_ISREG(kind):
             return source.open("rb")
     except FileNotFoundError:
-        raise UndecodableImage("does not exist") from None
+        raise UnreadableImage("does not exist") from None
     except OSError as error:
-        raise UndecodableImage(f"cannot be opened ({error.strerror})") from error
-    raise UndecodableImage("is a folder" if stat.S_ISDIR(kind) else "is not a file (but a pipe, socket or device)")
+        raise UnreadableImage(f"cannot be opened ({error.strerror})") from error
+    raise UnreadableImage("is a folder" if stat.S_ISDIR(kind) else "is not a file (but a pipe, socket or device)")
 
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:

@@ -1,0 +1,231 @@
+"""The entries of the image cache on disk: written whole, validated when read, listed and removed."""
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from functools import partial
+from math import prod
+from pathlib import Path
+from typing import Annotated, NamedTuple, TypeAlias
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from triptych.data.pixels.decoding import WHITE, Colour
+from triptych.data.pixels.mapped import Shape
+from triptych.data.pixels.resizing import Fit
+from triptych.files import replacing
+
+PIXELS, DESCRIPTION = "pixels", "entry.json"
+"""The files of an entry."""
+
+BLOCK = 1 << 24
+"""Bytes of pixels of which each digest is taken."""
+
+Count = Annotated[int, Field(ge=0)]
+EachBlock: TypeAlias = Callable[[Callable[[int], str], int], Iterable[str]]
+"""Maps a function over the numbers of all blocks, in order."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What images are brought to.
+
+    Attributes:
+        shape: Channels, height and width.
+        fit: How an image of other proportions fills the size.
+        white: The 16-bit value that becomes white.
+        background: The colour behind transparent pixels.
+    """
+
+    shape: Shape
+    fit: Fit
+    white: int = 65535
+    background: Colour = WHITE
+
+
+class Refusal(NamedTuple):
+    """Why there are no pixels of an image."""
+
+    reason: str
+    """What follows "The image ..."."""
+    passes: bool
+    """Whether circumstances are the reason, such as permissions, and not the content of the file."""
+
+
+class Description(BaseModel):
+    """What `entry.json` says of an entry."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    origin: str
+    images: Annotated[int, Field(ge=1)]
+    form: dict[str, object]
+    refused: dict[Annotated[str, Field(pattern="^[0-9]+$")], str]
+    passing: list[Count]
+    """Positions of refused images that may be readable another time."""
+    digests: list[str]
+    """BLAKE2b of each block of pixels."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An entry of the cache, for people.
+
+    Attributes:
+        folder: Where it lies.
+        origin: Where its images came from.
+        images: Their number.
+        form: What they were brought to; None for an entry that is damaged.
+        refused: How many of them could not be decoded.
+        size: In bytes.
+        used: When it was last used, in seconds since 1970.
+    """
+
+    folder: Path
+    origin: str
+    images: int
+    form: Form | None
+    refused: int
+    size: int
+    used: float
+
+
+def read_entry(folder: Path, *, form: Form, count: int) -> Description | None:
+    """Return the description of an entry that has all its pixels; None where it is missing, damaged or another one."""
+    try:
+        size = (folder / PIXELS).stat().st_size
+        described = Description.model_validate_json((folder / DESCRIPTION).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    is_whole = (
+        (described.images, size, described.form) == (count, count * prod(form.shape), json.loads(_text(form)))
+        and len(described.digests) == -(-size // BLOCK)
+        and all(place < count for place in (*map(int, described.refused), *described.passing))
+        and set(map(str, described.passing)) <= set(described.refused)
+    )
+    return described if is_whole else None
+
+
+def has_its_pixels(folder: Path, described: Description, each: EachBlock) -> bool:
+    """Compare the pixels with the digests that were taken when they were written."""
+    try:
+        found = list(each(partial(_digest_of_block, folder / PIXELS), len(described.digests)))
+    except OSError:
+        return False
+    return found == described.digests
+
+
+def write_entry(folder: Path, images: Iterable[bytes | Refusal], *, form: Form, count: int, origin: str) -> Description:
+    """Write an entry beside its place, and rename it when it is whole.
+
+    Raises:
+        OSError: The folder cannot be written, or the disk is full; nothing half-written is left.
+    """
+    partly = folder.with_name(f".{folder.name}.part")
+    for leftover in (partly, folder):  # of a process that was killed, or an entry that is damaged
+        shutil.rmtree(leftover, ignore_errors=True)
+    partly.mkdir()
+    refused: dict[int, Refusal] = {}
+    black = bytes(prod(form.shape))
+    digests = _Digests()
+    try:
+        with replacing(partly / PIXELS) as temporary, temporary.open("wb") as file:
+            for place, image in enumerate(images):
+                if isinstance(image, Refusal):
+                    refused[place] = image
+                pixels = black if isinstance(image, Refusal) else image
+                file.write(pixels)
+                digests.add(pixels)
+        described = Description(
+            origin=origin,
+            images=count,
+            form=json.loads(_text(form)),
+            refused={str(place): refusal.reason for place, refusal in refused.items()},
+            passing=[place for place, refusal in refused.items() if refusal.passes],
+            digests=digests.finished(),
+        )
+        with replacing(partly / DESCRIPTION) as temporary:
+            temporary.write_text(described.model_dump_json())
+        partly.rename(folder)
+    except BaseException:
+        shutil.rmtree(partly, ignore_errors=True)
+        raise
+    return described
+
+
+def cache_entries(cache: Path) -> list[Entry]:
+    """List what the cache holds, the last used first; damaged entries too, so that they can be removed."""
+    if not cache.is_dir():
+        return []
+    entries = [_entry(folder) for folder in cache.iterdir() if re.fullmatch("[0-9a-f]{32}", folder.name)]
+    return sorted(entries, key=lambda entry: entry.used, reverse=True)
+
+
+def remove_entry(entry: Entry) -> None:
+    """Remove an entry from the cache; a run that has it open can continue (but for Windows, where it stays)."""
+    # Under another name first: what is half removed must not be taken for an entry.
+    leaving = entry.folder.with_name(f".{entry.folder.name}.removed")
+    entry.folder.rename(leaving)
+    shutil.rmtree(leaving)
+
+
+def remove_leftovers(cache: Path) -> None:
+    """Remove what processes that were killed have left half-written; what is being written stays."""
+    for partly in cache.glob(".*.part"):
+        lock = FileLock(cache / f"{partly.name[1:].removesuffix('.part')}.lock")
+        try:
+            with lock.acquire(timeout=0):
+                shutil.rmtree(partly, ignore_errors=True)
+        except Timeout:
+            continue
+    for leaving in cache.glob(".*.removed"):
+        shutil.rmtree(leaving, ignore_errors=True)
+
+
+def _entry(folder: Path) -> Entry:
+    files = [file.stat() for file in folder.iterdir() if file.is_file()] if folder.is_dir() else []
+    size, used = sum(file.st_size for file in files), max((file.st_mtime for file in files), default=0.0)
+    try:
+        description = folder / DESCRIPTION
+        described = Description.model_validate_json(description.read_bytes())
+        shape, fit, white, background = (described.form[key] for key in ("shape", "fit", "white", "background"))
+        form = Form(tuple(shape), fit, white, tuple(background))  # type: ignore[arg-type]  # for people to read
+        used = description.stat().st_mtime
+    except (OSError, ValidationError, KeyError, TypeError):
+        return Entry(folder, "damaged", 0, None, 0, size, used)
+    return Entry(folder, described.origin, described.images, form, len(described.refused), size, used)
+
+
+def _text(form: Form) -> str:
+    return json.dumps(asdict(form))
+
+
+class _Digests:
+    """Digests of the blocks of what is written piece by piece."""
+
+    def __init__(self) -> None:
+        self._found: list[str] = []
+        self._begun, self._room = hashlib.blake2b(digest_size=16), BLOCK
+
+    def add(self, content: bytes) -> None:
+        rest = memoryview(content)
+        while len(rest) >= self._room:
+            self._begun.update(rest[: self._room])
+            self._found.append(self._begun.hexdigest())
+            rest = rest[self._room :]
+            self._begun, self._room = hashlib.blake2b(digest_size=16), BLOCK
+        self._begun.update(rest)
+        self._room -= len(rest)
+
+    def finished(self) -> list[str]:
+        return self._found if self._room == BLOCK else [*self._found, self._begun.hexdigest()]
+
+
+def _digest_of_block(file: Path, number: int) -> str:
+    with file.open("rb") as stream:
+        stream.seek(number * BLOCK)
+        return hashlib.blake2b(stream.read(BLOCK), digest_size=16).hexdigest()
