@@ -1,22 +1,35 @@
-"""Triptych: image embeddings from labelled images, by three tasks in one latent space. The public names live here."""
+"""Triptych: image embeddings from labelled images, by three tasks in one latent space. The public names live here.
 
-from typing import TYPE_CHECKING, Any
+The functions below are the front door: each is a few lines over the rooms of the package, and imports what it needs
+when it is called, so that `import triptych` is quick. Every path may be text or a `Path`.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from triptych.version import __version__
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from triptych.artefacts.embeddings import Embeddings, Matches, nearest
     from triptych.artefacts.loading import load, load_model
     from triptych.artefacts.model import Classification, TrainedModel
     from triptych.config import load_config
+    from triptych.config.loader import ConfigLike
+    from triptych.config.schema import RunConfig
     from triptych.data.batches.triplets import TripletDataset
     from triptych.data.builder import read_images
+    from triptych.evaluation.audit import Audit
+    from triptych.evaluation.evaluate import Evaluation
+    from triptych.inspection import Examination
     from triptych.losses import BatchTripletLoss, KLDivergenceLoss, MultiTaskLoss, ReconstructionLoss, TripletLoss
     from triptych.models import ImageEncoder, ImageTransformer, MultiTaskImageTransformer
     from triptych.training.checkpoints.loading import load_lightning_model
     from triptych.training.modules import ImageTransformerLightning, MultiTaskImageTransformerLightning
+    from triptych.training.train import RunResult
 
-# Where each public name lives: imported when it is first asked for, so that `import triptych` is quick.
 PUBLIC = {
     "BatchTripletLoss": "triptych.losses",
     "Classification": "triptych.artefacts.model",
@@ -30,6 +43,8 @@ PUBLIC = {
     "MultiTaskImageTransformerLightning": "triptych.training.modules",
     "MultiTaskLoss": "triptych.losses",
     "ReconstructionLoss": "triptych.losses",
+    "RunConfig": "triptych.config",
+    "RunResult": "triptych.training.train",
     "TrainedModel": "triptych.artefacts.model",
     "TripletDataset": "triptych.data.batches.triplets",
     "TripletLoss": "triptych.losses",
@@ -40,6 +55,7 @@ PUBLIC = {
     "nearest": "triptych.artefacts.embeddings",
     "read_images": "triptych.data.builder",
 }
+"""Where each public name lives that is not in this file."""
 
 __all__ = [
     "BatchTripletLoss",
@@ -54,17 +70,163 @@ __all__ = [
     "MultiTaskImageTransformerLightning",
     "MultiTaskLoss",
     "ReconstructionLoss",
+    "RunConfig",
+    "RunResult",
     "TrainedModel",
     "TripletDataset",
     "TripletLoss",
     "__version__",
+    "audit",
+    "evaluate",
+    "examine",
     "load",
     "load_config",
     "load_lightning_model",
     "load_model",
     "nearest",
     "read_images",
+    "train",
 ]
+
+
+def train(
+    config: "ConfigLike",
+    *,
+    epochs: int | None = None,
+    seed: int | None = None,
+    output: str | Path = ".",
+    encoder: "nn.Module | None" = None,
+    overrides: Sequence[str] = (),
+    resume: bool | str | Path = False,
+    quiet: bool = False,
+) -> "RunResult":
+    """Train a model, measure its best epoch on the test images, and write checkpoints, metrics and pictures.
+
+    Args:
+        config: A YAML file, a mapping of the same form, or a `RunConfig`.
+        epochs: In place of `training.epochs`.
+        seed: In place of `training.seed`.
+        output: The output directory.
+        encoder: A module in place of Triptych's own encoder, from standardised images (B, C, H, W) to features (B, F)
+            or tokens (B, N, F). A copy of it is trained; `triptych.load` takes the same module to load the result.
+        overrides: `section.key=value` each, as the command line's `--set`.
+        resume: True resumes the latest run on these images under `output`; a path resumes from that checkpoint.
+        quiet: Print nothing.
+
+    Returns:
+        The trained model as `model`, what was measured as `metrics`, and the path of `best_checkpoint`.
+
+    Raises:
+        ConfigError: The config is invalid; the message lists every error.
+        DataError, DownloadError: The images cannot be read.
+        CheckpointError: There is nothing to resume, or it is of another run.
+        TrainingError: The loss became NaN or infinite, the disk is full, or hardware is missing.
+
+    Example:
+        >>> result = train("photos.yaml", epochs=1, output="runs", quiet=True)
+        >>> result.best_checkpoint.suffix, result.model.classes
+        ('.ckpt', ('cat', 'dog'))
+    """
+    from triptych.config import load_config
+
+    shorthands = [f"training.{key}={value}" for key, value in (("epochs", epochs), ("seed", seed)) if value is not None]
+    if encoder is not None:
+        # Features of one's own module are not cached: another module of the same weights would find them.
+        shorthands += [f"model.backbone=module:{type(encoder).__name__}", "model.cache_features=false"]
+    checked = load_config(config, [*overrides, *shorthands])
+
+    from rich.console import Console
+
+    from triptych.training.checkpoints.resuming import resumption
+    from triptych.training.train import train as run_training
+
+    output = Path(output)
+    saved = None
+    if resume is not False:
+        saved = resumption(checked, output=output, path=None if resume is True else Path(resume))
+    return run_training(checked, output=output, encoder=encoder, resume=saved, console=None if quiet else Console())
+
+
+def evaluate(
+    model: "TrainedModel | str | Path",
+    *,
+    split: Literal["train", "val", "test"] = "test",
+    root: str | Path | None = None,
+) -> "Evaluation":
+    """Measure a model on a split of the images of its run, beside simple baselines.
+
+    Args:
+        model: The model, or the place of one, as `load` takes it.
+        split: The split that is measured.
+        root: Where the images of the run lie now (`dataset.root`); None: where training found them.
+
+    Returns:
+        Everything that was measured; `figures` holds the metrics by name.
+
+    Raises:
+        CheckpointError: There is no model at that place.
+        DataError, DownloadError: The images cannot be read, or have other classes.
+
+    Example:
+        >>> sorted(evaluate("best.ckpt", split="val").figures)[:4]
+        ['accuracy', 'active_units', 'alignment', 'ami']
+    """
+    from triptych.evaluation.evaluate import evaluate as measure
+    from triptych.evaluation.run_images import run_images
+
+    model = _loaded(model)
+    return measure(model.network, run_images(model.description, root=root), split_name=split)
+
+
+def audit(model: "TrainedModel | str | Path", *, top: int | None = None, root: str | Path | None = None) -> "Audit":
+    """Find probable label errors, near-duplicates and outliers among all images of a model's run.
+
+    Args:
+        model: The model, or the place of one, as `load` takes it.
+        top: How many label errors and outliers are listed; None lists the probable ones.
+        root: Where the images of the run lie now (`dataset.root`); None: where training found them.
+
+    Raises:
+        CheckpointError: There is no model at that place.
+        DataError, DownloadError: The images cannot be read, or have other classes.
+
+    Example:
+        >>> found = audit("best.ckpt", top=3)
+        >>> len(found.label_issues), len(found.outlier_rows)
+        (3, 3)
+    """
+    from triptych.evaluation.audit import audit_run
+    from triptych.evaluation.run_images import run_images
+
+    model = _loaded(model)
+    return audit_run(model.network, run_images(model.description, root=root), top=top)
+
+
+def examine(config: "ConfigLike", *, overrides: Sequence[str] = ()) -> "Examination":
+    """Examine the images of a config before training: counts, sizes, corrupt files, duplicates, imbalance.
+
+    Args:
+        config: A YAML file, a mapping of the same form, or a `RunConfig`.
+        overrides: `section.key=value` each, as the command line's `--set`.
+
+    Raises:
+        ConfigError, DataError, DownloadError: The config is invalid, there are no images, or they cannot be split.
+
+    Example:
+        >>> found = examine("photos.yaml")
+        >>> found.is_wrong, found.counts()["cat"]["train"]
+        (False, 10)
+    """
+    from triptych.config import load_config
+    from triptych.inspection import examine as examine_images
+
+    return examine_images(load_config(config, overrides))
+
+
+def _loaded(model: "TrainedModel | str | Path") -> "TrainedModel":
+    from triptych.artefacts.loading import load
+
+    return load(model) if isinstance(model, str | Path) else model
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a public name can be anything

@@ -22,7 +22,7 @@ from triptych.config.schema import RunConfig
 from triptych.errors import CheckpointError, ConfigError
 from triptych.models import ImageTransformer, MultiTaskImageTransformer
 from triptych.models.backbone import BackboneDescription, BackboneError
-from triptych.models.builder import build_model, rebuild_backbone
+from triptych.models.builder import build_model, is_given, rebuild_backbone
 
 NOT_IN_WEIGHTS = {"num_heads", "patch_size", "backbone_image_size"}
 """Keys of the config's model that change its outputs without changing its weights."""
@@ -63,8 +63,11 @@ class SavedModel:
             fingerprint=self._fingerprint(),
         )
 
-    def network(self) -> ImageTransformer | MultiTaskImageTransformer:
+    def network(self, encoder: nn.Module | None = None) -> ImageTransformer | MultiTaskImageTransformer:
         """Build the model and load its weights: in evaluation mode, on the CPU.
+
+        Args:
+            encoder: The module that the model was trained with, if it was handed over; a copy gets the weights.
 
         Raises:
             CheckpointError: Config, classes, pixel statistics and weights do not fit each other, or the library of the
@@ -77,6 +80,7 @@ class SavedModel:
                 pixel_mean=self.pixel_mean,
                 pixel_std=self.pixel_std,
                 backbone=rebuild_backbone(BackboneDescription.from_plain(self.backbone)) if self.backbone else None,
+                encoder=encoder,
             )
         load_weights(network, self.weights, self.path)
         return network.eval()
@@ -119,7 +123,7 @@ def described(content: dict[str, Any], path: Path) -> SavedModel:
         )
     config = _config(described["config"], path)
     backbone = described.get("backbone")
-    if config.model.backbone is not None and not isinstance(backbone, dict):
+    if config.model.backbone is not None and not is_given(config.model) and not isinstance(backbone, dict):
         raise CheckpointError(
             f"{path}: expected the description of its pretrained encoder ({config.model.backbone}) as 'backbone', got "
             "none. Use a checkpoint as training wrote it."

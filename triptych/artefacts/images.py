@@ -41,7 +41,6 @@ def image_batches(images: Images, preprocessing: Preprocessing, *, size: int) ->
         DataError: An image cannot be decoded, or a folder holds none.
         ValueError, TypeError: Something that is no image; the message names its position.
     """
-    require_batch_size(size)
     numbered = enumerate(flattened(images))
     waiting = deque[list[tuple[Path | None, Future[NDArray[np.float32]]]]]()
     with ThreadPoolExecutor(THREADS) as pool:

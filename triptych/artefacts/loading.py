@@ -14,17 +14,26 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def load(path: str | Path, *, device: "str | torch.device" = "auto") -> TrainedModel:
+def load(
+    path: str | Path, *, device: "str | torch.device" = "auto", encoder: "nn.Module | None" = None
+) -> TrainedModel:
     """Load a trained model, without Lightning.
 
     Args:
         path: A checkpoint (`.ckpt`), a legacy `.pth` file, the version folder of a run, or the output directory of
             runs, of which the latest counts; of a run, the best checkpoint is loaded.
         device: "cpu", "cuda", "mps"; "auto" chooses the GPU where there is one.
+        encoder: The module that the model was trained with, if it was handed to `triptych.train`; a copy of it gets the
+            trained weights.
 
     Raises:
         CheckpointError: There is no model, or its file is damaged, holds code, or is from another program.
         ValueError: This machine has no such device.
+
+    Example:
+        >>> model = load("best.ckpt")
+        >>> model.embed("photos")
+        Embeddings of 24 images, 6 dimensions
     """
     from triptych.artefacts.checkpoint import read_model
     from triptych.artefacts.torch_engine import TorchEngine, choose_device
@@ -32,7 +41,7 @@ def load(path: str | Path, *, device: "str | torch.device" = "auto") -> TrainedM
     device = choose_device(device)
     file = find_checkpoint(Path(path).expanduser())
     saved = read_model(file)
-    return TrainedModel(TorchEngine(saved.network(), device=device), saved.description(), path=file)
+    return TrainedModel(TorchEngine(saved.network(encoder), device=device), saved.description(), path=file)
 
 
 def load_model(path: str | Path, device: "str | torch.device" = "cpu") -> "tuple[nn.Module, dict[str, Any]]":
@@ -43,6 +52,11 @@ def load_model(path: str | Path, device: "str | torch.device" = "cpu") -> "tuple
 
     Raises:
         CheckpointError: The file is missing, damaged, holds code, or its weights do not fit its config.
+
+    Example:
+        >>> network, checkpoint = load_model("best.ckpt")
+        >>> network.training, sorted(checkpoint)
+        (False, ['hyper_parameters', 'state_dict'])
     """
     from triptych.artefacts.checkpoint import read_model
 

@@ -15,6 +15,7 @@ from triptych.artefacts.images import Images, image_batches, listed, require_bat
 
 if TYPE_CHECKING:
     from triptych.config.schema import RunConfig
+    from triptych.models import ImageTransformer, MultiTaskImageTransformer
 
 # N images, C channels, H/W image, E embedding_dim, K classes, L latent_dim.
 
@@ -47,6 +48,16 @@ class TrainedModel:
     Attributes:
         description: What the model is.
         path: The file or folder that it was loaded from.
+
+    Example:
+        >>> from triptych import load
+        >>> model = load("best.ckpt", device="cpu")
+        >>> names, probabilities = model.classify("photos/cat/1.png")
+        >>> len(names), probabilities.shape
+        (1, (1, 2))
+        >>> latents = model.encode("photos/dog")
+        >>> latents.shape, model.decode(latents).shape, model.sample(3, seed=0).shape
+        ((12, 4), (12, 16, 16, 3), (3, 16, 16, 3))
     """
 
     def __init__(self, engine: Engine, description: ModelDescription, *, path: Path | None = None) -> None:
@@ -60,6 +71,21 @@ class TrainedModel:
             f"TrainedModel({height}x{width}x{channels} images of {self.config.dataset.title}, {len(self.classes)} "
             f"classes, {self.embedding_dim} dimensions, on {self.device})"
         )
+
+    @property
+    def network(self) -> "ImageTransformer | MultiTaskImageTransformer":
+        """The model of PyTorch, in evaluation mode.
+
+        Raises:
+            ValueError: Another library computes: the model was loaded from an ONNX file.
+        """
+        network = getattr(self._engine, "network", None)
+        if network is None:
+            raise ValueError(
+                "this needs the model of PyTorch, and the model was loaded from an ONNX file; load its checkpoint or "
+                "its bundle"
+            )
+        return network
 
     @property
     def config(self) -> "RunConfig":
@@ -190,8 +216,9 @@ class TrainedModel:
         from rich.console import Console
         from rich.progress import track
 
+        require_batch_size(batch_size)
         images = listed(images)
-        console = Console(stderr=True)
+        console = Console(stderr=True, force_terminal=progress)
         batches = image_batches(images, self.description.preprocessing, size=batch_size)
         shown = track(
             batches,
@@ -199,7 +226,7 @@ class TrainedModel:
             total=ceil(len(images) / batch_size) if isinstance(images, Sized) else None,
             console=console,
             transient=True,
-            disable=not (console.is_terminal if progress is None else progress),
+            disable=not console.is_terminal,
         )
         for batch in shown:
             yield self._engine.encode(batch.pixels), batch.paths

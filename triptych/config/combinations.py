@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 from triptych.config.datasets import OWN_IMAGES, image_shape
 from triptych.config.report import Invalid, shown
 
-BACKBONE_LIBRARIES = ("hf", "timm")
-"""Accepted before the colon of `model.backbone`."""
+BACKBONE_LIBRARIES = ("hf", "timm", "module")
+"""Accepted before the colon of `model.backbone`; `module:` names a module that Python hands over (`encoder=`)."""
 
 OF_OWN_ENCODER = ("model.patch_size", "model.embed_dim", "model.num_heads")
 """Keys that a pretrained encoder ignores."""

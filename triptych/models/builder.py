@@ -1,8 +1,10 @@
 """From the config to a model: the only file of the models that knows the config."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 
 import torch
+from torch import nn
 
 from triptych.config.schema import ModelConfig, RunConfig
 from triptych.errors import ConfigError, DownloadError
@@ -12,6 +14,7 @@ from triptych.models.contract import Encoder
 from triptych.models.encoder import ImageEncoder
 from triptych.models.image_transformer import ImageTransformer
 from triptych.models.lora import add_lora
+from triptych.models.module_encoder import ModuleEncoder
 from triptych.models.multitask import MultiTaskImageTransformer
 from triptych.models.pretrained import PretrainedEncoder
 
@@ -29,6 +32,7 @@ def build_model(
     pixel_mean: float | Sequence[float],
     pixel_std: float | Sequence[float],
     backbone: Backbone | None = None,
+    encoder: nn.Module | None = None,
 ) -> MultiTaskImageTransformer | ImageTransformer:
     """Build the model of a run: `training.use_multitask_loss` chooses between the two, `model.backbone` the encoder.
 
@@ -38,16 +42,17 @@ def build_model(
         pixel_mean: of the training images in [0, 1], one number or one per channel.
         pixel_std: likewise, the standard deviation.
         backbone: the pretrained network that `model.backbone` names; fetched where it is not given.
+        encoder: the user's own module, of which a copy is used, where `model.backbone` begins with `module:`.
 
     Raises:
-        ValueError: sizes that do not fit each other.
+        ValueError: sizes that do not fit each other, or an encoder that does not map images to features.
         ConfigError, DownloadError: the pretrained encoder cannot be had or used.
     """
     in_channels, height, width = config.dataset.image_shape
-    encoder = build_encoder(config, pixel_mean=pixel_mean, pixel_std=pixel_std, backbone=backbone)
+    built = build_encoder(config, pixel_mean=pixel_mean, pixel_std=pixel_std, backbone=backbone, encoder=encoder)
     if config.training.use_multitask_loss:
         return MultiTaskImageTransformer(
-            encoder,
+            built,
             image_size=(height, width),
             in_channels=in_channels,
             num_classes=num_classes,
@@ -59,7 +64,7 @@ def build_model(
             pixel_std=pixel_std,
         )
     return ImageTransformer(
-        encoder,
+        built,
         image_size=(height, width),
         in_channels=in_channels,
         num_classes=num_classes,
@@ -75,10 +80,20 @@ def build_encoder(
     pixel_mean: float | Sequence[float],
     pixel_std: float | Sequence[float],
     backbone: Backbone | None = None,
+    encoder: nn.Module | None = None,
 ) -> Encoder:
-    """Build the encoder of a run, Triptych's own or a pretrained one; the arguments are those of `build_model`."""
+    """Build the encoder of a run: Triptych's own, a pretrained one or the user's; arguments as in `build_model`."""
     in_channels, height, width = config.dataset.image_shape
     model = config.model
+    if is_given(model) != (encoder is not None):
+        raise ConfigError(
+            f"model.backbone is {model.backbone}, a module that is not stored with the model: pass it as encoder=, to "
+            "triptych.train and triptych.load alike."
+            if encoder is None
+            else f"model.backbone is {model.backbone or 'null'}: expected no encoder= beside it, got one. Leave it out."
+        )
+    if encoder is not None:
+        return ModuleEncoder(deepcopy(encoder).cpu(), image_size=(height, width), in_channels=in_channels)
     if model.backbone is None:
         return ImageEncoder(
             image_size=(height, width),
@@ -111,6 +126,11 @@ def build_encoder(
         )
     except BackboneError as error:
         raise ConfigError(f"model.backbone: {description.source}: {error}.") from error
+
+
+def is_given(model: ModelConfig) -> bool:
+    """Whether the encoder is a module that the caller hands over (`encoder=`)."""
+    return (model.backbone or "").startswith("module:")
 
 
 def fetch_backbone(model: ModelConfig) -> Backbone:

@@ -1,0 +1,32 @@
+"""The images of a trained model's run, split as training split them."""
+
+from pathlib import Path
+
+from triptych.artefacts.description import ModelDescription
+from triptych.data.builder import open_images
+from triptych.data.listing import listed
+from triptych.data.module import ImageDataModule
+from triptych.errors import DataError
+
+
+def run_images(description: ModelDescription, *, root: str | Path | None = None) -> ImageDataModule:
+    """Open the images of a run.
+
+    Args:
+        description: Of the model that the run trained.
+        root: Where the images lie now (`dataset.root`); None: where training found them.
+
+    Raises:
+        DataError, DownloadError: They cannot be read, or have other classes than the model.
+    """
+    config = description.config
+    if root is not None:
+        moved = config.dataset.model_copy(update={"root": str(root)})
+        config = config.model_copy(update={"dataset": moved})
+    data = ImageDataModule(*open_images(config))
+    if data.classes != description.classes:
+        raise DataError(
+            f"{data.title}: expected images of the model's classes, {listed(description.classes)}; got "
+            f"{listed(data.classes)}. Name the folder of the run's own images (root)."
+        )
+    return data
