@@ -87,6 +87,7 @@ def _examples_run_in_their_folder(request: pytest.FixtureRequest, monkeypatch: p
 
 WITH_FOLDER = (
     *("triptych.train", "triptych.evaluate", "triptych.audit", "triptych.examine", "triptych.suggest_config"),
-    *("triptych.artefacts.loading", "triptych.artefacts.model"),
+    *("triptych.artefacts.loading", "triptych.artefacts.model", "triptych.training.checkpoints.loading"),
+    "triptych.data.builder",
 )
 """Docstrings whose examples read files."""

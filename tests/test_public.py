@@ -1,15 +1,18 @@
 """What users import, by the names and from the places that the README gives."""
 
 import inspect
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 import triptych
+from triptych.errors import DataError
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,7 +28,9 @@ def test_every_public_name_is_there_and_explains_itself(name: str) -> None:
 
 
 def test_nothing_public_is_left_out_of_the_list() -> None:
-    assert set(triptych.__all__) == {*triptych.PUBLIC, "__version__"}
+    own = {name for name, value in vars(triptych).items() if inspect.isfunction(value) and not name.startswith("_")}
+
+    assert set(triptych.__all__) == {*triptych.PUBLIC, *own, "__version__"}
     assert list(triptych.__all__) == sorted(triptych.__all__)
 
 
@@ -74,3 +79,38 @@ def test_the_installed_command_is_the_one_that_the_project_names() -> None:
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 
     assert scripts == {"triptych": "triptych.cli.main:main"}
+
+
+FUNCTIONS = [name for name in triptych.__all__ if inspect.isfunction(getattr(triptych, name))]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_public_function_has_types_and_an_example(name: str) -> None:
+    function = getattr(triptych, name)
+
+    assert ">>> " in (inspect.getdoc(function) or "")
+    signature = inspect.signature(function)
+    assert signature.return_annotation is not inspect.Signature.empty
+    assert all(one.annotation is not inspect.Parameter.empty for one in signature.parameters.values())
+
+
+@pytest.mark.parametrize("place", [str, Path])
+def test_places_are_text_or_paths(place: type, example_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(example_folder)
+
+    model = triptych.load(place("best.ckpt"), device="cpu")
+    figures = triptych.evaluate(place("best.ckpt"), split="val", root=place("photos")).figures
+
+    assert len(model.embed(place("photos"))) == 24
+    np.testing.assert_equal(figures, triptych.evaluate(model, split="val").figures)  # NaN equals NaN here
+    assert not triptych.examine(place("photos.yaml")).is_wrong
+    assert triptych.load_model(place("best.ckpt"))[1].keys() == {"state_dict", "hyper_parameters"}
+
+
+def test_images_of_other_classes_are_not_those_of_the_model(example_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(example_folder / "photos", tmp_path / "photos")
+    (tmp_path / "photos" / "dog").rename(tmp_path / "photos" / "wolf")
+
+    for function in (triptych.evaluate, triptych.audit):
+        with pytest.raises(DataError, match="expected images of the model's classes, cat, dog; got cat, wolf"):
+            function(example_folder / "best.ckpt", root=tmp_path / "photos")

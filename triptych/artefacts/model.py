@@ -79,7 +79,7 @@ class TrainedModel:
         Raises:
             ValueError: Another library computes: the model was loaded from an ONNX file.
         """
-        network = getattr(self._engine, "network", None)
+        network: ImageTransformer | MultiTaskImageTransformer | None = getattr(self._engine, "network", None)
         if network is None:
             raise ValueError(
                 "this needs the model of PyTorch, and the model was loaded from an ONNX file; load its checkpoint or "

@@ -140,6 +140,11 @@ def read_images(images: AnyImage | Iterable[AnyImage], dataset: DatasetConfig) -
     Raises:
         UndecodableImage: A file is not an image, or not a whole one.
         DataError, TypeError: As `prepare_images`.
+
+    Example:
+        >>> dataset = DatasetConfig(name="folder", root="photos", image_size=8, channels=1)
+        >>> read_images("photos", dataset).shape
+        torch.Size([24, 1, 8, 8])
     """
     return prepare_images(images, dataset)[:].float().div(255)
 

@@ -23,6 +23,11 @@ def load_lightning_model(path: str | Path, cls: type[TaskModule] | None = None) 
 
     Raises:
         CheckpointError: The file is missing, damaged, holds code, was not written by training, or is of another class.
+
+    Example:
+        >>> module = load_lightning_model("best.ckpt")
+        >>> type(module).__name__, module.classes
+        ('MultiTaskImageTransformerLightning', ('cat', 'dog'))
     """
     path = Path(path)
     checkpoint = read_checkpoint(path)
