@@ -21,6 +21,10 @@ class CheckpointError(TriptychError):
     """A checkpoint is missing, damaged, unsafe to load, or of another model."""
 
 
+class SearchError(TriptychError):
+    """A search index is missing, damaged, in use or of another model, or a filter cannot be read."""
+
+
 class TrainingError(TriptychError):
     """The run had to stop: a loss that is not finite, a full disk, missing hardware."""
 

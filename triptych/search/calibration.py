@@ -1,0 +1,209 @@
+"""The threshold of "no match": chosen on validation pairs for a rate of false matches, its rate measured on test pairs.
+
+A pair of images *matches* when their cosine similarity reaches the threshold; a *false match* is a pair of two classes
+that matches. The rate is a share of pairs. A search compares one query with a whole gallery, which is many pairs: an
+image of an unknown class meets a false match the more often, the larger the gallery.
+
+Letters: N images, E embedding dimension, G groups of images.
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from triptych.errors import SearchError
+from triptych.search.rows import Floats, unit_vectors
+
+MOST_IMAGES = 10_000
+"""Images of a split whose pairs are used, drawn with a fixed seed where there are more: 50 million pairs."""
+CHUNK = 1024
+FEWEST_CLASSES = 5
+"""With as many held-out classes, the interval counts them as drawn from all classes; with fewer, it cannot."""
+
+
+class Rate(BaseModel):
+    """A share of pairs, and its 95% interval.
+
+    Attributes:
+        share: In [0, 1].
+        low: Lower end of the interval.
+        high: Upper end.
+        pairs: Number of pairs of two classes.
+        over: What the interval lets vary: the images, or the classes with their images.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    share: float = Field(ge=0, le=1)
+    low: float = Field(ge=0, le=1)
+    high: float = Field(ge=0, le=1)
+    pairs: int = Field(gt=0)
+    over: Literal["images", "classes"]
+
+
+class Calibration(BaseModel):
+    """The threshold of an index, and how often it errs.
+
+    Attributes:
+        threshold: Least cosine similarity of a match.
+        requested: The rate of false matches asked for, on validation pairs.
+        known: The rate measured on test images of the classes of the training.
+        held_out: The rate of pairs with an image of a held-out class, measured on test; None without such images.
+        true_matches: Share of test pairs of one class that match.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    threshold: float = Field(ge=-1, le=2)
+    requested: float = Field(gt=0, le=0.5)
+    known: Rate
+    held_out: Rate | None = None
+    true_matches: float | None = Field(default=None, ge=0, le=1)
+
+
+class LabelledVectors:
+    """Embeddings of a split and their classes.
+
+    Args:
+        vectors: (N, E); scaled to length 1.
+        labels: (N,) classes, of any kind that NumPy can compare.
+        seed: Chooses the images where there are more than 10,000.
+    """
+
+    def __init__(self, vectors: object, labels: object, *, seed: int = 0) -> None:
+        given = np.asarray(vectors)
+        self.vectors = unit_vectors(given, dimension=given.shape[-1] if given.ndim == 2 else 1, name="vectors")
+        self.classes = np.unique(np.asarray(labels), return_inverse=True)[1].reshape(-1)
+        self.names = np.asarray(labels).reshape(-1)
+        if len(self.classes) != len(self.vectors):
+            raise SearchError(f"Expected one label a vector, got {len(self.classes):,} for {len(self.vectors):,}.")
+        if len(self.vectors) > MOST_IMAGES:
+            chosen = np.sort(np.random.default_rng(seed).choice(len(self.vectors), MOST_IMAGES, replace=False))
+            self.vectors, self.classes, self.names = self.vectors[chosen], self.classes[chosen], self.names[chosen]
+
+
+def calibrate(
+    val: LabelledVectors,
+    test: LabelledVectors,
+    held_out: LabelledVectors | None = None,
+    *,
+    false_match_rate: float = 0.01,
+) -> Calibration:
+    """Choose the least threshold whose rate of false matches on validation pairs is at most the one asked for.
+
+    Args:
+        val: Validation images, of at least two classes.
+        test: Test images of the same classes, unseen by training and by this choice.
+        held_out: Images of classes that the training never saw.
+        false_match_rate: In (0, .5].
+
+    Raises:
+        SearchError: The rate is out of range, or there are too few pairs of two classes to tell such a rate.
+    """
+    if not 0 < false_match_rate <= 0.5:
+        raise SearchError(f"Expected a false-match rate above 0 and at most .5, got {false_match_rate}.")
+    threshold = _choose(val, false_match_rate)
+    matched, pairs, true_matches = _count(test, threshold)
+    known = _rate(matched, pairs, over="images")
+    return Calibration(
+        threshold=threshold,
+        requested=false_match_rate,
+        known=known,
+        held_out=_held_out_rate(test, held_out, threshold) if held_out is not None and len(held_out.vectors) else None,
+        true_matches=true_matches,
+    )
+
+
+def _choose(val: LabelledVectors, rate: float) -> float:
+    """Return the middle between the last impostor score that may match and the first that may not."""
+    pairs = (len(val.classes) ** 2 - int((np.bincount(val.classes) ** 2).sum())) // 2
+    allowed = int(rate * pairs)
+    if allowed == 0:
+        raise SearchError(
+            f"Expected at least {round(1 / rate):,} pairs of validation images of two classes, for a false-match rate "
+            f"of {rate:g}, got {pairs:,}. Use more validation images, or a higher rate."
+        )
+    highest = np.empty(0, np.float32)
+    for first, scores, different in _chunks(val):
+        after = np.arange(len(val.classes)) > np.arange(first, first + len(scores))[:, None]
+        highest = np.concatenate([highest, scores[different & after]])
+        if len(highest) > allowed + 1:
+            highest = np.partition(highest, -(allowed + 1))[-(allowed + 1) :]
+    if len(highest) <= allowed:
+        return float(highest.min())
+    least, next_one = np.sort(highest)[:2].astype(np.float64)
+    return float(min((least + next_one) / 2, 2.0)) if next_one > least else float(np.nextafter(least, 2.0))
+
+
+def _chunks(
+    split: LabelledVectors,
+) -> Iterator[tuple[int, Floats, NDArray[np.bool_]]]:
+    """Yield, for some rows, the first's number, their scores (B, N), and whether the classes differ (B, N)."""
+    for first in range(0, len(split.vectors), CHUNK):
+        rows = slice(first, first + CHUNK)
+        yield first, split.vectors[rows] @ split.vectors.T, split.classes[rows, None] != split.classes
+
+
+def _count(
+    split: LabelledVectors, threshold: float, involved: NDArray[np.bool_] | None = None
+) -> tuple[NDArray[np.int64], NDArray[np.int64], float | None]:
+    """Return for each image (N,) its false matches and its pairs of two classes, and the share of true matches.
+
+    Args:
+        split: The images.
+        threshold: Least score of a match.
+        involved: (N,) Only pairs with at least one of these images count; None is all.
+    """
+    matched = np.zeros(len(split.classes), np.int64)
+    pairs = np.zeros(len(split.classes), np.int64)
+    accepted = same = 0
+    for first, scores, different in _chunks(split):
+        rows = slice(first, first + len(scores))
+        counted = different if involved is None else different & (involved[rows, None] | involved)
+        reached = scores >= threshold
+        matched[rows] = (reached & counted).sum(axis=1)
+        pairs[rows] = counted.sum(axis=1)
+        alike = ~different
+        alike[np.arange(len(scores)), np.arange(first, first + len(scores))] = False
+        accepted += int((reached & alike).sum())
+        same += int(alike.sum())
+    return matched, pairs, accepted / same if same else None
+
+
+def _held_out_rate(test: LabelledVectors, held_out: LabelledVectors, threshold: float) -> Rate:
+    both = LabelledVectors.__new__(LabelledVectors)
+    both.vectors = np.concatenate([held_out.vectors, test.vectors])
+    both.classes = np.concatenate([held_out.classes, test.classes + held_out.classes.max() + 1])
+    involved = np.arange(len(both.vectors)) < len(held_out.vectors)
+    matched, pairs, _ = _count(both, threshold, involved)
+    if len(np.unique(held_out.classes)) < FEWEST_CLASSES:
+        return _rate(matched, pairs, over="images")
+    return _rate(np.bincount(both.classes, matched), np.bincount(both.classes, pairs), over="classes")
+
+
+def _rate(matched: NDArray[np.int64], pairs: NDArray[np.int64], *, over: Literal["images", "classes"]) -> Rate:
+    """Return the share of pairs that match and its interval, from the counts of each group (G,).
+
+    Pairs that share an image are not independent. The jackknife (Efron & Stein, 1981) over the groups gives the
+    variance of the share, which as an effective number of pairs goes into Wilson's interval (JASA, 1927), so that no
+    interval leaves [0, 1] or has no width.
+    """
+    from scipy.stats import t
+
+    groups = len(pairs)
+    total, count = matched.sum() / 2, pairs.sum() / 2
+    if not count or groups < 3:
+        raise SearchError(f"Expected test images of at least two classes, got {groups} images with {count:g} pairs.")
+    share = total / count
+    left_out = (total - matched) / np.maximum(count - pairs, 1)
+    variance = (groups - 1) / groups * ((left_out - left_out.mean()) ** 2).sum()
+    effective = share * (1 - share) / variance if variance > 0 and 0 < share < 1 else groups / 2
+    effective = min(max(effective, 1.0), count)
+    z2 = float(t.ppf(0.975, groups - 1)) ** 2
+    centre = (share + z2 / (2 * effective)) / (1 + z2 / effective)
+    half = np.sqrt(z2 * (share * (1 - share) / effective + z2 / (4 * effective**2))) / (1 + z2 / effective)
+    low, high = max(0.0, float(centre - half)), min(1.0, float(centre + half))
+    return Rate(share=share, low=min(low, share), high=max(high, share), pairs=int(count), over=over)
