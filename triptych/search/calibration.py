@@ -106,15 +106,23 @@ def calibrate(
     if not 0 < false_match_rate <= 0.5:
         raise SearchError(f"Expected a false-match rate above 0 and at most .5, got {false_match_rate}.")
     threshold = _choose(val, false_match_rate)
-    matched, pairs, true_matches = _count(test, threshold)
-    known = _rate(matched, pairs, over="images")
     return Calibration(
         threshold=threshold,
         requested=false_match_rate,
-        known=known,
+        known=false_matches(test, threshold),
         held_out=_held_out_rate(test, held_out, threshold) if held_out is not None and len(held_out.vectors) else None,
-        true_matches=true_matches,
+        true_matches=_count(test, threshold)[2],
     )
+
+
+def false_matches(split: LabelledVectors, threshold: float) -> Rate:
+    """Measure the share of pairs of two classes that match, with the interval over images such as these.
+
+    Raises:
+        SearchError: There is no such pair.
+    """
+    matched, pairs, _ = _count(split, threshold)
+    return _rate(matched, pairs, over="images")
 
 
 def _choose(val: LabelledVectors, rate: float) -> float:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from triptych.search.conditions import Both, Comparison, Condition, Either, Kind, Membership, Missing, Operator
 
 if TYPE_CHECKING:
-    from psycopg.sql import Composed
+    from psycopg.sql import Composed, Identifier
     from pyarrow import DataType
     from pyarrow.compute import Expression
 
@@ -58,6 +58,13 @@ def _balanced(terms: list[Any], join: Callable[[Any, Any], Any]) -> Any:  # noqa
     return join(_balanced(terms[:half], join), _balanced(terms[half:], join))
 
 
+def identifier(column: str) -> "Identifier":
+    """Quote the name of a column in a statement that has parameters, where a percent sign is written twice."""
+    from psycopg import sql
+
+    return sql.Identifier(column.replace("%", "%%"))
+
+
 SQL_TYPES: dict[Kind, str] = {
     "text": 'text COLLATE "C"',  # compared by code points, as Arrow does
     "integer": "bigint",
@@ -83,14 +90,14 @@ def sql_condition(condition: Condition, columns: Mapping[str, Kind]) -> tuple["C
             case Comparison(column, symbol, value):
                 symbol_sql = sql.SQL(symbol.replace("!=", "<>"))
                 right = placeholder(column, value)
-                return sql.SQL("{} {} {}").format(sql.Identifier(column), symbol_sql, right)
+                return sql.SQL("{} {} {}").format(identifier(column), symbol_sql, right)
             case Membership(column, members, negated):
                 template = "{} <> ALL ({})" if negated else "{} = ANY ({})"
                 present = sql.SQL("{} IS NOT NULL AND " + template)
-                name = sql.Identifier(column)
+                name = identifier(column)
                 return sql.SQL("({})").format(present.format(name, name, placeholder(column, list(members), "[]")))
             case Missing(column, negated):
-                return sql.SQL("{} IS NOT NULL" if negated else "{} IS NULL").format(sql.Identifier(column))
+                return sql.SQL("{} IS NOT NULL" if negated else "{} IS NULL").format(identifier(column))
             case Both(conditions):
                 return sql.SQL("({})").format(sql.SQL(" AND ").join(compiled(one) for one in conditions))
             case Either(conditions):

@@ -53,6 +53,11 @@ class Rows:
 
         return self.metadata.get(name, pa.nulls(len(self), arrow_types()[self.columns[name]]))
 
+    def take(self, rows: NDArray[np.int64]) -> "Rows":
+        """Return some of the rows."""
+        metadata = {name: column.take(rows) for name, column in self.metadata.items()}
+        return Rows(self.ids.take(rows), self.vectors[rows], metadata, self.columns)
+
 
 def check_rows(
     ids: Sequence[str], vectors: object, metadata: Mapping[str, Any] | None, *, dimension: int, columns: dict[str, Kind]

@@ -57,13 +57,17 @@ class Segment:
         self.stored = stored
         self._folder = folder
         self._dimension = dimension
+        self.table: pa.Table
+        self.codes: Codes | None
         self._last_match: tuple[Condition, Rows] | None = None
         if earlier is not None and earlier.stored.data == stored.data:
-            self.table, self.codes = earlier.table, earlier.codes
+            self.table = earlier.table
+            self.codes = earlier.codes
         else:
             path = folder / stored.data_name()
             _check_size(path, stored.data)
-            self.table, self.codes = _map(path, stored.rows, dimension, columns), self._read_codes()
+            self.table = _map(path, stored.rows, dimension, columns)
+            self.codes = self._read_codes()
         self.vectors = _vectors(self.table, dimension)
         self.deleted = self._read_deleted()
 
@@ -84,7 +88,10 @@ class Segment:
         import pyarrow.compute as pc
 
         rows = np.flatnonzero(pc.is_in(self.table["id"].chunk(0), value_set=ids).to_numpy(zero_copy_only=False))
-        return rows if self.deleted is None else np.setdiff1d(rows, self.deleted, assume_unique=True)
+        if self.deleted is None:
+            return rows
+        left: Rows = np.setdiff1d(rows, self.deleted, assume_unique=True)
+        return left
 
     def matching(self, condition: Condition, columns: Mapping[str, Kind]) -> Rows:
         """Return the living rows for which a condition holds, in order."""

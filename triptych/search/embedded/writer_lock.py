@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from triptych.errors import SearchError
+from triptych.text import terminal_text
 
 LOCK = "writer.lock"
 OWNER = "writer.json"
@@ -60,5 +61,4 @@ def _owner(folder: Path) -> str:
         process, host, command, since = (str(owner[key])[:200] for key in ("process", "host", "command", "since"))
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"
-    text = f"process {process} on {host} ({command or 'python'}, since {since})"
-    return "".join(character if character.isprintable() else "?" for character in text)
+    return terminal_text(f"process {process} on {host} ({command or 'python'}, since {since})")

@@ -1,0 +1,1 @@
+"""An index in PostgreSQL with pgvector: for several clients, replicas and, by shards, several machines."""
