@@ -75,7 +75,7 @@ class PostgresServer:
         self.process.kill()
         self.process.wait()
         for _ in range(600):
-            if not any(Path(f"/proc/{child}").exists() for child in children):
+            if not any(map(is_running, children)):
                 return
             time.sleep(0.05)
 
@@ -90,6 +90,13 @@ class PostgresServer:
     def _command(self, program: str, *arguments: str | Path) -> list[str]:
         other = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"] if os.geteuid() == 0 else []
         return [*other, str(self.programs / program), *map(str, arguments)]
+
+
+def is_running(process: str) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 MakeServer = Callable[[], PostgresServer]

