@@ -145,6 +145,9 @@ def test_help_and_mistakes_come_before_anything_heavy_is_loaded(arguments: tuple
 @pytest.mark.parametrize(
     ("module", "allowed"),
     [
+        ("triptych.data.own.unlabelled", {"PIL"}),
+        ("triptych.artefacts.model", {"PIL"}),
+        ("triptych.artefacts.loading", {"PIL"}),
         ("triptych.models", {"torch"}),
         ("triptych.models.builder", {"torch"}),
         ("triptych.losses", {"torch"}),

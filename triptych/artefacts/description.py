@@ -4,8 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from triptych.artefacts.preprocessing import Preprocessing
 from triptych.config.schema import RunConfig
+from triptych.data.pixels.preprocessing import Preprocessing
 
 
 class ModelDescription(BaseModel):

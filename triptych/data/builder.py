@@ -1,10 +1,11 @@
 """From the config to images, by one road for known data sets and for your own: list, decode once, divide."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import torch
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -18,11 +19,15 @@ from triptych.data.listing import Listing
 from triptych.data.own.folder import list_folder
 from triptych.data.own.hugging_face import list_hugging_face
 from triptych.data.own.table import list_table
-from triptych.data.own.unlabelled import AnyImage, UnlabelledImages
+from triptych.data.own.unlabelled import Images, image_batches
 from triptych.data.pixels.cache import DecodedImages, Progress, decode_once
 from triptych.data.pixels.decoding import usual_channels
 from triptych.data.pixels.entries import Form
+from triptych.data.pixels.preprocessing import Preprocessing
 from triptych.errors import ConfigError
+
+READ_AT_ONCE = 256
+"""Images without labels that are decoded at a time."""
 
 
 class OpenedImages(NamedTuple):
@@ -115,38 +120,27 @@ def divide(found: DecodedListing, *, on_corrupt: Literal["error", "skip"]) -> Im
     )
 
 
-def prepare_images(
-    images: AnyImage | Iterable[AnyImage], dataset: DatasetConfig, *, threads: int = 1
-) -> UnlabelledImages:
+def read_images(images: Images, dataset: DatasetConfig) -> Tensor:
     """Prepare images without labels as a run prepares its own: size, channels and padding.
 
     Args:
-        images: Paths, a folder, encoded bytes, images of Pillow, arrays or tensors: all that `UnlabelledImages` takes.
+        images: Paths, a folder, encoded bytes, images of Pillow, arrays or tensors: all that `Images` covers.
         dataset: The run's, as a checkpoint holds it.
-        threads: That decode at a time.
 
     Returns:
-        The images, decoded when they are indexed: uint8 (N, C, H, W), with the names of their files.
+        Pixels in [0, 1], (N, C, H, W) float32: what a model takes.
 
     Raises:
-        DataError, TypeError: As `UnlabelledImages`.
-    """
-    return UnlabelledImages(images, Form(dataset.stored_shape, dataset.fit), padding=dataset.pad, threads=threads)
-
-
-def read_images(images: AnyImage | Iterable[AnyImage], dataset: DatasetConfig) -> Tensor:
-    """Return what `prepare_images` prepares as pixels in [0, 1], (N, C, H, W) float32: what a model takes.
-
-    Raises:
-        UndecodableImage: A file is not an image, or not a whole one.
-        DataError, TypeError: As `prepare_images`.
+        DataError, TypeError: As `image_batches`.
 
     Example:
         >>> dataset = DatasetConfig(name="folder", root="photos", image_size=8, channels=1)
         >>> read_images("photos", dataset).shape
         torch.Size([24, 1, 8, 8])
     """
-    return prepare_images(images, dataset)[:].float().div(255)
+    form = Preprocessing(shape=dataset.stored_shape, fit=dataset.fit, pad=dataset.pad)
+    batches = [torch.from_numpy(batch.pixels) for batch in image_batches(images, form, size=READ_AT_ONCE)]
+    return torch.cat([torch.zeros(0, *form.input_shape), *batches])
 
 
 def class_names(config: RunConfig) -> tuple[RunConfig, tuple[str, ...]]:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from triptych.data.draws import Draws, mix
-from triptych.data.own.classes import composed
+from triptych.data.own.names import composed
 
 
 class Positions(NamedTuple):

@@ -9,12 +9,11 @@ from triptych.data.listing import TEST, TRAIN, VALIDATION
 from triptych.data.own.classes import (
     check_groups,
     class_name,
-    composed,
-    natural_key,
     number_classes,
     number_values,
     plain_text,
 )
+from triptych.data.own.names import composed, natural_key
 from triptych.errors import DataError
 
 

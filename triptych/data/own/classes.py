@@ -2,7 +2,6 @@
 
 import math
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from triptych.data.listing import SPLITS, TRAIN, listed
+from triptych.data.own.names import composed, natural_key
 from triptych.errors import DataError
 
 
@@ -110,26 +110,3 @@ def plain_text(value: object) -> str:
 def class_name(names: Sequence[str]) -> Callable[[object], str]:
     """Make a function that gives the name of the class with a number; other numbers, such as -1, have none."""
     return lambda value: composed(names[value]) if isinstance(value, int) and 0 <= value < len(names) else ""
-
-
-def natural_key(name: str) -> str:
-    """Order names as people do, in no particular language: by this key "Cat 2" comes before "cat 10".
-
-    Example:
-        >>> sorted(["img10", "Img2", "img1", "é"], key=natural_key)
-        ['img1', 'Img2', 'img10', 'é']
-    """
-    return f"{_NUMBER.sub(_length_first, composed(name).casefold())}\0{name}"
-
-
-def composed(name: str) -> str:
-    """Spell accents in one way (Unicode's NFC): macOS and Linux write the same file name in different code points."""
-    return name if name.isascii() else unicodedata.normalize("NFC", name)
-
-
-_NUMBER = re.compile("[0-9]+")
-
-
-def _length_first(number: re.Match[str]) -> str:
-    digits = number[0].lstrip("0")
-    return f"{len(digits):03}{digits}"

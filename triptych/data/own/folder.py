@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from triptych.data.listing import SPLIT_NAMES, SPLITS, TRAIN, Files, Listing, listed, printable
-from triptych.data.own.classes import composed, natural_key, number_classes
+from triptych.data.own.classes import number_classes
+from triptych.data.own.names import composed, natural_key
 from triptych.data.own.walk import Found, extension, find_images, looking_into, visible
 from triptych.data.pixels.opening import EXTENSIONS
 from triptych.errors import DataError

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from triptych.data.own.classes import natural_key
+from triptych.data.own.names import natural_key
 from triptych.data.pixels.opening import EXTENSIONS
 from triptych.errors import DataError
 

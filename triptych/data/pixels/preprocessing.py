@@ -1,0 +1,134 @@
+"""One image of any kind becomes the input of a model, by the same steps as in training; without PyTorch.
+
+Letters: C channels, H/W image.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, Union
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from triptych.data.pixels.opening import UndecodableImage
+from triptych.data.pixels.resizing import Fit, decode_and_fit
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+AnyImage: TypeAlias = Union[str, Path, bytes, Image.Image, NDArray[Any], "Tensor"]
+"""A file, encoded bytes, an image of Pillow, an array (H, W) or (H, W, C), or a tensor (H, W) or (C, H, W)."""
+
+Known: TypeAlias = Path | bytes | Image.Image | NDArray[np.uint8] | NDArray[np.float32]
+"""An image of a known kind: uint8 arrays are (H, W) or (H, W, C), float32 arrays (C, H, W) of the model's size."""
+
+ROUNDING = 1e-3
+"""How far beyond [0, 1] floating-point pixels may lie, as resampling leaves them."""
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a run does to images before the model sees them.
+
+    Attributes:
+        shape: Channels, height and width that every image is brought to.
+        fit: How an image of other proportions fills height and width.
+        pad: Black pixels that are then added on every side.
+    """
+
+    shape: tuple[int, int, int]
+    fit: Fit
+    pad: int
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of the model's input, padding included."""
+        channels, height, width = self.shape
+        return channels, height + 2 * self.pad, width + 2 * self.pad
+
+    def known(self, image: AnyImage) -> Known:
+        """Bring an image to a known kind; files and bytes are not decoded yet.
+
+        Arrays and tensors hold uint8, booleans, or floating-point pixels in [0, 1]; an array (H, W) may hold uint16.
+        Floating-point pixels of the size of the model's input, with or without its padding, keep their precision;
+        others are rounded to 8 bits, as files are.
+
+        Raises:
+            UndecodableImage: Its values are of another type or range, or Pillow cannot decode it.
+            TypeError: It is none of these.
+        """
+        if isinstance(image, str):
+            return Path(image).expanduser()
+        if isinstance(image, Image.Image):
+            _load(image)
+        if isinstance(image, Path | bytes | Image.Image):
+            return image
+        if is_tensor(image):
+            pixels = image.detach().cpu()
+            array = (pixels.float() if pixels.is_floating_point() else pixels).numpy()  # NumPy has no bfloat16
+            return self._known_array(array.transpose(1, 2, 0) if array.ndim == 3 else array)
+        if isinstance(image, np.ndarray):
+            return self._known_array(image)
+        raise TypeError(
+            "images must be paths, a folder, encoded bytes, images of Pillow, arrays or tensors, but got "
+            f"{type(image).__name__}"
+        )
+
+    def prepare(self, image: Known) -> NDArray[np.float32]:
+        """Bring one image to the model's input, (C, H, W) with pixels in [0, 1].
+
+        Raises:
+            UndecodableImage: It is no image, or has other channels than the model.
+        """
+        if isinstance(image, np.ndarray) and image.dtype == np.float32:
+            pixels = image.astype(np.float32)
+        else:
+            channels, height, width = self.shape
+            decoded = decode_and_fit(image, size=(height, width), how=self.fit, channels=channels)
+            pixels = decoded.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+        if pixels.shape == self.input_shape:
+            return pixels
+        return np.pad(pixels, ((0, 0), (self.pad, self.pad), (self.pad, self.pad)))
+
+    def without_padding(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Cut the padding off images (B, C, H, W)."""
+        _, height, width = self.input_shape
+        return pixels[:, :, self.pad : height - self.pad, self.pad : width - self.pad]
+
+    def _known_array(self, pixels: NDArray[Any]) -> Known:
+        """Bring an array (H, W) or (H, W, C) to a known kind."""
+        if pixels.dtype == np.uint8:
+            return pixels
+        if pixels.dtype == bool:
+            return pixels.astype(np.uint8) * np.uint8(255)
+        if pixels.dtype == np.uint16 and pixels.ndim == 2:
+            return Image.fromarray(pixels)
+        if pixels.dtype.kind != "f":
+            raise UndecodableImage(
+                f"holds {pixels.dtype}, where uint8, or floating-point numbers in [0, 1], are expected"
+            )
+        low, high = (float(pixels.min()), float(pixels.max())) if pixels.size else (0.0, 0.0)
+        if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # true of NaN too
+            raise UndecodableImage(
+                f"has values from {low:g} to {high:g}, where 0 to 1 is expected; divide by 255, and do not standardise"
+            )
+        floats: NDArray[np.float32] = np.clip(pixels, 0, 1).astype(np.float32)
+        channels_first = floats[None] if floats.ndim == 2 else np.moveaxis(floats, -1, 0)
+        if channels_first.shape in (self.shape, self.input_shape):
+            return channels_first
+        levels: NDArray[np.uint8] = np.rint(floats * 255).astype(np.uint8)
+        return levels
+
+
+def is_tensor(value: object) -> "TypeGuard[Tensor]":
+    """Recognise a tensor without importing PyTorch, which need not be installed."""
+    return type(value).__module__.partition(".")[0] == "torch" and hasattr(value, "detach")
+
+
+def _load(image: Image.Image) -> None:
+    """Decode an image that Pillow has only opened: here, since two threads must not do so at once."""
+    try:
+        image.load()
+    except Exception as error:  # Pillow's readers raise whatever damaged bytes lead them to
+        raise UndecodableImage(f"is damaged or cut off ({str(error) or type(error).__name__})") from error
