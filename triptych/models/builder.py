@@ -104,7 +104,6 @@ def build_encoder(
             num_heads=model.num_heads,
             num_layers=model.num_layers,
             mlp_ratio=model.mlp_ratio,
-            depthwise_convolution=model.depthwise_convolution,
             dropout=model.dropout,
             activation_checkpointing=model.activation_checkpointing,
         )

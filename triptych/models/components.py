@@ -1,4 +1,4 @@
-"""Principal components as a fixed way into the latent and out of it, beside the encoder and the decoder."""
+"""Principal components: fixed dimensions of the latent, beside those that the encoder learns."""
 
 from collections.abc import Iterable
 
@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# B batch, C channels, H/W image, h/w grid of the components, L latent, P = C * h * w.
+# B batch, C channels, H/W image, h/w grid of the components, L components, P = C * h * w.
 
 FINEST = 32
 """Pixels along a side of the images that the components see; larger images are averaged down to it."""
@@ -17,13 +17,13 @@ LEAST_SHARE = 1e-3
 
 
 class PrincipalComponents(nn.Module):
-    """A linear autoencoder that is not trained: what it knows is added to what encoder and decoder learn.
+    """A linear autoencoder that is not trained: a part of the latent, and the image that the decoder refines.
 
-    A latent that is learned from nothing takes long to tell one image from another. The best linear one is known
-    beforehand (PCA, Pearson 1901). With it the panel that repaints begins where PCA ends. Before `fit` it adds nothing.
+    The best linear autoencoder is known before training (PCA, Pearson 1901), so that reconstruction begins where PCA
+    ends, and the learned dimensions are free for what tells the classes apart. Before `fit` all components are zero.
 
     Args:
-        latent_dim: L.
+        count: L, how many components.
         image_size: H and W; images beyond 32x32 are averaged down on the way in, and smoothed up on the way out.
         channels: C.
         painted_size: height and width on the way out, where they are others than H and W.
@@ -39,7 +39,7 @@ class PrincipalComponents(nn.Module):
 
     def __init__(
         self,
-        latent_dim: int,
+        count: int,
         *,
         image_size: tuple[int, int],
         channels: int,
@@ -61,17 +61,17 @@ class PrincipalComponents(nn.Module):
             self.register_buffer(f"grow_{name}", None if out == cells else _interpolation(cells, out), persistent=False)
         self.pools = pools and self.cell != (1, 1)
         pixels = channels * self.grid[1] * self.grid[2]
-        self.register_buffer("directions", torch.zeros(latent_dim, pixels))
-        self.register_buffer("deviations", torch.ones(latent_dim))
+        self.register_buffer("directions", torch.zeros(count, pixels))
+        self.register_buffer("deviations", torch.ones(count))
         self.register_buffer("centre", torch.zeros(pixels))
 
     def encode(self, images: Tensor) -> Tensor:
         """Map standardised images (B, C, H, W) to (B, L), each component of deviation one over the fitted images."""
         return F.linear(self._shrunk(images) - self.centre, self.directions / self.deviations[:, None])
 
-    def decode(self, latent: Tensor) -> Tensor:
-        """Map latents (B, L) to standardised images (B, C, H, W), or of the painted size."""
-        points = torch.addmm(self.centre, latent, self.directions * self.deviations[:, None])
+    def decode(self, components: Tensor) -> Tensor:
+        """Map components (B, L) to standardised images (B, C, H, W), or of the painted size."""
+        points = torch.addmm(self.centre, components, self.directions * self.deviations[:, None])
         return _resized(points.reshape(-1, *self.grid), self.grow_rows, self.grow_columns)
 
     @torch.no_grad()
@@ -80,7 +80,7 @@ class PrincipalComponents(nn.Module):
 
         Args:
             batches: Standardised images (B, C, H, W), a few thousand in all. Where they are fewer than L, or less
-                various, the remaining dimensions are left to the encoder.
+                various, the remaining components stay zero.
             seed: of the randomised decomposition (Halko et al., 2011).
         """
         points = torch.cat([self._shrunk(images) for images in batches])

@@ -1,6 +1,7 @@
 """What a model asks of its encoder, whoever wrote it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 from torch import Tensor, nn
 
@@ -22,6 +23,9 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, C, H, W), standardised with the training set's statistics, to features (B, output_dim)."""
+
+    def fit(self, batches: Iterable[Tensor]) -> None:  # noqa: B027 - nothing by default
+        """Compute what is known before training from standardised training images, batches of (B, C, H, W)."""
 
     def hidden_weights(self) -> list[Tensor]:
         """List the weights that map features to features, for an optimiser such as Muon; none: all are for AdamW."""

@@ -1,12 +1,13 @@
 """Triptych's own encoder: standardised images in, one vector of features per image out."""
 
 import math
+from collections.abc import Iterable
 
 from torch import Tensor, nn
 
 from triptych.models.block import TransformerBlock
 from triptych.models.contract import Encoder
-from triptych.models.patches import PATCH_EMBEDDINGS, token_grid
+from triptych.models.patches import PATCH_EMBEDDINGS, ConvolutionalStage, PatchEmbedding, token_grid
 from triptych.models.pooling import RegionPooling
 from triptych.models.positions import sine_cosine_positions
 from triptych.models.recomputing import recomputed
@@ -26,7 +27,6 @@ class ImageEncoder(Encoder):
         num_heads: attention heads of a block.
         num_layers: blocks.
         mlp_ratio: hidden width of a block's MLP, in units of `embed_dim`.
-        depthwise_convolution: whether the blocks hold a 3x3 depthwise convolution over the token grid.
         dropout: probability of dropping an activation in the blocks.
         activation_checkpointing: whether training keeps the inputs of the blocks and of the patch embedding's stages
             only, and computes the rest again in the backward pass: a third more time for a fraction of the memory.
@@ -48,7 +48,6 @@ class ImageEncoder(Encoder):
         num_heads: int,
         num_layers: int,
         mlp_ratio: float,
-        depthwise_convolution: bool,
         dropout: float,
         activation_checkpointing: bool = False,
     ) -> None:
@@ -66,12 +65,7 @@ class ImageEncoder(Encoder):
         self.register_buffer("positions", sine_cosine_positions(*grid, embed_dim=embed_dim), persistent=False)
         self.blocks = nn.ModuleList(
             TransformerBlock(
-                embed_dim,
-                grid=grid,
-                num_heads=num_heads,
-                mlp_ratio=mlp_ratio,
-                depthwise_convolution=depthwise_convolution,
-                dropout=dropout,
+                embed_dim, num_heads=num_heads, mlp_ratio=mlp_ratio, dropout=dropout
             )
             for _ in range(num_layers)
         )
@@ -99,12 +93,20 @@ class ImageEncoder(Encoder):
     def hidden_weights(self) -> list[Tensor]:
         """List the weights that map features to features: what an optimiser such as Muon treats apart.
 
-        Matrices of the blocks and filters of the patch embedding, but for its first layer, which sees pixels. Depthwise
-        filters are not among them: their channels have nothing to do with each other.
+        Matrices of the blocks and filters of the convolutional patch embedding; not the linear one, which sees pixels.
         """
-        stem = [layer.weight for layer in self.patch_embedding.modules() if isinstance(layer, nn.Conv2d)]
-        blocks = [layer.weight for layer in self.blocks.modules() if isinstance(layer, nn.Linear)]
-        return stem[1:] + blocks
+        stem = [] if isinstance(self.patch_embedding, PatchEmbedding) else _weights(self.patch_embedding, nn.Conv2d)
+        return stem + _weights(self.blocks, nn.Linear)
+
+    def fit(self, batches: Iterable[Tensor]) -> None:
+        """Compute the whitening filters of the patch embedding from standardised images, batches of (B, C, H, W)."""
+        self.patch_embedding.fit(batches)
+
+    def fold(self) -> None:
+        """Fold the batch normalisation into the convolutions, for evaluation: the same function up to rounding."""
+        for module in self.patch_embedding.modules():
+            if isinstance(module, ConvolutionalStage):
+                module.fold()
 
     def attention_maps(self, images: Tensor) -> Tensor:
         """Say how much each token of standardised images (B, C, H, W) gave to the features: shares (B, h, w).
@@ -140,3 +142,7 @@ class ImageEncoder(Encoder):
                     deviation = 0.02 / math.sqrt(2 * len(self.blocks)) if name.endswith("output") else 0.02
                     nn.init.trunc_normal_(module.weight, std=deviation, a=-2 * deviation, b=2 * deviation)
                     nn.init.zeros_(module.get_parameter("bias"))
+
+
+def _weights(module: nn.Module, kind: type[nn.Conv2d] | type[nn.Linear]) -> list[Tensor]:
+    return [layer.weight for layer in module.modules() if isinstance(layer, kind)]

@@ -1,4 +1,4 @@
-"""The image transformer of simple mode: compare and name, without the VAE."""
+"""The image transformer of simple mode: embedding and classifier, without the VAE."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from triptych.models.pixels import PixelStandardisation
 
 
 class ImageTransformerOutput(NamedTuple):
-    """What the simple model says of a batch of images."""
+    """The outputs of the simple model for a batch of images."""
 
     embedding: Tensor
     """(B, E), L2 norm 1."""
@@ -87,3 +87,12 @@ class ImageTransformer(nn.Module):
         """Map images (B, C, H, W) to logits (B, K)."""
         logits: Tensor = self.classification_head(self.embed(images))
         return logits
+
+    def prepare(self, images: Tensor, *, seed: int) -> None:  # noqa: ARG002 - as the other model's
+        """Compute what is fixed before training: the encoder's whitening filters.
+
+        Args:
+            images: (n, C, H, W), uint8; a few thousand training images.
+            seed: not used.
+        """
+        self.encoder.fit(self.pixels.batches(images))

@@ -15,6 +15,9 @@ INITIAL_LOG_VARIANCE = -4.0
 class LatentHead(nn.Module):
     """The approximate posterior q(z | x) = N(mean, exp(log_variance)) of a VAE (Kingma & Welling, 2014).
 
+    The means of some dimensions may be known without it, as those of principal components are. For these it gives
+    log-variances alone, the same for all images, as probabilistic PCA has them (Tipping & Bishop, 1999).
+
     Log-variances are limited softly, by 10 · tanh(raw / 10): almost the raw value in the range that is used, and with a
     gradient everywhere. They are in float32 at least, whatever autocast does, since they are about to be exponentiated.
     At the start they are INITIAL_LOG_VARIANCE for every image: with more noise the panels would first have to wait for
@@ -22,19 +25,23 @@ class LatentHead(nn.Module):
 
     Args:
         input_dim: D.
-        latent_dim: L.
+        latent_dim: L, dimensions whose mean is learned.
+        fixed_dim: F, further dimensions whose mean comes from elsewhere.
     """
 
-    def __init__(self, input_dim: int, *, latent_dim: int) -> None:
+    def __init__(self, input_dim: int, *, latent_dim: int, fixed_dim: int = 0) -> None:
         super().__init__()
         self.mean = nn.Linear(input_dim, latent_dim)
         self.log_variance = nn.Linear(input_dim, latent_dim)
         nn.init.zeros_(self.log_variance.weight)
         nn.init.constant_(self.log_variance.bias, INITIAL_LOG_VARIANCE)
+        self.fixed_log_variance = nn.Parameter(torch.full((fixed_dim,), INITIAL_LOG_VARIANCE)) if fixed_dim else None
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Map features (B, D) to mean (B, L) and log-variance (B, L), the latter within ± LOG_VARIANCE_LIMIT."""
+        """Map features (B, D) to mean (B, L) and log-variance (B, L + F), the latter within ± LOG_VARIANCE_LIMIT."""
         raw = at_least_float32(self.log_variance(features))
+        if self.fixed_log_variance is not None:
+            raw = torch.cat([raw, self.fixed_log_variance.expand(len(raw), -1)], dim=1)
         return at_least_float32(self.mean(features)), LOG_VARIANCE_LIMIT * torch.tanh(raw / LOG_VARIANCE_LIMIT)
 
 

@@ -1,17 +1,28 @@
 """Patch embeddings: the encoder's first step, from standardised pixels to tokens."""
 
+from collections.abc import Iterable
 from itertools import pairwise
+from math import prod
+from typing import cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.models.layout import channels_last
+from triptych.models.normalisation import BatchNormalisation
 from triptych.models.recomputing import recomputed
 
-# B batch, C channels, H/W image, h/w token grid, N = h*w tokens, D width.
+# B batch, C channels, H/W image, h/w grid of features, N tokens, D width, k side of a whitening filter.
 
-STAGE = 3
-"""Layers of a scale: a strided convolution, a residual one, and SiLU, which the last scale lacks."""
+MOST_STAGES = 3
+"""Stages of pooling; what is left of the patch's side is the stride of the whitening filters."""
+SMALLEST_FILTER = 2
+"""Least side of a whitening filter in pixels."""
+LEAST_VARIANCE = 5e-4
+"""Added to the variances of patches before their inverse root is taken: it bounds how much noise is amplified."""
+SAMPLED_PATCHES = 500_000
+"""About as many patches are measured for the whitening."""
 
 
 class PatchEmbedding(nn.Module):
@@ -26,9 +37,11 @@ class PatchEmbedding(nn.Module):
     def __init__(self, in_channels: int, *, embed_dim: int, patch_size: int) -> None:
         super().__init__()
         self.patch_size = patch_size
-        self.projection = _convolution(in_channels, embed_dim, kernel=patch_size, stride=patch_size, padding=0)
+        self.projection = channels_last(nn.Conv2d(in_channels, embed_dim, patch_size, stride=patch_size))
+        nn.init.kaiming_normal_(self.projection.weight, nonlinearity="relu")
+        nn.init.zeros_(self.projection.get_parameter("bias"))
 
-    def forward(self, images: Tensor, *, recompute: bool = False) -> Tensor:  # noqa: ARG002 - there is nothing between
+    def forward(self, images: Tensor, *, recompute: bool = False) -> Tensor:  # noqa: ARG002 - nothing lies between
         """Map images (B, C, H, W) to tokens (B, N, D), row by row of the grid.
 
         Raises:
@@ -37,71 +50,146 @@ class PatchEmbedding(nn.Module):
         token_grid(images.shape[-2], images.shape[-1], patch_size=self.patch_size)
         return _as_tokens(self.projection(images))
 
+    def fit(self, batches: Iterable[Tensor]) -> None:
+        """Do nothing: all of this patch embedding is learned."""
+
 
 class ConvolutionalPatchEmbedding(nn.Module):
-    """A small residual network: "Early convolutions help transformers see better" (Xiao et al., 2021).
+    """Whitened pixels, then stages of two convolutions around a max-pooling, with batch normalisation.
 
-    At each scale a strided convolution, then one residual convolution that keeps the size. The strides are the prime
-    factors of `patch_size`, the largest first, where the channels are fewest: 8 is 2, 2, 2; 12 is 3, 2, 2; 1 is a
-    single convolution of stride 1. The widths double up to `embed_dim`, with SiLU between (Elfwing et al.,
-    2018), which learned as well as GELU in half its time. Nothing is normalised between: batch statistics would tie the
-    images of a batch together, and normalising each image by itself did not learn faster.
+    The design of the networks that learn CIFAR-10 fastest (Jordan, 2024, "94% on CIFAR-10 in 3.29 seconds on a single
+    GPU"): fixed filters decorrelate neighbouring pixels, the first learned convolution sees the image in full
+    resolution, and pooling takes the place of strides. The first stage has a quarter of the channels of the others, as
+    its convolution has the most pixels. The stages halve the image (or divide it by 3) up to three times; what is left
+    of `patch_size` is the stride of the whitening filters: 8 is 2, 2, 2; 16 is whitened with stride 2 first.
 
     Args:
         in_channels: C.
-        embed_dim: D, width of a token.
+        embed_dim: D, width of a token; divisible by 4.
         patch_size: the total stride.
     """
 
     def __init__(self, in_channels: int, *, embed_dim: int, patch_size: int) -> None:
         super().__init__()
         self.patch_size = patch_size
-        strides = _prime_factors(patch_size)[::-1] or [1]
-        widths = [max(embed_dim >> halvings, 8) for halvings in range(len(strides) - 1, 0, -1)]
-        layers: list[nn.Module] = []
-        for stride, (inputs, outputs) in zip(strides, pairwise([in_channels, *widths, embed_dim]), strict=True):
-            # A window is its cell and a pixel around it; at stride 2 a pixel on one side is enough.
-            kernel = 3 if stride <= 2 else stride + 2
-            strided = _convolution(inputs, outputs, kernel=kernel, stride=stride, padding=1)
-            layers += [strided, ResidualConvolution(outputs), nn.SiLU()]
-        self.convolutions = nn.Sequential(*layers[:-1])
+        pools = _pools(patch_size)
+        self.whitening = Whitening(in_channels, stride=patch_size // prod(pools))
+        widths = [embed_dim // 4 if len(pools) > 1 else embed_dim] + [embed_dim] * (len(pools) - 1)
+        self.stages = nn.ModuleList(
+            ConvolutionalStage(inputs, outputs, pool=pool)
+            for pool, (inputs, outputs) in zip(pools, pairwise([self.whitening.out_channels, *widths]), strict=True)
+        )
 
     def forward(self, images: Tensor, *, recompute: bool = False) -> Tensor:
         """Map images (B, C, H, W) to tokens (B, N, D), row by row of the grid.
 
         Args:
             images: the batch.
-            recompute: whether only what goes from scale to scale is kept for the backward pass.
+            recompute: whether only what goes from stage to stage is kept for the backward pass.
 
         Raises:
             ValueError: the patches do not divide the image.
         """
         token_grid(images.shape[-2], images.shape[-1], patch_size=self.patch_size)
-        if not recompute:
-            return _as_tokens(self.convolutions(images))
-        features = images
-        for first in range(0, len(self.convolutions), STAGE):
-            features = recomputed(self.convolutions[first : first + STAGE], features)
+        features = self.whitening(images)
+        for stage in self.stages:
+            features = recomputed(stage, features) if recompute else stage(features)
         return _as_tokens(features)
 
+    def fit(self, batches: Iterable[Tensor]) -> None:
+        """Compute the whitening filters from standardised training images, batches of (B, C, H, W)."""
+        self.whitening.fit(batches)
 
-class ResidualConvolution(nn.Module):
-    """A 3x3 convolution added to what it looks at: x + convolution(SiLU(x)).
+
+class Whitening(nn.Module):
+    """Fixed filters that decorrelate the pixels of small patches (Coates & Ng, 2012), each with both signs, and GELU.
+
+    Nothing here is learned: `fit` computes the filters from the images' covariance. Before it they pass each pixel on.
 
     Args:
-        channels: of the features, before and after.
+        in_channels: C.
+        stride: of the filters, whose side is as large, and at least two pixels.
+
+    Attributes:
+        out_channels: 2 · C · k².
     """
 
-    def __init__(self, channels: int) -> None:
+    filters: Tensor
+
+    def __init__(self, in_channels: int, *, stride: int) -> None:
         super().__init__()
-        self.convolution = _convolution(channels, channels, kernel=3, stride=1, padding=1)
-        # Half the deviation at the start: the sum of both ways is little larger than the first.
-        self.convolution.weight.data.mul_(0.5)
+        self.side, self.stride = max(stride, SMALLEST_FILTER), stride
+        inputs = in_channels * self.side**2
+        self.out_channels = 2 * inputs
+        self.register_buffer("filters", torch.eye(inputs).reshape(inputs, in_channels, self.side, self.side))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images (B, C, H, W) to (B, out_channels, H / stride, W / stride), channels last in memory."""
+        beyond = self.side - self.stride  # a pixel of padding below and on the right where filters overlap
+        images = F.pad(images.contiguous(memory_format=torch.channels_last), (0, beyond, 0, beyond))
+        whitened = F.conv2d(images, self.filters.to(memory_format=torch.channels_last), stride=self.stride)
+        return F.gelu(torch.cat([whitened, -whitened], dim=1))
+
+    @torch.no_grad()
+    def fit(self, batches: Iterable[Tensor]) -> None:
+        """Compute the filters from standardised images (B, C, H, W); a few thousand are enough.
+
+        ZCA's factor V / √(λ + ε) without the turn back: the eigenvectors of the patches' covariance, scaled to unit
+        variance.
+        """
+        inputs = self.filters.shape[0]
+        covariance, measured = torch.zeros(inputs, inputs, dtype=torch.float64), 0
+        for images in batches:
+            patches = F.unfold(images, self.side, stride=self.side).transpose(1, 2).reshape(-1, inputs).double().cpu()
+            covariance += patches.T @ patches
+            measured += len(patches)
+            if measured >= SAMPLED_PATCHES:
+                break
+        variances, vectors = torch.linalg.eigh(covariance / max(measured, 1))
+        # The sign of an eigenvector is the library's choice; both signs are used, and the largest entry decides which
+        # comes first, so that every machine gets the same filters.
+        signs = vectors.gather(0, vectors.abs().argmax(0, keepdim=True)).sign()
+        filters = (vectors * signs / (variances.clamp_min(0) + LEAST_VARIANCE).sqrt()).T
+        self.filters.copy_(filters.reshape(self.filters.shape))
+
+
+class ConvolutionalStage(nn.Module):
+    """A 3x3 convolution, max-pooling, normalisation and GELU, then once more without the pooling.
+
+    Args:
+        in_channels: of the features that come in.
+        out_channels: of those that go out.
+        pool: side of the pooling's square, and its stride; 1 pools nothing.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, pool: int) -> None:
+        super().__init__()
+        self.pool = pool
+        self.enter = _convolution(in_channels, out_channels)
+        self.enter_norm: nn.Module = BatchNormalisation(out_channels)
+        self.refine = _convolution(out_channels, out_channels)
+        self.refine_norm: nn.Module = BatchNormalisation(out_channels)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (B, channels, h, w) to the same shape."""
-        output: Tensor = features + self.convolution(F.silu(features))
-        return output
+        """Map features (B, in_channels, h, w) to (B, out_channels, h / pool, w / pool)."""
+        features = self.enter(features)
+        if self.pool > 1:
+            features = F.max_pool2d(features, self.pool)
+        features = F.gelu(self.enter_norm(features))
+        return F.gelu(self.refine_norm(self.refine(features)))
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Fold the normalisation into the convolutions, for evaluation: the same function up to rounding.
+
+        The scale of a normalisation is positive, so that it may go before the max-pooling.
+        """
+        for convolution, norm in ((self.enter, self.enter_norm), (self.refine, self.refine_norm)):
+            if isinstance(norm, BatchNormalisation):
+                scale, shift = norm.scale_and_shift()
+                convolution.weight.mul_(scale[:, None, None, None])
+                convolution.bias = nn.Parameter(shift.clone())
+        self.enter_norm, self.refine_norm = nn.Identity(), nn.Identity()
 
 
 PATCH_EMBEDDINGS: dict[str, type[PatchEmbedding] | type[ConvolutionalPatchEmbedding]] = {
@@ -130,22 +218,27 @@ def token_grid(height: int, width: int, *, patch_size: int) -> tuple[int, int]:
     return height // patch_size, width // patch_size
 
 
-def _prime_factors(number: int) -> list[int]:
-    """Factorise, the smallest first; 1 has no factors."""
-    for factor in range(2, number + 1):
-        if number % factor == 0:
-            return [factor, *_prime_factors(number // factor)]
-    return []
+def _pools(patch_size: int) -> list[int]:
+    """List the poolings of the stages: the factors 2 and 3 of the patch's side, up to three; one of 1 where none is.
+
+    Example:
+        >>> [_pools(side) for side in (1, 2, 6, 8, 16, 7)]
+        [[1], [2], [2, 3], [2, 2, 2], [2, 2, 2], [1]]
+    """
+    pools: list[int] = []
+    for factor in (2, 3):
+        while patch_size % (prod(pools) * factor) == 0 and len(pools) < MOST_STAGES:
+            pools.append(factor)
+    return pools or [1]
 
 
-def _convolution(inputs: int, outputs: int, *, kernel: int, stride: int, padding: int) -> nn.Conv2d:
-    """Make a convolution that keeps the scale of what passes through it and SiLU (He et al., 2015)."""
-    convolution = channels_last(nn.Conv2d(inputs, outputs, kernel, stride=stride, padding=padding))
+def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
+    """Make a 3x3 convolution that keeps the scale of what passes through it (He et al., 2015)."""
+    convolution = channels_last(nn.Conv2d(inputs, outputs, 3, padding=1, bias=False))
     nn.init.kaiming_normal_(convolution.weight, nonlinearity="relu")
-    nn.init.zeros_(convolution.get_parameter("bias"))
     return convolution
 
 
 def _as_tokens(features: Tensor) -> Tensor:
-    """Read a map of features (B, D, h, w) as tokens (B, N, D)."""
-    return features.flatten(2).transpose(1, 2)
+    """View a map of features (B, D, h, w) as tokens (B, N, D)."""
+    return cast(Tensor, features.flatten(2).transpose(1, 2))

@@ -1,6 +1,6 @@
 """The models' door: checks the images that come in, and standardises their pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +63,12 @@ class PixelStandardisation(nn.Module):
                 "divide by 255: images.float() / 255"
             )
         return ((images - self.mean) / self.std).to(self.mean.dtype)
+
+
+    def batches(self, images: Tensor, *, size: int = 256) -> Iterator[Tensor]:
+        """Standardise uint8 images (n, C, H, W), `size` at a time."""
+        for batch in images.split(size):
+            yield self(batch.to(self.mean.device).float() / 255)
 
 
 def _per_channel(name: str, numbers: float | Sequence[float], *, channels: int) -> Tensor:

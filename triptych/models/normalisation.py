@@ -1,0 +1,75 @@
+"""Batch normalisation of the convolutional patch embedding: exact over several processes, and foldable into filters."""
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+from triptych.models.recomputing import is_recomputing
+
+# B batch, C channels, h/w grid of features.
+
+
+class BatchNormalisation(nn.BatchNorm2d):
+    """Batch normalisation (Ioffe & Szegedy, 2015) with a learned shift and no learned scale.
+
+    While training, channels are standardised with the statistics of the batch; where several processes train, with
+    those of the batches of all of them, and gradients pass through these statistics to every process, so that two
+    processes of B images equal one of 2 B. When evaluating, the running statistics are used, and an image gets the same
+    features whatever its neighbours are. The next layer's filters make up for the missing scale; without one the
+    factor of every channel is positive, and the layer can be folded into a convolution that comes before a max-pooling.
+
+    PyTorch's `SyncBatchNorm` is for GPUs alone; as a subclass of `BatchNorm2d` this one is known to
+    `torch.optim.swa_utils.update_bn`.
+
+    Args:
+        channels: C.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, affine=False)
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features (B, C, h, w) to the same shape and type."""
+        if self.training and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+            return self._forward_of_all(features)
+        if self.training and is_recomputing():
+            return F.batch_norm(features, None, None, None, self.bias, training=True, eps=self.eps)
+        return super().forward(features)
+
+    def scale_and_shift(self) -> tuple[Tensor, Tensor]:
+        """Return what evaluation multiplies each channel by and then adds: (C,) and (C,)."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        scale = (self.running_var + self.eps).rsqrt()
+        return scale, self.bias - self.running_mean * scale
+
+    def _forward_of_all(self, features: Tensor) -> Tensor:
+        values = features.float()
+        count = _summed(values.new_tensor(values.numel() / self.num_features))
+        mean = _summed(values.sum((0, 2, 3))) / count
+        centred = values - mean[:, None, None]
+        variance = _summed(centred.square().sum((0, 2, 3))) / count
+        if not is_recomputing():
+            self._keep_statistics(mean.detach(), variance.detach() * (count / (count - 1)))
+        scale = (variance + self.eps).rsqrt()
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(features.dtype)
+
+    @torch.no_grad()
+    def _keep_statistics(self, mean: Tensor, variance: Tensor) -> None:
+        """Move the running statistics as PyTorch does: by `momentum`, or to the mean of all batches where it is None."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        self.num_batches_tracked.add_(1)
+        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance, share)
+
+
+def _summed(values: Tensor) -> Tensor:
+    """Sum over the processes; the gradient of the sum is summed over them too."""
+    total: Tensor = all_reduce(values)
+    return total
