@@ -50,7 +50,7 @@ class AugmentationConfig(Section):
     perspective: ProperFraction = 0.0
     """Perspective distortion: each corner moves inwards by at most half this fraction of the image side."""
     horizontal_flip: Fraction = 0.0
-    """Probability of a horizontal flip, which exchanges left and right."""
+    """Share of the epochs in which an image is flipped (left and right exchanged): 0.5 flips it every other epoch."""
     crop_padding: NonNegativeInt = 0
     """Random crop of the original size from an image padded by this many pixels on each side."""
     erasing: Fraction = 0.0
@@ -177,28 +177,26 @@ class ModelConfig(Section):
     patch_size: PositiveInt = 4
     """Side in pixels of the square that becomes one token: the total stride of the patch embedding."""
     patch_embedding: Literal["convolutional", "linear"] = "convolutional"
-    """A small stack of strided convolutions, or the linear projection of ViT."""
+    """Whitened pixels and convolutional stages with max-pooling and batch normalisation, or the linear projection of ViT."""
     embed_dim: PositiveInt = 96
-    """Width of the tokens."""
+    """Width of the tokens and of the last convolutional stage; earlier stages are narrower."""
     num_heads: PositiveInt = 3
     """Attention heads; embed_dim must be a multiple."""
-    num_layers: PositiveInt = 4
-    """Transformer blocks."""
+    num_layers: NonNegativeInt = 1
+    """Transformer blocks; 0 leaves the tokens as the patch embedding gives them."""
     mlp_ratio: PositiveFloat = 2.0
     """Hidden width of the MLPs, as a multiple of embed_dim."""
-    depthwise_convolution: bool = False
-    """A 3x3 depthwise convolution over the token grid in every block. It brought nothing
-    to models of up to three blocks; of deeper ones it is not measured."""
     dropout: ProperFraction = 0.0
     """Dropout probability in the transformer blocks."""
     latent_dim: PositiveInt = 32
-    """Dimensions of the VAE latent."""
+    """Learned dimensions of the VAE latent, which the embedding reads."""
     embedding_dim: PositiveInt = 64
     """Dimensions of the L2-normalised embedding."""
     decoder_dim: PositiveInt = 32
     """Channels of the decoder at full image resolution."""
-    principal_components: bool = True
-    """Encoder and decoder learn corrections to the principal components of the training images."""
+    principal_components: NonNegativeInt = 32
+    """Fixed dimensions of the latent beside the learned ones: principal components of the training images, which the
+    decoder refines. With them no gradient passes from pixels to the encoder; 0 is a plain VAE."""
 
 
 class SchedulerConfig(Section):

@@ -269,7 +269,7 @@ class MultiTaskImageTransformerLightning(TaskModule):
         """Draw the noise of the reparameterisation: (B, L), or (3B, L) with drawn triplets; none when evaluating."""
         if not self.training:
             return None
-        draws, dimensions = self.draws(batch), self.config.model.latent_dim
+        draws, dimensions = self.draws(batch), self.model.latent_dim
         names = ("anchor",) if batch.positive is None else ("anchor", "positive", "negative")
         return torch.cat([draws.fork(name).normal("latent", dimensions) for name in names])
 

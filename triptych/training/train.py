@@ -46,8 +46,10 @@ from triptych.training.hardware.processes import ending_together, is_first_proce
 from triptych.training.modules import ImageTransformerLightning, MultiTaskImageTransformerLightning, TaskModule
 from triptych.training.reporting import announce, environment, summarise
 
-COMPONENT_IMAGES = 10_000
-"""Training images from which principal components are computed."""
+PREPARATION_IMAGES = 10_000
+"""Training images from which whitening filters and principal components are computed."""
+STATISTICS_IMAGES = 4096
+"""Training images on which averaged weights measure the statistics of batch normalisation."""
 RECONSTRUCTIONS = 16
 """Validation images that TensorBoard shows beside their reconstructions."""
 
@@ -151,8 +153,7 @@ def build_module(config: RunConfig, data: ImageDataModule, *, backbone: Mapping[
     kind = MultiTaskImageTransformerLightning if config.training.use_multitask_loss else ImageTransformerLightning
     torch.manual_seed(config.training.seed)
     module = kind(config, classes=data.classes, pixel_mean=mean, pixel_std=deviation, backbone=backbone)
-    if isinstance(module, MultiTaskImageTransformerLightning):
-        module.model.fit_components(data.sample(COMPONENT_IMAGES), seed=config.training.seed)
+    module.model.prepare(data.sample(PREPARATION_IMAGES), seed=config.training.seed)
     return module
 
 
@@ -167,7 +168,8 @@ def build_trainer(
     training, shown, folders = config.training, config.logging, checkpoints.folders
     callbacks: list[Callback] = [FrozenFeatures(console), FiniteLosses(every_n_steps=shown.log_every_n_steps)]
     if training.averaged_share:
-        callbacks.append(AveragedWeights(share=training.averaged_share))
+        images = data.sample(STATISTICS_IMAGES)
+        callbacks.append(AveragedWeights(share=training.averaged_share, images=images))
     if training.early_stopping.enabled:
         callbacks.append(
             EarlyStopping(

@@ -1,7 +1,7 @@
 """Random changes of training images, on whole batches, different and reproducible for every image."""
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -20,7 +20,8 @@ class Augmentation:
     """Colour, then geometry, then erasing; a strength of zero switches a part off.
 
     The geometric parts of an image (mirror, perspective, scale, shear, rotation, translation, crop, in this order) are
-    composed into one homography and carried out by one bilinear resampling. Black comes in from outside.
+    composed into one homography and carried out by one bilinear resampling. What lies outside takes the colour of the
+    nearest pixel of the border.
 
     Args:
         rotation: Largest rotation, in degrees either way.
@@ -28,8 +29,9 @@ class Augmentation:
         scale: Largest change of size: 0.1 is a factor from 0.9 to 1.1.
         shear: Largest lean of vertical lines, in degrees either way.
         perspective: Distortion: each corner moves inwards by at most half this fraction of the side.
-        horizontal_flip: Probability of a mirror image.
-        crop_padding: Random crop from an image padded by this many black pixels on each side.
+        horizontal_flip: Share of the epochs in which an image is flipped, in turns that each image begins at random: at
+            0.5 every other epoch ("alternating flip", Jordan, 2024), so that two epochs show an image both ways.
+        crop_padding: Random crop from an image padded by this many pixels on each side.
         erasing: Probability that a rectangle is made black (Zhong et al., "Random erasing data augmentation", 2020).
         erasing_area: Largest share of the image that an erased rectangle covers.
         brightness: Largest relative change of brightness (for three channels only, as are the next three).
@@ -106,7 +108,8 @@ class Augmentation:
         """All geometric parts as one homography per image: (B, 3, 3) in pixels from the centre; None for no motion."""
         steps: list[Tensor] = []
         if self.horizontal_flip:
-            steps.append(geometry.mirror(_uniform(draws, "horizontal_flip") < self.horizontal_flip))
+            turn = _uniform(replace(draws, epoch=0), "horizontal_flip") + draws.epoch * self.horizontal_flip
+            steps.append(geometry.mirror(turn % 1 < self.horizontal_flip))
         if self.perspective:
             # Uniform over the triangle x + y < 1: with x = y = 1, corners could pass the line between their neighbours.
             inwards = draws.uniform("perspective", 8).reshape(-1, 4, 2)

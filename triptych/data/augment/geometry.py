@@ -89,7 +89,9 @@ def compose(first: Tensor, *then: Tensor) -> Tensor:
 
 
 def warp(images: Tensor, motion: Tensor) -> Tensor:
-    """Move the content of each image by its homography, in one bilinear resampling; black comes in from outside.
+    """Move the content of each image by its homography, in one bilinear resampling.
+
+    What lies outside the image takes the value of the nearest pixel of its border.
 
     Args:
         images: (B, C, H, W) float32.
@@ -106,7 +108,7 @@ def warp(images: Tensor, motion: Tensor) -> Tensor:
     grid = points[:, :2].div_(points[:, 2:]).mul_(points.new_tensor([2 / width, 2 / height])[:, None, None])
     # A perspective's horizon is infinitely far, or 0 / 0: 3 is finite, and well outside the image from -1 to 1.
     grid = grid.nan_to_num_(nan=3.0).clamp_(-3, 3).permute(0, 2, 3, 1)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def _inverse(matrices: Tensor) -> Tensor:

@@ -5,25 +5,32 @@ from typing import Any
 import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import update_bn
+
+from triptych.models import ImageTransformer, MultiTaskImageTransformer
 
 
 class AveragedWeights(Callback):
     """Averages the weights of a run's last steps, all alike (Polyak and Juditsky, 1992).
 
-    Training goes on with the weights that its steps lead to; the average takes their place while the run is validated,
-    in the checkpoints that it writes, and at its end. A checkpoint holds the trained weights beside it, so that a
-    resumed run ends as it would have.
+    Training continues with the weights that its steps lead to. The average replaces them while the run is validated, in
+    the checkpoints that it writes, and at its end. The running statistics of batch normalisation belong to the weights:
+    for the average they are measured anew on training images (Izmailov et al., 2018). A checkpoint holds the trained
+    weights and their statistics too, so that a resumed run ends as it would have.
 
     Args:
         share: of the run's steps, the last ones, above 0.
+        images: (n, C, H, W), uint8; training images on which the statistics are measured, some thousand.
     """
 
-    def __init__(self, *, share: float) -> None:
+    def __init__(self, *, share: float, images: Tensor) -> None:
         self.share = share
+        self.images = images
         self.average: dict[str, Tensor] = {}
         self.averaged = 0
         self._first_step, self._latest_step = 0, 0
-        self._fitting = False
+        self._fitting, self._measured = False, False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Note whether weights are trained, or only tested."""
@@ -51,27 +58,34 @@ class AveragedWeights(Callback):
         if trainer.global_step == self._latest_step or trainer.global_step < self._first_step:
             return
         self._latest_step = trainer.global_step
-        weights = _trained(pl_module)
         if not self.average:
-            self.average, self.averaged = {name: weight.clone() for name, weight in weights.items()}, 0
+            self.average, self.averaged = {name: value.clone() for name, value in _state(pl_module).items()}, 0
         self.averaged += 1
-        torch._foreach_lerp_(list(self.average.values()), list(weights.values()), 1 / self.averaged)
+        weights = _trained(pl_module)
+        torch._foreach_lerp_([self.average[name] for name in weights], list(weights.values()), 1 / self.averaged)
+        self._measured = False
 
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Let the average be validated."""
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let the average be validated, with statistics of its own."""
         self._swap(pl_module)
+        self._measure(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Let training go on with its own weights."""
         self._swap(pl_module)
 
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave the average in the model."""
         self._swap(pl_module)
+        self._measure(trainer, pl_module)
         self.average = {}
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Put the average where a model is loaded from, and the trained weights beside it."""
+        if self.average and not self._measured:
+            self._swap(pl_module)
+            self._measure(trainer, pl_module)
+            self._swap(pl_module)
         state = checkpoint["state_dict"]
         checkpoint["trained_weights"] = {name: state[name] for name in self.average}
         checkpoint["averaged_steps"] = self.averaged
@@ -86,13 +100,27 @@ class AveragedWeights(Callback):
 
     @torch.no_grad()
     def _swap(self, pl_module: LightningModule) -> None:
-        """Exchange trained weights and average, while a run trains and has one."""
+        """Exchange trained weights and average, with their statistics, while a run trains and has an average."""
         if self._fitting and self.average:
-            weights = _trained(pl_module)
+            state = _state(pl_module)
             for name, average in self.average.items():
                 between = average.clone()
-                average.copy_(weights[name])
-                weights[name].copy_(between)
+                average.copy_(state[name])
+                state[name].copy_(between)
+
+    @torch.no_grad()
+    def _measure(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Measure the statistics of the average, which is in the model, unless no step was made since the last time."""
+        if not (self._fitting and self.average) or self._measured:
+            return
+        model = pl_module.model
+        assert isinstance(model, ImageTransformer | MultiTaskImageTransformer)
+        self._measured = True
+        if model.encoder.is_frozen:
+            return
+        # Dropout would draw from PyTorch's generator.
+        with torch.random.fork_rng(), trainer.precision_plugin.forward_context():
+            update_bn(model.pixels.batches(self.images), model.encoder)
 
 
 def averages_weights(trainer: Trainer) -> bool:
@@ -103,3 +131,14 @@ def averages_weights(trainer: Trainer) -> bool:
 
 def _trained(module: LightningModule) -> dict[str, Tensor]:
     return {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
+
+
+def _state(module: LightningModule) -> dict[str, Tensor]:
+    """Return the weights that learn, and the running statistics of batch normalisation."""
+    statistics = {
+        f"{name}.{statistic}": value
+        for name, layer in module.named_modules()
+        if isinstance(layer, _BatchNorm)
+        for statistic, value in layer.named_buffers()
+    }
+    return _trained(module) | statistics
