@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from triptych.models.block import TransformerBlock
 from triptych.models.contract import Encoder
 from triptych.models.patches import PATCH_EMBEDDINGS, ConvolutionalStage, PatchEmbedding, token_grid
-from triptych.models.pooling import RegionPooling
 from triptych.models.positions import sine_cosine_positions
 from triptych.models.recomputing import recomputed
 
@@ -16,7 +15,7 @@ from triptych.models.recomputing import recomputed
 
 
 class ImageEncoder(Encoder):
-    """A Vision Transformer (Dosovitskiy et al., 2021) whose tokens are pooled by region.
+    """A Vision Transformer (Dosovitskiy et al., 2021) whose features are the mean of its tokens.
 
     Args:
         image_size: H and W, which `patch_size` divides.
@@ -70,16 +69,14 @@ class ImageEncoder(Encoder):
             for _ in range(num_layers)
         )
         self.norm = nn.LayerNorm(embed_dim)
-        self.pooling = RegionPooling(embed_dim, grid=grid)
         self.grid = grid
         self.activation_checkpointing = activation_checkpointing
-        self.output_dim = self.pooling.output_dim
+        self.output_dim = embed_dim
         self._initialise_blocks()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Map standardised images (B, C, H, W) to features (B, output_dim): the means of up to 4x4 regions' tokens."""
-        features: Tensor = self.pooling(self.tokens(images))
-        return features
+        """Map standardised images (B, C, H, W) to features (B, D)."""
+        return self.tokens(images).mean(1)
 
     def tokens(self, images: Tensor) -> Tensor:
         """Map standardised images (B, C, H, W) to the tokens (B, N, D) after the last block, normalised."""

@@ -59,8 +59,8 @@ class ConvolutionalPatchEmbedding(nn.Module):
 
     The design of the networks that learn CIFAR-10 fastest (Jordan, 2024, "94% on CIFAR-10 in 3.29 seconds on a single
     GPU"): fixed filters decorrelate neighbouring pixels, the first learned convolution sees the image in full
-    resolution, and pooling takes the place of strides. The first stage has a quarter of the channels of the others, as
-    its convolution has the most pixels. The stages halve the image (or divide it by 3) up to three times; what is left
+    resolution, and pooling takes the place of strides. The first stage has a quarter of the channels of the others, rounded
+    up to 16, as its convolution has the most pixels. The stages halve the image (or divide it by 3) up to three times; what is left
     of `patch_size` is the stride of the whitening filters: 8 is 2, 2, 2; 16 is whitened with stride 2 first.
 
     Args:
@@ -74,7 +74,8 @@ class ConvolutionalPatchEmbedding(nn.Module):
         self.patch_size = patch_size
         pools = _pools(patch_size)
         self.whitening = Whitening(in_channels, stride=patch_size // prod(pools))
-        widths = [embed_dim // 4 if len(pools) > 1 else embed_dim] + [embed_dim] * (len(pools) - 1)
+        first = min(-(-embed_dim // 64) * 16, embed_dim) if len(pools) > 1 else embed_dim
+        widths = [first] + [embed_dim] * (len(pools) - 1)
         self.stages = nn.ModuleList(
             ConvolutionalStage(inputs, outputs, pool=pool)
             for pool, (inputs, outputs) in zip(pools, pairwise([self.whitening.out_channels, *widths]), strict=True)
