@@ -17,6 +17,10 @@ from triptych.models.recomputing import recomputed
 
 MOST_STAGES = 3
 """Stages of pooling; what is left of the patch's side is the stride of the whitening filters."""
+SHARES = (8, 2, 1)
+"""By what the width of a token is divided in the stages, the last three."""
+LEAST_WIDTH = 8
+"""Channels of a stage."""
 SMALLEST_FILTER = 2
 """Least side of a whitening filter in pixels."""
 LEAST_VARIANCE = 5e-4
@@ -59,13 +63,13 @@ class ConvolutionalPatchEmbedding(nn.Module):
 
     The design of the networks that learn CIFAR-10 fastest (Jordan, 2024, "94% on CIFAR-10 in 3.29 seconds on a single
     GPU"): fixed filters decorrelate neighbouring pixels, the first learned convolution sees the image in full
-    resolution, and pooling takes the place of strides. The first stage has a quarter of the channels of the others, rounded
-    up to 16, as its convolution has the most pixels. The stages halve the image (or divide it by 3) up to three times; what is left
+    resolution, and pooling takes the place of strides. The last stage has D channels, the one before it half as many,
+    and the first of three an eighth, since its convolution sees the most pixels. The stages halve the image (or divide it by 3) up to three times; what is left
     of `patch_size` is the stride of the whitening filters: 8 is 2, 2, 2; 16 is whitened with stride 2 first.
 
     Args:
         in_channels: C.
-        embed_dim: D, width of a token; divisible by 4.
+        embed_dim: D, width of a token.
         patch_size: the total stride.
     """
 
@@ -74,8 +78,7 @@ class ConvolutionalPatchEmbedding(nn.Module):
         self.patch_size = patch_size
         pools = _pools(patch_size)
         self.whitening = Whitening(in_channels, stride=patch_size // prod(pools))
-        first = min(-(-embed_dim // 64) * 16, embed_dim) if len(pools) > 1 else embed_dim
-        widths = [first] + [embed_dim] * (len(pools) - 1)
+        widths = [max(embed_dim // share, LEAST_WIDTH) for share in SHARES[-len(pools) :]]
         self.stages = nn.ModuleList(
             ConvolutionalStage(inputs, outputs, pool=pool)
             for pool, (inputs, outputs) in zip(pools, pairwise([self.whitening.out_channels, *widths]), strict=True)

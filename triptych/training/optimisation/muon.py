@@ -10,6 +10,8 @@ from torch.optim import AdamW, Optimizer
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
+BETAS = (0.9, 0.95)
+"""Of AdamW: the second average is short, as runs are of few thousand steps."""
 
 
 class RatedLayer(NamedTuple):
@@ -119,7 +121,7 @@ def adamw(
             {"name": layer.name, "params": matrices, "lr": rate, "weight_decay": weight_decay},
             {"name": f"{layer.name}_undecayed", "params": vectors, "lr": rate, "weight_decay": 0.0},
         ]
-    return AdamW([group for group in groups if group["params"]], lr=learning_rate, fused=True)
+    return AdamW([group for group in groups if group["params"]], lr=learning_rate, betas=BETAS, fused=True)
 
 
 def orthogonalise(matrices: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
