@@ -6,8 +6,8 @@
 Every variant is trained in a process of its own for so many epochs, the schedule falling to its end within them, and
 measured at the end of its training on the validation split: accuracy of the classifier, of the nearest training
 embedding (1-NN), retrieval (MAP@R, leave-one-out) and reconstruction (MSE of a pixel in [0, 1]). A variant without a
-task has no figure for it. `--set` changes all variants alike: `--set model.embed_dim=48` is a model of a third of the cost. A row
-is printed as soon as it is measured, a JSON object a line.
+task has no figure for it. `--set` changes all variants alike: `--set model.embed_dim=128` is a model of a third of the
+cost. A row is printed as soon as it is measured, a JSON object a line.
 """
 
 import argparse

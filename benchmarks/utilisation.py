@@ -3,8 +3,8 @@
     python benchmarks/utilisation.py [--config configs/cifar10.yaml] [--steps 10]
 
 The peak is that of a product of two 2048x2048 matrices in bfloat16, measured in the same run. A forward pass has the
-FLOPs that `triptych describe` counts; a backward pass is taken as twice as many; of Muon's step the products of matrices
-are counted. Times are medians over the steps, on synthetic images of the config's shape and batch size.
+FLOPs that `triptych describe` counts; a backward pass is taken as twice as many; of Muon's step the products of
+matrices are counted. Times are medians over the steps, on synthetic images of the config's shape and batch size.
 """
 
 import argparse

@@ -24,7 +24,7 @@ class Encoder(nn.Module, ABC):
     def forward(self, images: Tensor) -> Tensor:
         """Map images (B, C, H, W), standardised with the training set's statistics, to features (B, output_dim)."""
 
-    def fit(self, batches: Iterable[Tensor]) -> None:  # noqa: B027 - nothing by default
+    def fit(self, batches: Iterable[Tensor]) -> None:
         """Compute what is known before training from standardised training images, batches of (B, C, H, W)."""
 
     def hidden_weights(self) -> list[Tensor]:

@@ -63,9 +63,7 @@ class ImageEncoder(Encoder):
         # Not persistent: it is a function of the sizes, not something learned.
         self.register_buffer("positions", sine_cosine_positions(*grid, embed_dim=embed_dim), persistent=False)
         self.blocks = nn.ModuleList(
-            TransformerBlock(
-                embed_dim, num_heads=num_heads, mlp_ratio=mlp_ratio, dropout=dropout
-            )
+            TransformerBlock(embed_dim, num_heads=num_heads, mlp_ratio=mlp_ratio, dropout=dropout)
             for _ in range(num_layers)
         )
         self.norm = nn.LayerNorm(embed_dim)

@@ -59,7 +59,7 @@ class BatchNormalisation(nn.BatchNorm2d):
 
     @torch.no_grad()
     def _keep_statistics(self, mean: Tensor, variance: Tensor) -> None:
-        """Move the running statistics as PyTorch does: by `momentum`, or to the mean of all batches where it is None."""
+        """Move the running statistics as PyTorch does: by `momentum`, or to the mean of all batches if it is None."""
         assert self.running_mean is not None
         assert self.running_var is not None
         assert self.num_batches_tracked is not None

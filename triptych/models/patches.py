@@ -64,8 +64,9 @@ class ConvolutionalPatchEmbedding(nn.Module):
     The design of the networks that learn CIFAR-10 fastest (Jordan, 2024, "94% on CIFAR-10 in 3.29 seconds on a single
     GPU"): fixed filters decorrelate neighbouring pixels, the first learned convolution sees the image in full
     resolution, and pooling takes the place of strides. The last stage has D channels, the one before it half as many,
-    and the first of three an eighth, since its convolution sees the most pixels. The stages halve the image (or divide it by 3) up to three times; what is left
-    of `patch_size` is the stride of the whitening filters: 8 is 2, 2, 2; 16 is whitened with stride 2 first.
+    and the first of three an eighth, since its convolution sees the most pixels. The stages halve the image (or divide
+    it by 3) up to three times; what is left of `patch_size` is the stride of the whitening filters: 8 is 2, 2, 2; 16 is
+    whitened with stride 2 first.
 
     Args:
         in_channels: C.

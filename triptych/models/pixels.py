@@ -64,7 +64,6 @@ class PixelStandardisation(nn.Module):
             )
         return ((images - self.mean) / self.std).to(self.mean.dtype)
 
-
     def batches(self, images: Tensor, *, size: int = 256) -> Iterator[Tensor]:
         """Standardise uint8 images (n, C, H, W), `size` at a time."""
         for batch in images.split(size):
