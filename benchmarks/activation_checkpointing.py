@@ -1,13 +1,14 @@
-"""What `model.activation_checkpointing` saves and costs at 224 pixels, for our own encoder and a pretrained one.
+"""What `model.activation_checkpointing` saves and costs at 224 pixels, for a plain ViT, our encoder and a pretrained one.
 
     python benchmarks/activation_checkpointing.py [--batch 16] [--steps 3] [--only NAME ...] [--three-panels]
 
-Forward and backward passes of a whole model over random images, as wide and deep as a ViT-S/16, without an optimiser:
-its memory is the same either way. The pretrained encoder is a ViT of Hugging Face transformers with random weights,
-fine-tuned. Each way has a process of its own. Memory is the most that was held during the first step, above what was
-held before it (weights, gradients, code); times are medians of the steps after it, in seconds of all threads on a
-core, of which a busy machine takes less than of the clock's. With --three-panels the model has its VAE too, whose
-decoder paints at 224 pixels and keeps what it needs either way.
+Forward and backward passes of a whole model over random images, without an optimiser: its memory is the same either
+way. "plain" is as wide and deep as a ViT-S/16, "own" has the convolutional patch embedding and one block of width 128;
+the pretrained encoder is a ViT-S/16 of Hugging Face transformers with random weights, fine-tuned. Each way has a
+process of its own. Memory is the most that was held during the first step, above what was held before it (weights,
+gradients, code); times are medians of the steps after it, in seconds of all threads on a core, of which a busy machine
+takes less than of the clock's. With --three-panels the model has its VAE too, whose decoder reconstructs at 224 pixels
+and keeps what it needs either way.
 """
 
 import argparse
@@ -28,19 +29,19 @@ IMAGES = (
     *("dataset.name=folder", "dataset.root=.", "dataset.image_size=224", "dataset.channels=3"),
     *("dataset.pad=0", "dataset.augmentation={}"),
 )
-OWN = (
+PLAIN = (
     *("model.patch_size=16", "model.embed_dim=384", "model.num_heads=6", "model.num_layers=12", "model.mlp_ratio=4.0"),
-    "model.depthwise_convolution=false",
+    "model.patch_embedding=linear",
 )
-ENCODERS = ("own", "own, 3x3 convolutions", "hf")
+ENCODERS = ("plain", "own", "hf")
 
 
 def step_cost(encoder: str, recomputed: bool, batch: int, steps: int, three_panels: bool) -> dict[str, Any]:
     """Measure the steps of one encoder, with activations that are kept or computed again."""
     with tempfile.TemporaryDirectory() as folder:
         changes = {
-            "own": OWN,
-            "own, 3x3 convolutions": (*OWN, "model.depthwise_convolution=true"),
+            "plain": PLAIN,
+            "own": ("model.patch_size=16", "model.embed_dim=128", "model.num_heads=4"),
             "hf": (f"model.backbone=hf:{folder}", "model.backbone_mode=finetune"),
         }[encoder]
         if encoder == "hf":

@@ -5,7 +5,7 @@
 
 Triptych trains the shipped recipe as the command does, in what `precision: auto` comes to on the machine, its schedule
 falling to its end within `--epochs`. The plain way (plain_way.py) trains a pure ViT of width 128 on patches of 4, in
-float32: linear patch embedding, no depthwise convolution, 4 layers of 4 heads, MLP and heads as the config has them,
+float32: linear patch embedding, 4 layers of 4 heads, MLP and heads as the config has them,
 images without padding; triplets made one by one by PIL in 2 workers, three forwards a step, AdamW at a constant rate
 after a short climb. Each trains in a process of its own.
 
@@ -37,7 +37,6 @@ PURE_VIT = (
     "dataset.pad=0",
     "model.patch_size=4",
     "model.patch_embedding=linear",
-    "model.depthwise_convolution=false",
     "model.embed_dim=128",
     "model.num_layers=4",
     "model.num_heads=4",

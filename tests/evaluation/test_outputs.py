@@ -18,7 +18,7 @@ def encoder() -> ImageEncoder:
     torch.manual_seed(0)
     return ImageEncoder(
         image_size=(8, 8), in_channels=1, patch_size=4, patch_embedding="linear", embed_dim=8, num_heads=2,
-        num_layers=1, mlp_ratio=2.0, depthwise_convolution=False, dropout=0.5,
+        num_layers=1, mlp_ratio=2.0, dropout=0.5,
     )  # fmt: skip
 
 
@@ -27,7 +27,7 @@ def two_panels() -> ImageTransformer:
 
 
 def three_panels() -> MultiTaskImageTransformer:
-    return MultiTaskImageTransformer(encoder(), **SHAPE, latent_dim=4, decoder_dim=4, principal_components=True).train()
+    return MultiTaskImageTransformer(encoder(), **SHAPE, latent_dim=4, decoder_dim=4, principal_components=3).train()
 
 
 def split(size: int) -> Split:

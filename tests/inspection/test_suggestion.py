@@ -72,7 +72,15 @@ def test_many_small_images_get_the_shape_of_the_shipped_config() -> None:
     many = suggest(small, has_gpu=False)
     few = suggest(replace(small, counts=(100,) * 10), has_gpu=False)
 
-    for key in ("patch_size", "embed_dim", "num_heads", "num_layers", "latent_dim", "decoder_dim"):
+    for key in (
+        "patch_size",
+        "embed_dim",
+        "num_heads",
+        "num_layers",
+        "latent_dim",
+        "principal_components",
+        "decoder_dim",
+    ):
         assert many[f"model.{key}"].value == getattr(shipped, key)
     assert few["model.patch_size"].value == 4
 

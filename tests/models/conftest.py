@@ -17,7 +17,6 @@ ENCODER: dict[str, Any] = {
     "num_heads": 2,
     "num_layers": 2,
     "mlp_ratio": 2.0,
-    "depthwise_convolution": True,
     "dropout": 0.0,
     "activation_checkpointing": False,
 }
@@ -29,7 +28,7 @@ SIMPLE: dict[str, Any] = {
     "pixel_mean": 0.3,
     "pixel_std": 0.4,
 }
-MULTITASK: dict[str, Any] = {**SIMPLE, "latent_dim": 4, "decoder_dim": 8, "principal_components": True}
+MULTITASK: dict[str, Any] = {**SIMPLE, "latent_dim": 4, "decoder_dim": 8, "principal_components": 3}
 
 
 def make(model: Callable[..., Any], sizes: dict[str, Any], encoder: Encoder | None, changes: dict[str, Any]) -> Any:

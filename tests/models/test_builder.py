@@ -14,7 +14,7 @@ from triptych.models.pretrained import PretrainedEncoder
 
 MODEL = ModelConfig(
     patch_size=8, embed_dim=24, num_heads=2, num_layers=1, mlp_ratio=1.5, latent_dim=5, embedding_dim=7, decoder_dim=6,
-    depthwise_convolution=False, dropout=0.25, patch_embedding="linear",
+    dropout=0.25, patch_embedding="linear", principal_components=3,
 )  # fmt: skip
 
 
@@ -39,14 +39,13 @@ def test_the_config_chooses_between_the_two_models():
 def test_every_key_of_the_config_reaches_the_model(multitask):
     model = build_model(make_config(multitask=multitask), num_classes=3, pixel_mean=0.1, pixel_std=0.3).eval()
     encoder = model.encoder
-    assert encoder.output_dim == 16 * 24
+    assert encoder.output_dim == 24
     assert len(encoder.blocks) == 1
     assert type(encoder.patch_embedding).__name__ == "PatchEmbedding"
     assert encoder.positions.shape == (16, 24)
     block = encoder.blocks[0]
     assert block.attention.num_heads == 2
     assert block.mlp.hidden.out_features == 36
-    assert block.convolution is None
     assert block.dropout.p == block.mlp.dropout.p == 0.25
     output = model(torch.rand(2, 1, 32, 32))
     assert output.embedding.shape == (2, 7)
@@ -54,7 +53,7 @@ def test_every_key_of_the_config_reaches_the_model(multitask):
     assert model.pixels.mean.item() == pytest.approx(0.1)
     assert model.pixels.std.item() == pytest.approx(0.3)
     if multitask:
-        assert output.latent.shape == (2, 5)
+        assert output.latent.shape == (2, 5 + 3)
         assert model.decoder.decoder_dim == 6
 
 
@@ -71,11 +70,11 @@ def test_an_encoder_of_ones_own_and_the_builder_draw_the_same_weights_from_a_see
     torch.manual_seed(5)
     encoder = ImageEncoder(
         image_size=(32, 32), in_channels=1, patch_size=8, patch_embedding="linear", embed_dim=24, num_heads=2,
-        num_layers=1, mlp_ratio=1.5, depthwise_convolution=False, dropout=0.25,
+        num_layers=1, mlp_ratio=1.5, dropout=0.25,
     )  # fmt: skip
     model = MultiTaskImageTransformer(
         encoder, image_size=(32, 32), in_channels=1, num_classes=10, latent_dim=5, embedding_dim=7, decoder_dim=6,
-        principal_components=True, pixel_mean=0.1, pixel_std=0.3,
+        principal_components=3, pixel_mean=0.1, pixel_std=0.3,
     )  # fmt: skip
     assert model.state_dict().keys() == built.state_dict().keys()
     assert all(torch.equal(value, built.state_dict()[name]) for name, value in model.state_dict().items())

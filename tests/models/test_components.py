@@ -14,8 +14,8 @@ def pictures(count=200, channels=2, height=6, width=5, seed=0):
     return (strengths @ basis + noise + 3.0).reshape(count, channels, height, width)
 
 
-def fitted(images, latent_dim):
-    components = PrincipalComponents(latent_dim, image_size=tuple(images.shape[2:]), channels=images.shape[1])
+def fitted(images, count):
+    components = PrincipalComponents(count, image_size=tuple(images.shape[2:]), channels=images.shape[1])
     components.fit(images.split(64), seed=0)
     return components
 
@@ -36,13 +36,13 @@ def test_in_the_latent_every_component_has_deviation_one_and_mean_zero():
     torch.testing.assert_close(latent.T.cov(), torch.eye(4), atol=1e-3, rtol=0)
 
 
-def test_before_it_is_fitted_it_adds_nothing():
+def test_before_the_fit_all_components_are_zero():
     components = PrincipalComponents(3, image_size=(6, 5), channels=2)
     assert components.encode(pictures(4)).count_nonzero() == 0
     assert components.decode(torch.ones(4, 3)).count_nonzero() == 0
 
 
-def test_dimensions_for_which_there_is_no_component_are_left_to_the_encoder():
+def test_dimensions_for_which_there_is_no_component_stay_zero():
     two_ways = torch.randn(50, 2, generator=torch.Generator().manual_seed(0)) @ torch.eye(2, 60)
     components = fitted(two_ways.reshape(50, 2, 6, 5), 8)
     latent = components.encode(two_ways.reshape(50, 2, 6, 5))

@@ -57,3 +57,14 @@ def test_both_outputs_are_float32_under_autocast():
     with torch.autocast("cpu", dtype=torch.bfloat16):
         mean, log_variance = head(torch.randn(2, 4))
     assert mean.dtype == log_variance.dtype == torch.float32
+
+
+def test_dimensions_whose_mean_is_fixed_have_one_log_variance_for_all_images():
+    head = LatentHead(4, latent_dim=3, fixed_dim=2)
+    mean, log_variance = head(torch.randn(5, 4))
+    assert mean.shape == (5, 3)
+    assert log_variance.shape == (5, 5)
+    torch.testing.assert_close(log_variance, torch.full((5, 5), -3.8), atol=0.01, rtol=0)
+    with torch.no_grad():
+        head.fixed_log_variance.copy_(torch.tensor([0.0, 1e6]))
+    torch.testing.assert_close(head(torch.randn(5, 4))[1][:, 3:], torch.tensor([0.0, LOG_VARIANCE_LIMIT]).expand(5, 2))

@@ -30,14 +30,27 @@ def test_the_linear_embedding_is_a_matrix_product_on_each_flattened_patch():
 
 
 @pytest.mark.parametrize(
-    ("patch_size", "strides"), [(1, [1]), (2, [2]), (4, [2, 2]), (7, [7]), (8, [2, 2, 2]), (12, [3, 2, 2])]
+    ("patch_size", "stride", "pools", "widths"),
+    [
+        (1, 1, [1], [128]),
+        (2, 1, [2], [128]),
+        (4, 1, [2, 2], [64, 128]),
+        (6, 1, [2, 3], [64, 128]),
+        (7, 7, [1], [128]),
+        (8, 1, [2, 2, 2], [16, 64, 128]),
+        (9, 1, [3, 3], [64, 128]),
+        (12, 1, [2, 2, 3], [16, 64, 128]),
+        (16, 2, [2, 2, 2], [16, 64, 128]),
+    ],
 )
-def test_the_strides_are_the_prime_factors_of_the_patch_size(patch_size, strides):
-    embedding = ConvolutionalPatchEmbedding(3, embed_dim=64, patch_size=patch_size)
-    convolutions = [layer for layer in embedding.convolutions if isinstance(layer, torch.nn.Conv2d)]
-    assert [layer.stride[0] for layer in convolutions] == strides
-    assert math.prod(strides) == patch_size
-    assert [layer.out_channels for layer in convolutions] == [64 >> n for n in reversed(range(len(strides)))]
+def test_stages_pool_by_the_factors_of_the_patch_size_and_whitening_strides_by_what_is_left(
+    patch_size, stride, pools, widths
+):
+    embedding = ConvolutionalPatchEmbedding(3, embed_dim=128, patch_size=patch_size)
+    assert embedding.whitening.stride == stride
+    assert [stage.pool for stage in embedding.stages] == pools
+    assert math.prod([stride, *pools]) == patch_size
+    assert [stage.refine.out_channels for stage in embedding.stages] == widths
 
 
 @pytest.mark.parametrize("name", PATCH_EMBEDDINGS)
@@ -75,13 +88,20 @@ def test_the_grid_counts_rows_before_columns():
     assert token_grid(8, 24, patch_size=4) == (2, 6)
 
 
-def test_the_convolutional_embedding_is_strided_and_residual_convolutions_with_silu_between():
-    embedding = ConvolutionalPatchEmbedding(1, embed_dim=16, patch_size=4)
-    features = torch.rand(2, 1, 8, 8)
-    expected = features
-    for number, (strided, residual) in enumerate([(0, 1), (3, 4)]):
-        first, second = embedding.convolutions[strided], embedding.convolutions[residual].convolution
-        expected = F.silu(expected) if number else expected
-        expected = F.conv2d(expected, first.weight, first.bias, stride=2, padding=1)
-        expected = expected + F.conv2d(F.silu(expected), second.weight, second.bias, padding=1)
-    torch.testing.assert_close(embedding(features), expected.flatten(2).transpose(1, 2))
+def test_the_convolutional_embedding_is_what_its_docstring_says():
+    embedding = ConvolutionalPatchEmbedding(1, embed_dim=16, patch_size=4).train()
+    embedding.fit([torch.randn(64, 1, 8, 8)])
+    images = torch.randn(2, 1, 8, 8)
+    whitened = F.conv2d(F.pad(images, (0, 1, 0, 1)), embedding.whitening.filters)
+    expected = F.gelu(torch.cat([whitened, -whitened], 1))
+    for stage in embedding.stages:
+        expected = F.max_pool2d(F.conv2d(expected, stage.enter.weight, padding=1), 2)
+        expected = F.gelu(standardised(expected))
+        expected = F.gelu(standardised(F.conv2d(expected, stage.refine.weight, padding=1)))
+    torch.testing.assert_close(embedding(images), expected.flatten(2).transpose(1, 2))
+
+
+def standardised(features):
+    mean = features.mean((0, 2, 3), keepdim=True)
+    variance = features.var((0, 2, 3), correction=0, keepdim=True)
+    return (features - mean) / (variance + 1e-5).sqrt()

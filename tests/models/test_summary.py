@@ -8,41 +8,41 @@ def test_the_encoder_is_counted_as_by_hand(make_simple):
     summary = model_summary(make_simple())
     parts = {part.name: part for part in summary.parts}
 
-    # Stem: one 3x3 convolution of stride 2, 1 -> 16 channels, 8x8 -> 4x4 pixels, and one 16 -> 16 that keeps the size;
-    # a multiply-add is two.
-    assert parts["patch embedding"].parameters == 9 * 16 + 16 + 9 * 16 * 16 + 16
-    assert parts["patch embedding"].flops == 2 * 9 * 16 * 16 + 2 * 9 * 16 * 16 * 16
+    # Whitening 2x2, 1 -> 4 filters of both signs, in every place of 8x8; then one stage: 3x3, 8 -> 16 channels on 8x8,
+    # and 3x3, 16 -> 16 on the 4x4 that are left, with a shift for each normalisation. A multiply-add is two.
+    assert parts["patch embedding"].parameters == 9 * 8 * 16 + 16 + 9 * 16 * 16 + 16
+    assert parts["patch embedding"].flops == 2 * 64 * 4 * 4 + 2 * 64 * 9 * 8 * 16 + 2 * 16 * 9 * 16 * 16
 
     # Two blocks of width 16 on 16 tokens, two heads of 8, hidden 32.
     attention = 16 * 48 + 48 + 16 * 16 + 16
     mlp = 16 * 32 + 32 + 32 * 16 + 16
-    norms, depthwise = 2 * 2 * 16, 9 * 16 + 16
-    assert parts["encoder"].parameters == 2 * (attention + mlp + norms + depthwise) + 2 * 16
+    norms = 2 * 2 * 16
+    assert parts["encoder"].parameters == 2 * (attention + mlp + norms) + 2 * 16
     projections = 2 * 16 * (16 * 48 + 16 * 16 + 16 * 32 + 32 * 16)
     scores_and_sums = 2 * (2 * 2 * 16 * 16 * 8)
-    assert parts["encoder"].flops == 2 * (projections + scores_and_sums + 2 * 9 * 16 * 16)
+    assert parts["encoder"].flops == 2 * (projections + scores_and_sums)
 
-    # Embedding head 16 tokens of 16 -> 12 -> 6 and classifier 6 -> 5 with its scale.
-    assert parts["embedding head"].parameters == 256 * 12 + 12 + 12 * 6 + 6
-    assert parts["embedding head"].flops == 2 * (256 * 12 + 12 * 6)
+    # Embedding head 16 -> 12 -> 6 and classifier 6 -> 5 with its scale.
+    assert parts["embedding head"].parameters == 16 * 12 + 12 + 12 * 6 + 6
+    assert parts["embedding head"].flops == 2 * (16 * 12 + 12 * 6)
     assert parts["classifier"].parameters == 6 * 5 + 5 + 1
     assert parts["classifier"].flops == 2 * 6 * 5
 
 
 def test_the_latent_is_counted_as_by_hand(make_multitask):
     parts = {part.name: part for part in model_summary(make_multitask()).parts}
-    assert parts["latent"].parameters == 2 * (256 * 4 + 4)
-    assert parts["latent"].flops == 2 * 2 * 256 * 4
+    assert parts["latent"].parameters == 2 * (16 * 4 + 4) + 3
+    assert parts["latent"].flops == 2 * 2 * 16 * 4
 
 
 def test_the_components_cost_a_product_in_and_one_out(make_multitask):
     parts = {part.name: part for part in model_summary(make_multitask()).parts}
     assert parts["components"].parameters == 0
-    assert parts["components"].flops == 2 * 2 * 64 * 4
+    assert parts["components"].flops == 2 * 2 * 64 * 3
 
 
 def test_the_parts_add_up_to_the_total(make_multitask, make_simple):
-    for model in (make_multitask(), make_simple(), make_multitask(depthwise_convolution=False)):
+    for model in (make_multitask(), make_simple(), make_multitask(principal_components=0)):
         summary = model_summary(model)
         assert sum(part.parameters for part in summary.parts) == summary.total.parameters
         assert sum(part.flops for part in summary.parts) == summary.total.flops

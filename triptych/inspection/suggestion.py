@@ -59,7 +59,8 @@ class Shape(NamedTuple):
     Attributes:
         largest: The side.
         patch_size: `model.patch_size`; so on for the others.
-        latent_dim: For coloured images, with enough of them.
+        latent_dim: With enough images.
+        principal_components: Likewise.
     """
 
     largest: float
@@ -68,19 +69,20 @@ class Shape(NamedTuple):
     num_heads: int
     num_layers: int
     latent_dim: int
+    principal_components: int
 
 
 SHAPES = (
-    Shape(16, 2, 64, 4, 3, 16),
-    Shape(SMALL, 4, 96, 3, 1, 128),
-    Shape(112, 8, 96, 3, 2, 128),
-    Shape(160, 16, 128, 4, 3, 128),
-    Shape(float("inf"), 16, 192, 6, 4, 128),
+    Shape(16, 2, 64, 4, 1, 16, 32),
+    Shape(SMALL, 4, 96, 3, 1, 64, 128),
+    Shape(112, 8, 96, 3, 1, 64, 128),
+    Shape(160, 16, 128, 4, 1, 64, 128),
+    Shape(float("inf"), 16, 192, 6, 1, 64, 128),
 )
 """digits.yaml, and for larger images what keeps 8x8 to 14x14 tokens."""
-WIDE_SHAPE = {"embed_dim": 384, "num_heads": 6, "num_layers": 4}
+WIDE_SHAPE = {"embed_dim": 512, "num_heads": 8, "num_layers": 2}
 """For a GPU."""
-COARSE_SHAPE = {"patch_size": 8, "embed_dim": 256, "num_heads": 8, "num_layers": 2}
+COARSE_SHAPE = {"patch_size": 8, "embed_dim": 256, "num_heads": 4, "num_layers": 1}
 """That of cifar10.yaml, for small images on a CPU: better with 50,000 of them; with 1,000 no better, and slower."""
 
 
@@ -113,10 +115,10 @@ def _plan(facts: Facts, *, has_gpu: bool) -> _Plan:
     images = sum(facts.counts)
     side = usual_side(facts.sizes, images=images, has_gpu=has_gpu)
     shape = next(one for one in SHAPES if one.largest >= side)
+    if images >= LARGE and shape.largest == SMALL:
+        shape = shape._replace(**COARSE_SHAPE)
     if images >= LARGE and has_gpu:
         shape = shape._replace(**WIDE_SHAPE)
-    elif images >= LARGE and shape.largest == SMALL:
-        shape = shape._replace(**COARSE_SHAPE)
     size = size_of(side, facts.sizes, patch_size=shape.patch_size)
     # A tenth of few images is too few to tell one epoch from another.
     held_out = 0.1 if images >= 4000 else 0.2
@@ -179,8 +181,10 @@ def _augmentation(facts: Facts, size: Size) -> dict[str, Chosen]:
 def _model(facts: Facts, plan: _Plan) -> dict[str, Chosen]:
     shape, size = plan.shape, plan.size
     rows, columns = ((side + 2 * size.pad) // shape.patch_size for side in (size.height, size.width))
-    most = min(shape.latent_dim, 64) if facts.channels == 1 else shape.latent_dim
-    latent_dim = max(8, min(most, _power_of_two(plan.train / 8)))
+    # More than an eighth of the images has nothing to learn them from.
+    latent_dim, components = (
+        max(8, min(most, _power_of_two(plan.train / 8))) for most in (shape.latent_dim, shape.principal_components)
+    )
     classes = len(facts.counts)
     return {
         "patch_size": Chosen(shape.patch_size, f"{rows} x {columns} tokens"),
@@ -189,7 +193,8 @@ def _model(facts: Facts, plan: _Plan) -> dict[str, Chosen]:
         "num_layers": Chosen(
             shape.num_layers, "most of the work is done by the convolutions before it" if shape.num_layers == 1 else ""
         ),
-        "latent_dim": Chosen(latent_dim, "numbers from which an image is repainted"),
+        "latent_dim": Chosen(latent_dim, "learned dimensions, which the embedding reads"),
+        "principal_components": Chosen(components, "fixed dimensions beside them, for the reconstruction"),
         "embedding_dim": Chosen(max(32, min(256, _power_of_two(12 * classes))), f"for {classes:,} classes"),
         "decoder_dim": Chosen(64 if shape.embed_dim == WIDE_SHAPE["embed_dim"] else 32),
     }
@@ -201,8 +206,8 @@ def _training(plan: _Plan) -> dict[str, Chosen]:
     warmup = round(min(0.9, 0.05 * plan.epochs, 20 / plan.steps), 2)
     return {
         "epochs": Chosen(plan.epochs, f"{plan.epochs * plan.steps:,} steps"),
-        "learning_rate": Chosen(0.005 if is_tiny else 0.002, "AdamW's, for first layer, heads and decoder"),
-        "muon_learning_rate": Chosen(0.05, "Muon's, for the filters and matrices inside the encoder"),
+        "learning_rate": Chosen(0.005 if is_tiny else 0.002, "AdamW's, for shifts, heads and decoder"),
+        "muon_learning_rate": Chosen(0.05, "Muon's, for the encoder's filters and matrices"),
         "scheduler.name": Chosen("LinearLR", "to zero"),
         "scheduler.warmup_epochs": Chosen(warmup),
         "averaged_share": Chosen(

@@ -41,7 +41,7 @@ class LatentHead(nn.Module):
         """Map features (B, D) to mean (B, L) and log-variance (B, L + F), the latter within ± LOG_VARIANCE_LIMIT."""
         raw = at_least_float32(self.log_variance(features))
         if self.fixed_log_variance is not None:
-            raw = torch.cat([raw, self.fixed_log_variance.expand(len(raw), -1)], dim=1)
+            raw = torch.cat([raw, self.fixed_log_variance.expand(raw.shape[0], -1)], dim=1)
         return at_least_float32(self.mean(features)), LOG_VARIANCE_LIMIT * torch.tanh(raw / LOG_VARIANCE_LIMIT)
 
 

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
 
+from triptych.models.latent import at_least_float32
 from triptych.models.recomputing import is_recomputing
 
 # B batch, C channels, h/w grid of features.
@@ -27,6 +28,10 @@ class BatchNormalisation(nn.BatchNorm2d):
         channels: C.
     """
 
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
     def __init__(self, channels: int) -> None:
         super().__init__(channels, affine=False)
         self.bias = nn.Parameter(torch.zeros(channels))
@@ -35,38 +40,42 @@ class BatchNormalisation(nn.BatchNorm2d):
         """Map features (B, C, h, w) to the same shape and type."""
         if self.training and dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
             return self._forward_of_all(features)
-        if self.training and is_recomputing():
-            return F.batch_norm(features, None, None, None, self.bias, training=True, eps=self.eps)
-        return super().forward(features)
+        if self.training and features.numel() > self.num_features:
+            return self._forward_of_one(features)
+        # A single value has no variance: the running statistics stand in.
+        return F.batch_norm(features, self.running_mean, self.running_var, None, self.bias, eps=self.eps)
 
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:
         """Return what evaluation multiplies each channel by and then adds: (C,) and (C,)."""
-        assert self.running_mean is not None
-        assert self.running_var is not None
         scale = (self.running_var + self.eps).rsqrt()
         return scale, self.bias - self.running_mean * scale
 
+    def _forward_of_one(self, features: Tensor) -> Tensor:
+        if not is_recomputing():
+            return super().forward(features)
+        # The same operation, so that as many tensors are saved; the batch was counted the first time.
+        mean, variance = self.running_mean.clone(), self.running_var.clone()
+        return F.batch_norm(features, mean, variance, None, self.bias, training=True, eps=self.eps)
+
     def _forward_of_all(self, features: Tensor) -> Tensor:
-        values = features.float()
-        count = _summed(values.new_tensor(values.numel() / self.num_features))
-        mean = _summed(values.sum((0, 2, 3))) / count
+        values = at_least_float32(features)
+        number = values.new_full((1,), values.numel() / self.num_features)
+        total, count = _summed(torch.cat([values.sum((0, 2, 3)), number])).split([self.num_features, 1])
+        mean = total / count
         centred = values - mean[:, None, None]
         variance = _summed(centred.square().sum((0, 2, 3))) / count
         if not is_recomputing():
-            self._keep_statistics(mean.detach(), variance.detach() * (count / (count - 1)))
+            self._count(mean.detach(), variance.detach() * (count / (count - 1)))
         scale = (variance + self.eps).rsqrt()
         return (centred * scale[:, None, None] + self.bias[:, None, None]).to(features.dtype)
 
     @torch.no_grad()
-    def _keep_statistics(self, mean: Tensor, variance: Tensor) -> None:
+    def _count(self, mean: Tensor, variance: Tensor) -> None:
         """Move the running statistics as PyTorch does: by `momentum`, or to the mean of all batches if it is None."""
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
         self.num_batches_tracked.add_(1)
         share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean, share)
-        self.running_var.lerp_(variance, share)
+        self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
+        self.running_var.lerp_(variance.to(self.running_var.dtype), share)
 
 
 def _summed(values: Tensor) -> Tensor:

@@ -20,12 +20,15 @@ def recomputed(module: nn.Module, inputs: Tensor) -> Tensor:
     """
     if not torch.is_grad_enabled():
         return cast(Tensor, module(inputs))
+    if torch.compiler.is_compiling():
+        # The compiler repeats the products alone, not what a module does to its buffers.
+        return cast(Tensor, checkpoint(module, inputs, use_reentrant=False))
     return cast(Tensor, checkpoint(module, inputs, use_reentrant=False, context_fn=_contexts))
 
 
 def is_recomputing() -> bool:
     """Return whether a module is applied for the second time, so that it does not count the batch twice."""
-    return _RECOMPUTING.get()
+    return not torch.compiler.is_compiling() and _RECOMPUTING.get()
 
 
 def _contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:

@@ -91,13 +91,44 @@ def test_flips_alone_are_exact_and_as_frequent_as_asked():
     assert flipped.float().mean().item() == pytest.approx(0.3, abs=0.04)
 
 
+def flipped_in(epochs, *, share, count=400):
+    """Which of some images are flipped in each epoch: (epochs, images)."""
+    images, index = images_of(count, 1, 4, 4), torch.arange(count)
+    augment = Augmentation(horizontal_flip=share)
+    results = torch.stack([augment(images, Draws(5, epoch, index)) for epoch in range(epochs)])
+    return (results - images.flip(-1)).abs().amax((2, 3, 4)) < 1e-5
+
+
+def test_any_two_epochs_in_a_row_show_an_image_both_ways():
+    flipped = flipped_in(9, share=0.5)
+    assert (flipped[1:] != flipped[:-1]).all()
+    assert flipped[0].float().mean().item() == pytest.approx(0.5, abs=0.1)  # images begin either way
+
+
+def test_a_share_of_a_quarter_flips_an_image_in_one_of_any_four_epochs():
+    flipped = flipped_in(12, share=0.25)
+    for first in range(9):
+        assert (flipped[first : first + 4].sum(0) == 1).all()
+    assert flipped[0].float().mean().item() == pytest.approx(0.25, abs=0.1)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.7, 0.9])
+def test_any_share_of_the_epochs_is_kept_for_every_image(share):
+    counts = flipped_in(50, share=share, count=100).sum(0)
+    assert ((counts - 50 * share).abs() < 1 + 1e-6).all()
+
+
+def test_a_share_of_one_flips_always():
+    assert flipped_in(5, share=1.0).all()
+
+
 def test_flip_and_crop_are_whole_pixels_and_every_crop_comes_up():
     images, padding = images_of(600, 1, 8, 8), 2
     result = Augmentation(horizontal_flip=0.5, crop_padding=padding)(images, draws_of(600))
-    padded = torch.nn.functional.pad(images, [padding] * 4)
+    padded = torch.nn.functional.pad(images, [padding] * 4, mode="replicate")
     crops = [padded[..., y : y + 8, x : x + 8] for y in range(5) for x in range(5)]
     crops += [
-        torch.nn.functional.pad(images.flip(-1), [padding] * 4)[..., y : y + 8, x : x + 8]
+        torch.nn.functional.pad(images.flip(-1), [padding] * 4, mode="replicate")[..., y : y + 8, x : x + 8]
         for y in range(5)
         for x in range(5)
     ]
@@ -184,10 +215,9 @@ def test_colour_changes_images_of_three_channels_only():
         assert ((changed - images).abs().amax((1, 2, 3)) > 1e-3).all(), name
 
 
-def test_colour_comes_before_geometry_so_that_the_border_is_black():
+def test_a_plain_image_stays_plain_since_the_border_is_repeated():
     result = Augmentation(contrast=0.9, crop_padding=4)(torch.full((50, 3, 6, 6), 0.8), draws_of(50))
-    torch.testing.assert_close(result[result > 1e-6], torch.full_like(result[result > 1e-6], 0.8), atol=1e-5, rtol=0)
-    assert (result == 0).any()
+    torch.testing.assert_close(result, torch.full_like(result, 0.8), atol=1e-5, rtol=0)
 
 
 def test_an_image_is_changed_alike_in_every_batch():

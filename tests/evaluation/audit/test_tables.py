@@ -103,7 +103,7 @@ def page(found: Audit, tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     encoder = ImageEncoder(
         image_size=(8, 8), in_channels=1, patch_size=4, patch_embedding="linear", embed_dim=8, num_heads=2,
-        num_layers=1, mlp_ratio=2.0, depthwise_convolution=False, dropout=0.0,
+        num_layers=1, mlp_ratio=2.0, dropout=0.0,
     )  # fmt: skip
     model = ImageTransformer(
         encoder, image_size=(8, 8), in_channels=1, num_classes=10, embedding_dim=8, pixel_mean=0.5, pixel_std=0.5

@@ -34,7 +34,7 @@ TO_A_POINT = (
     "training.learning_rate=0.1",
     "training.muon_learning_rate=0.1",
 )
-TO_THE_PRIOR = ("training.kl_weight=100", "training.learning_rate=0.02", "model.principal_components=false")
+TO_THE_PRIOR = ("training.kl_weight=100", "training.learning_rate=0.02", "model.principal_components=0")
 UNSEEN = "logging.tensorboard=false"
 SIGNS = {"triplet_of_margin", "active_fraction", "without_triplets", "spread", "effective_rank", "separation"}
 LATENT = {"kl_per_dimension", "active_units"}
