@@ -1,4 +1,4 @@
-"""What `model.activation_checkpointing` saves and costs at 224 pixels, for a plain ViT, our encoder and a pretrained one.
+"""What `model.activation_checkpointing` saves and costs at 224 pixels: a plain ViT, our encoder, a pretrained one.
 
     python benchmarks/activation_checkpointing.py [--batch 16] [--steps 3] [--only NAME ...] [--three-panels]
 

@@ -49,7 +49,7 @@ class StepResult(NamedTuple):
     triplets: TripletStatistics
     """The triplet loss and the triplets behind it."""
     posterior: tuple[Tensor, ...]
-    """Mean and log-variance of the latent, (B, L) each; nothing in simple mode."""
+    """Mean and log-variance of the latent's learned dimensions, (B, L) each; nothing in simple mode."""
     shared: tuple[Tensor, ...]
     """Where the losses' gradients meet, on the images of this process alone: the latent, or else the embedding."""
 
@@ -261,7 +261,7 @@ class MultiTaskImageTransformerLightning(TaskModule):
             label,
             embeddings[0],
             triplets,
-            posterior=(mean, log_variance),
+            posterior=(mean[:, : self.model.learned_dim], log_variance[:, : self.model.learned_dim]),
             shared=(output.mean, output.log_variance),
         )
 
