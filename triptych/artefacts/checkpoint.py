@@ -5,7 +5,7 @@ import json
 import pickle
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +121,7 @@ def described(content: dict[str, Any], path: Path) -> SavedModel:
             f"{path}: expected a dict with 'model_state_dict' or 'state_dict', and 'config'; got one with "
             f"{listed_keys(content)}. Save the weights and the config together."
         )
+    check_design(described["config"], path, weights=weights)
     config = _config(described["config"], path)
     backbone = described.get("backbone")
     if config.model.backbone is not None and not is_given(config.model) and not isinstance(backbone, dict):
@@ -196,6 +197,22 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -
             f"{path}: the weights do not fit the model that its config describes. {details}. Use the weights and the "
             "config of one and the same run."
         ) from error
+
+
+def check_design(config: object, path: Path, *, weights: Iterable[str] = ()) -> None:
+    """Recognise the models of before this version's encoder, by their config or the names of their weights.
+
+    Raises:
+        CheckpointError: It is one of them.
+    """
+    model = config.get("model") if isinstance(config, Mapping) else None
+    has_key = isinstance(model, Mapping) and "depthwise_convolution" in model
+    if has_key or any("patch_embedding.convolutions." in name for name in weights):
+        raise CheckpointError(
+            f"{path}: expected a model of this version's design (max-pooling, batch normalisation, components beside "
+            "the learned latent), got one of the design before it, with strided convolutions, which this version "
+            "cannot build. Train it again with this version, or use the version that wrote it."
+        )
 
 
 def listed_keys(checkpoint: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning import Callback
 
-from triptych.artefacts.checkpoint import read_checkpoint
+from triptych.artefacts.checkpoint import check_design, read_checkpoint
 from triptych.config import load_config
 from triptych.config.schema import RunConfig
 from triptych.errors import CheckpointError
@@ -94,7 +94,9 @@ def _from_checkpoint(config: RunConfig, path: Path, output: Path) -> Resumption:
             f"{path}: expected a checkpoint that training wrote, with its whole state; got one without. Name a file of "
             "lightning_checkpoints/ with --resume PATH."
         )
-    _check_same(checkpoint["hyper_parameters"]["config"], config, path)
+    saved = checkpoint["hyper_parameters"]["config"]
+    check_design(saved, path)
+    _check_same(saved, config, path)
     folders = RunFolders(output, run["dataset"], run["version"])
     _check_in_place(path, folders)
     best = checkpoint["callbacks"]["RunCheckpoints"]["best_name"]
@@ -109,7 +111,7 @@ def _from_checkpoint(config: RunConfig, path: Path, output: Path) -> Resumption:
             f"{path} has {done} epochs behind it: expected training.epochs of at least as many, got "
             f"{config.training.epochs}. Ask for more with --epochs, or start anew without --resume."
         )
-    asked = checkpoint["hyper_parameters"]["config"]["training"]["precision"]
+    asked = saved["training"]["precision"]
     record = checkpoint["callbacks"].get("PrecisionRecord", {})
     return Resumption(
         path.resolve(),
