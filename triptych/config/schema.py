@@ -177,7 +177,7 @@ class ModelConfig(Section):
     patch_size: PositiveInt = 4
     """Side in pixels of the square that becomes one token: the total stride of the patch embedding."""
     patch_embedding: Literal["convolutional", "linear"] = "convolutional"
-    """Whitened pixels and convolutional stages with max-pooling and batch normalisation, or the linear projection of ViT."""
+    """Whitened pixels and convolutional stages with max-pooling and batch normalisation, or ViT's linear projection."""
     embed_dim: PositiveInt = 96
     """Width of the tokens and of the last convolutional stage; earlier stages are narrower."""
     num_heads: PositiveInt = 3

@@ -60,14 +60,15 @@ class BatchNormalisation(nn.BatchNorm2d):
     def _forward_of_all(self, features: Tensor) -> Tensor:
         values = at_least_float32(features)
         number = values.new_full((1,), values.numel() / self.num_features)
-        total, count = _summed(torch.cat([values.sum((0, 2, 3)), number])).split([self.num_features, 1])
-        mean = total / count
+        sums = _summed(torch.cat([values.sum((0, 2, 3)), number]))
+        mean, count = sums[:-1] / sums[-1], sums[-1]
         centred = values - mean[:, None, None]
         variance = _summed(centred.square().sum((0, 2, 3))) / count
         if not is_recomputing():
             self._count(mean.detach(), variance.detach() * (count / (count - 1)))
         scale = (variance + self.eps).rsqrt()
-        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(features.dtype)
+        normalised: Tensor = centred * scale[:, None, None] + self.bias[:, None, None]
+        return normalised.to(features.dtype)
 
     @torch.no_grad()
     def _count(self, mean: Tensor, variance: Tensor) -> None:
@@ -80,5 +81,5 @@ class BatchNormalisation(nn.BatchNorm2d):
 
 def _summed(values: Tensor) -> Tensor:
     """Sum over the processes; the gradient of the sum is summed over them too."""
-    total: Tensor = all_reduce(values)
+    total: Tensor = all_reduce(values)  # type: ignore[no-untyped-call] # PyTorch left it without types
     return total

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from itertools import pairwise
 from math import prod
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -246,4 +245,4 @@ def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
 
 def _as_tokens(features: Tensor) -> Tensor:
     """View a map of features (B, D, h, w) as tokens (B, N, D)."""
-    return cast(Tensor, features.flatten(2).transpose(1, 2))
+    return features.flatten(2).transpose(1, 2)

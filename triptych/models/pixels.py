@@ -1,6 +1,7 @@
 """The models' door: checks the images that come in, and standardises their pixels."""
 
 from collections.abc import Iterator, Sequence
+from math import ceil
 
 import torch
 from torch import Tensor, nn
@@ -65,8 +66,8 @@ class PixelStandardisation(nn.Module):
         return ((images - self.mean) / self.std).to(self.mean.dtype)
 
     def batches(self, images: Tensor, *, size: int = 256) -> Iterator[Tensor]:
-        """Standardise uint8 images (n, C, H, W), `size` at a time."""
-        for batch in images.split(size):
+        """Standardise uint8 images (n, C, H, W) in batches of at most `size`, which differ by one image at most."""
+        for batch in images.tensor_split(ceil(len(images) / size)):
             yield self(batch.to(self.mean.device).float() / 255)
 
 

@@ -5,6 +5,7 @@ import shutil
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
+from torch import Tensor
 from torch.utils.tensorboard.summary import hparams
 
 from triptych.config import dump_config
@@ -50,6 +52,8 @@ PREPARATION_IMAGES = 10_000
 """Training images from which whitening filters and principal components are computed."""
 STATISTICS_IMAGES = 4096
 """Training images on which averaged weights measure the statistics of batch normalisation."""
+SAMPLE_BYTES = 2**27
+"""At most so much of either: large images are fewer."""
 RECONSTRUCTIONS = 16
 """Validation images that TensorBoard shows beside their reconstructions."""
 
@@ -142,7 +146,7 @@ def train(
 
 
 def build_module(config: RunConfig, data: ImageDataModule, *, backbone: Mapping[str, Any] | None = None) -> TaskModule:
-    """Build the Lightning module that the config asks for: weights drawn from the seed, components from the images.
+    """Build the Lightning module of a config: weights drawn from the seed, filters and components from the images.
 
     Args:
         config: The run.
@@ -153,7 +157,7 @@ def build_module(config: RunConfig, data: ImageDataModule, *, backbone: Mapping[
     kind = MultiTaskImageTransformerLightning if config.training.use_multitask_loss else ImageTransformerLightning
     torch.manual_seed(config.training.seed)
     module = kind(config, classes=data.classes, pixel_mean=mean, pixel_std=deviation, backbone=backbone)
-    module.model.prepare(data.sample(PREPARATION_IMAGES), seed=config.training.seed)
+    module.model.prepare(_sample(data, PREPARATION_IMAGES), seed=config.training.seed)
     return module
 
 
@@ -168,8 +172,9 @@ def build_trainer(
     training, shown, folders = config.training, config.logging, checkpoints.folders
     callbacks: list[Callback] = [FrozenFeatures(console), FiniteLosses(every_n_steps=shown.log_every_n_steps)]
     if training.averaged_share:
-        images = data.sample(STATISTICS_IMAGES)
-        callbacks.append(AveragedWeights(share=training.averaged_share, images=images))
+        images = _sample(data, STATISTICS_IMAGES)
+        size = config.dataset.batch_size
+        callbacks.append(AveragedWeights(share=training.averaged_share, images=images, batch_size=size))
     if training.early_stopping.enabled:
         callbacks.append(
             EarlyStopping(
@@ -232,6 +237,11 @@ def _examined(config: RunConfig, data: ImageDataModule) -> list[str]:
     if wrong := [finding.text for finding in findings if finding.severity is Severity.WRONG]:
         raise ConfigError("\n".join(wrong))
     return [f"{one.text} {one.remedy}" for one in findings if one.severity is Severity.WARNING]
+
+
+def _sample(data: ImageDataModule, most: int) -> Tensor:
+    """Draw training images for what is measured on them: uint8 (n, C, H, W)."""
+    return data.sample(min(most, SAMPLE_BYTES // prod(data.train.images.shape[1:])))
 
 
 def _claim_folders(config: RunConfig, output: Path, resume: Resumption | None) -> RunFolders:

@@ -243,7 +243,7 @@ def test_another_config_is_refused_with_what_differs(whole, quick_yaml):
 def test_a_checkpoint_that_is_not_there_or_not_of_a_run_is_refused(whole, quick_yaml, tmp_path):
     assert "Nothing to resume" in refusal(quick_yaml, tmp_path / "nowhere")
     assert "no such file" in refusal(quick_yaml, whole, path=tmp_path / "none.ckpt")
-    assert "was refused" in refusal(quick_yaml, whole, path=version_folder(whole) / "metrics.json")
+    assert "was rejected" in refusal(quick_yaml, whole, path=version_folder(whole) / "metrics.json")
     torch.save({"state_dict": {}}, tmp_path / "weights.pth")
     assert "with its whole state" in refusal(quick_yaml, whole, path=tmp_path / "weights.pth")
 

@@ -36,7 +36,7 @@ class Run:
         self.current_epoch = self.global_step = 0
         self.callback_metrics: dict[str, float] = {}
         self.averaged_from = averaged_from
-        self.averaged_weights = AveragedWeights(share=0.5)
+        self.averaged_weights = AveragedWeights(share=0.5, images=torch.empty(0), batch_size=1)
         self.callbacks = [self.averaged_weights]
 
     def save_checkpoint(self, path: Path) -> None:

@@ -22,11 +22,13 @@ class AveragedWeights(Callback):
     Args:
         share: of the run's steps, the last ones, above 0.
         images: (n, C, H, W), uint8; training images on which the statistics are measured, some thousand.
+        batch_size: of these at a time, at most.
     """
 
-    def __init__(self, *, share: float, images: Tensor) -> None:
+    def __init__(self, *, share: float, images: Tensor, batch_size: int) -> None:
         self.share = share
         self.images = images
+        self.batch_size = batch_size
         self.average: dict[str, Tensor] = {}
         self.averaged = 0
         self._first_step, self._latest_step = 0, 0
@@ -119,8 +121,9 @@ class AveragedWeights(Callback):
         if model.encoder.is_frozen:
             return
         # Dropout would draw from PyTorch's generator.
-        with torch.random.fork_rng(), trainer.precision_plugin.forward_context():
-            update_bn(model.pixels.batches(self.images), model.encoder)
+        devices = [pl_module.device] if pl_module.device.type == "cuda" else []
+        with torch.random.fork_rng(devices), trainer.precision_plugin.forward_context():
+            update_bn(model.pixels.batches(self.images, size=self.batch_size), model.encoder)
 
 
 def averages_weights(trainer: Trainer) -> bool:
