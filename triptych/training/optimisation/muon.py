@@ -55,7 +55,7 @@ class MuonAdamW(Optimizer):
         muon_learning_rate: float,
         learning_rate: float,
         weight_decay: float,
-        momentum: float = 0.95,
+        momentum: float = 0.85,
         muon_dtype: torch.dtype = torch.float32,
     ) -> None:
         matrices = list(matrices)
