@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-MODEL = {"embed_dim": 16, "num_heads": 2, "num_layers": 1, "latent_dim": 4, "embedding_dim": 6, "decoder_dim": 4}
+MODEL = {"embed_dim": 16, "num_heads": 2, "num_layers": 1, "latent_dim": 3, "principal_components": 1,
+         "embedding_dim": 6, "decoder_dim": 4}  # fmt: skip
 """A model that costs next to nothing."""
 DIGITS = tuple("0123456789")
 PHOTOS = {"name": "folder", "root": "photos", "image_size": 16}

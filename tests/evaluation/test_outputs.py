@@ -27,7 +27,9 @@ def two_panels() -> ImageTransformer:
 
 
 def three_panels() -> MultiTaskImageTransformer:
-    return MultiTaskImageTransformer(encoder(), **SHAPE, latent_dim=4, decoder_dim=4, principal_components=3).train()
+    model = MultiTaskImageTransformer(encoder(), **SHAPE, latent_dim=4, decoder_dim=4, principal_components=3).train()
+    torch.nn.init.normal_(model.decoder.pixels.weight, std=0.1)  # as after the first steps
+    return model
 
 
 def split(size: int) -> Split:

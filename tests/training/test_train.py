@@ -273,7 +273,7 @@ def test_bfloat16_trains_on_a_cpu(tiny_config: Config, tmp_path: Path, optimizer
     result = train(config, output=tmp_path)
 
     assert all(value == value for value in result.metrics["test"].values())
-    assert {weight.dtype for weight in weights(result).values()} == {torch.float32}
+    assert {weight.dtype for weight in weights(result).values() if weight.is_floating_point()} == {torch.float32}
 
 
 def test_early_stopping_ends_a_run_that_gets_no_better(tiny_config: Config, tmp_path: Path) -> None:
@@ -343,7 +343,7 @@ def train_folders(output: Path) -> Any:
 def test_two_accumulated_batches_step_like_one_of_twice_the_size(
     tiny_config: Config, digits: ImageData, tmp_path: Path
 ) -> None:
-    # 1,280 images, so that every batch is full; terms that are means over images alone.
+    # 1,280 images, so that every batch is full; terms that are means over images alone, and no batch statistics.
     fewer = Split(digits.train.images[:1422], digits.train.labels[:1422])
     even = replace(digits, train=fewer)
     common = (
@@ -351,6 +351,7 @@ def test_two_accumulated_batches_step_like_one_of_twice_the_size(
         "training.triplet_weight=0",
         "training.gradient_clip_norm=0",
         "dataset.augmentation={}",
+        "model.patch_embedding=linear",
         "model.latent_dim=4",
     )
     accumulated = tiny_config(*common, "dataset.batch_size=32", "training.accumulate_gradients=2")

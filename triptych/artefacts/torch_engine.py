@@ -26,7 +26,7 @@ class EncodingModule(nn.Module):
             embeddings = self.network.embed(images)
             return embeddings, self.network.classification_head(embeddings)
         latents, _ = self.network.encode(images)
-        embeddings = self.network.embedding_head(latents)
+        embeddings = self.network.embed_latent(latents)
         return embeddings, self.network.classification_head(embeddings), latents
 
 

@@ -134,8 +134,8 @@ class MultiTaskImageTransformer(nn.Module):
         latent = mean
         if self.training:
             latent = reparameterise(mean, log_variance, torch.randn_like(mean) if noise is None else noise)
+        embedding = self.embed_latent(latent)
         learned, fixed = self._parts(latent)
-        embedding = self.embedding_head(learned)
         return MultiTaskOutput(
             embedding=embedding,
             logits=self.classification_head(embedding),
@@ -160,8 +160,7 @@ class MultiTaskImageTransformer(nn.Module):
 
     def embed(self, images: Tensor) -> Tensor:
         """Map images (B, C, H, W) to embeddings (B, E) of L2 norm 1."""
-        embedding: Tensor = self.embedding_head(self._parts(self.encode(images)[0])[0])
-        return embedding
+        return self.embed_latent(self.encode(images)[0])
 
     def classify(self, images: Tensor) -> Tensor:
         """Map images (B, C, H, W) to logits (B, K)."""
@@ -171,6 +170,11 @@ class MultiTaskImageTransformer(nn.Module):
     def reconstruct(self, images: Tensor) -> Tensor:
         """Reconstruct images (B, C, H, W) from the mean of their latent: pixels in [0, 1]."""
         return self.decode(self.encode(images)[0])
+
+    def embed_latent(self, latent: Tensor) -> Tensor:
+        """Map points (B, L) of the latent space to embeddings (B, E), which depend on the learned dimensions alone."""
+        embedding: Tensor = self.embedding_head(self._parts(latent)[0])
+        return embedding
 
     def decode(self, latent: Tensor) -> Tensor:
         """Map points (B, L) of the latent space to images (B, C, H, W), pixels in [0, 1]."""
