@@ -47,7 +47,7 @@ def left(tmp_path: Path) -> Callable[..., RunFolders]:
 
 @pytest.fixture
 def measured() -> Callable[..., PerImage]:
-    """Make up the results of a model that names a given share of 400 images rightly; some are hard for every model."""
+    """Make up the results of a model that classifies a given share of 400 images; some are hard for every model."""
 
     def measure(skill: float, *, seed: int = 0, images: str | None = "digest", count: int = 400) -> PerImage:
         labels = np.arange(count) % 10
@@ -59,11 +59,12 @@ def measured() -> Callable[..., PerImage]:
             "index": np.arange(count),
             "label": labels,
             "prediction": np.where(correct, labels, (labels + 1) % 10),
-            "correct": correct,
             "confidence": own.random(count).astype(np.float32),
             "map_at_r": np.where(labels == 3, np.nan, 1 - difficulty / 2).astype(np.float32),
             "mse": error.astype(np.float32),
         }
-        return PerImage(columns, {"dataset": "digits", "split": "test", "images": images})
+        influences = {"map_at_r": (0.01 * np.random.default_rng(0).standard_normal(120) / np.sqrt(120)).tolist()}
+        description = {"dataset": "digits", "split": "test", "images": images, "influences": influences}
+        return PerImage(columns, description)
 
     return measure

@@ -1,5 +1,6 @@
-"""The figures of a split: those of each image, and those of all of them together."""
+"""The figures of a split: those of each image, those of all of them together, and their intervals."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from triptych.data.images import Split
-from triptych.data.pixels.mapped import parts
-from triptych.evaluation.outputs import BATCH, Model, ModelOutputs, Repainting, model_outputs, reconstructions
+from triptych.evaluation.baselines import pixel_rows
+from triptych.evaluation.outputs import Model, ModelOutputs, Reconstructed, model_outputs
 from triptych.metrics import (
     active_units,
     alignment,
@@ -20,32 +21,50 @@ from triptych.metrics import (
     evidence_lower_bound,
     kl_per_image,
     knn_accuracy,
-    reconstruction_scores,
     retrieval_metrics,
     retrieval_scores,
     spread,
     uniformity,
 )
-from triptych.models import MultiTaskImageTransformer
+from triptych.metrics.intervals import interval
+from triptych.metrics.random_groups import retrieval_influences
+from triptych.runs.per_image import AVERAGED, PerImage
 
 Columns = dict[str, NDArray[Any]]
 """Arrays (N,) by name, a row for each image of a split, in its order."""
 
-AVERAGED = (
-    *("nll", "precision_at_1", "recall_at_5", "recall_at_10", "r_precision", "map_at_r", "mrr"),
-    *("mse", "psnr", "ssim", "kl_divergence"),
-)
-"""Columns whose mean over the images is a figure of the split; an image alone in its class has nobody to find."""
-
 VOTES = 5
 """Neighbours whose classes `knn_accuracy` counts."""
 
+DEPTHS = (5, 10)
+"""The k of recall@k."""
 
-def image_columns(model: Model, split: Split, outputs: ModelOutputs) -> Columns:
-    """Measure every image of a split by itself.
 
-    Neighbours are looked for among the other images of the split.
+def measure_split(
+    model: Model, split: Split, *, gallery: ModelOutputs | None = None, pad: int = 0
+) -> tuple[ModelOutputs, PerImage, dict[str, Any]]:
+    """Measure a model on images: the same model and images give the same figures every time.
+
+    Args:
+        model: On any device; it is set to evaluate.
+        split: The images, with their labels.
+        gallery: The outputs for the training images, in which `nearest_neighbour_accuracy` and `knn_accuracy` look for
+            neighbours; without them, these two figures are left out.
+        pad: Width of the border that `dataset.pad` has added to the images; it does not count as reconstructed.
+
+    Returns:
+        The outputs; the results of each image; and the figures, by the names of `triptych.runs.definitions`, with their
+        95 % intervals under `intervals`.
     """
+    outputs = model_outputs(model, split, pad=pad)
+    table = per_image(outputs)
+    channels, height, width = split.images.shape[1:]
+    pixels = channels * (height - 2 * pad) * (width - 2 * pad)
+    return outputs, table, split_figures(table, outputs, gallery=gallery, pixels=pixels)
+
+
+def per_image(outputs: ModelOutputs) -> PerImage:
+    """Measure every image of a split by itself; neighbours are looked for among the other images of the split."""
     confidence, prediction = outputs.probabilities.max(1)
     columns = {
         "index": torch.arange(len(outputs)),
@@ -55,70 +74,99 @@ def image_columns(model: Model, split: Split, outputs: ModelOutputs) -> Columns:
         "confidence": confidence,
         "nll": F.cross_entropy(outputs.logits, outputs.labels, reduction="none"),
     }
-    columns |= {
-        name: scores.float() for name, scores in retrieval_scores(outputs.embeddings, outputs.labels, k=(5, 10)).items()
-    }
-    if isinstance(model, MultiTaskImageTransformer) and outputs.repainting is not None:
-        columns |= _painted(model, split)
-        columns["kl_divergence"] = kl_per_image(outputs.repainting.mean, outputs.repainting.log_variance).sum(1).float()
-    return {name: column.numpy() for name, column in columns.items()}
+    found = retrieval_scores(outputs.embeddings, outputs.labels, k=DEPTHS)
+    columns |= {name: scores.float() for name, scores in found.items()}
+    if (part := outputs.reconstructed) is not None:
+        columns |= {"mse": part.mse, "psnr": part.psnr, "ssim": part.ssim}
+        columns["kl_divergence"] = kl_per_image(part.mean, part.log_variance).sum(1).float()
+    influences = retrieval_influences(outputs.embeddings, outputs.labels, k=DEPTHS)
+    return PerImage(
+        {name: column.numpy() for name, column in columns.items()},
+        {"influences": {name: values.tolist() for name, values in influences.items()}},
+    )
 
 
-def split_figures(columns: Columns, split: Split, outputs: ModelOutputs, gallery: ModelOutputs) -> dict[str, Any]:
-    """Measure a split as a whole; names are explained in `triptych.runs.definitions`.
+def split_figures(
+    table: PerImage, outputs: ModelOutputs, *, gallery: ModelOutputs | None, pixels: int
+) -> dict[str, Any]:
+    """Measure a split as a whole.
 
     Args:
-        columns: Its images' own figures.
-        split: Its images.
-        outputs: What the model says of them.
-        gallery: What the model says of the training images; of a training image, the others are looked at.
+        table: The results of its images.
+        outputs: The outputs of the model.
+        gallery: Those for the training images; where they are `outputs` itself, each image is compared with the others.
+        pixels: Numbers in an image, without a border.
     """
     classified = classification_metrics(outputs.probabilities, outputs.labels)
-    neighbours = (None, None) if gallery is outputs else (gallery.embeddings, gallery.labels)
-    clustered = clustering_metrics(outputs.embeddings, outputs.labels)
     figures: dict[str, Any] = {
         "accuracy": classified.accuracy,
         "macro_f1": classified.macro_f1,
         "ece": classified.ece,
-        "nearest_neighbour_accuracy": knn_accuracy(outputs.embeddings, outputs.labels, *neighbours, k=1),
-        "knn_accuracy": knn_accuracy(outputs.embeddings, outputs.labels, *neighbours, k=VOTES),
-        "nmi": clustered.nmi,
-        "ami": clustered.ami,
-        "silhouette": clustered.silhouette,
+    }
+    if gallery is not None:
+        neighbours = (None, None) if gallery is outputs else (gallery.embeddings, gallery.labels)
+        for name, votes in (("nearest_neighbour_accuracy", 1), ("knn_accuracy", VOTES)):
+            figures[name] = knn_accuracy(outputs.embeddings, outputs.labels, *neighbours, k=votes)
+    figures |= clustering_metrics(outputs.embeddings, outputs.labels)._asdict()
+    figures |= {
         "alignment": alignment(outputs.embeddings, outputs.labels),
         "uniformity": uniformity(outputs.embeddings),
         "effective_rank": effective_rank(outputs.embeddings),
         "spread": spread(outputs.embeddings),
     }
-    figures |= {name: _mean(columns[name]) for name in AVERAGED if name in columns}
-    if outputs.repainting is not None:
-        figures |= _latent_figures(outputs.repainting, pixels=split.images.shape[1:].numel())
+    figures |= {name: _mean(table.columns[name]) for name in AVERAGED if name in table.columns}
+    if outputs.reconstructed is not None:
+        figures |= _latent_figures(outputs.reconstructed, pixels=pixels)
     figures["per_class_accuracy"] = classified.per_class_accuracy.tolist()
     figures["confusion"] = classified.confusion.tolist()
+    bounds = {name: interval(statistic) for name, statistic in table.statistics().items()}
+    figures["intervals"] = {name: [bound.low, bound.high] for name, bound in bounds.items()}
     return figures
 
 
-def holdout_figures(model: Model, split: Split) -> dict[str, float]:
+def holdout_figures(model: Model, split: Split) -> dict[str, Any]:
     """Measure retrieval among images of classes that training never saw; nothing where there are no images."""
     if not len(split):
         return {}
-    return retrieval_metrics(model_outputs(model, split).embeddings, split.labels.cpu(), k=(5, 10))
+    return retrieval_metrics(model_outputs(model, split).embeddings, split.labels.cpu(), k=DEPTHS)
 
 
-def _painted(model: MultiTaskImageTransformer, split: Split) -> dict[str, Tensor]:
-    """Compare every image with its reconstruction, a batch at a time."""
-    scores = [
-        reconstruction_scores(reconstructions(model, images), images.cpu().float() / 255)
-        for images in parts(split.images, BATCH)
-    ]
-    return {name: torch.cat([getattr(part, name) for part in scores]) for name in ("mse", "psnr", "ssim")}
+def holdout_context(
+    model: Model, split: Split, others: Mapping[str, ModelOutputs], *, pad: int = 0
+) -> dict[str, dict[str, float]]:
+    """Measure what the figures of held-out classes are worth.
 
+    Args:
+        model: The model.
+        split: Images of the held-out classes.
+        others: Outputs for images of the known classes, which the full gallery holds too.
+        pad: Width of the border of the images.
 
-def _latent_figures(repainting: Repainting, *, pixels: int) -> dict[str, Any]:
-    kl = kl_per_image(repainting.mean, repainting.log_variance)
+    Returns:
+        `full_gallery`: the figures where the classes of training are in the gallery too, which is harder. `chance`:
+        those of one embedding for all images. `pixels`: those of raw pixels, by Euclidean distance.
+    """
+    if not len(split):
+        return {}
+    labels = split.labels.cpu()
+    embeddings = model_outputs(model, split).embeddings
+    known = [outputs.embeddings for outputs in others.values()]
+    classes = [outputs.labels + int(labels.max()) + 1 for outputs in others.values()]
+    rows = torch.arange(len(split))
     return {
-        "elbo": evidence_lower_bound(repainting.sampled_error, kl.sum(1), pixels=pixels),
-        "active_units": int(active_units(repainting.mean).sum()),
+        "full_gallery": retrieval_metrics(
+            embeddings, labels, torch.cat([embeddings, *known]), torch.cat([labels, *classes]), own=rows, k=DEPTHS
+        ),
+        "chance": retrieval_metrics(torch.ones(len(split), 1), labels, k=DEPTHS),
+        "pixels": retrieval_metrics(pixel_rows(split, pad=pad), labels, k=DEPTHS, distance="euclidean"),
+    }
+
+
+def _latent_figures(part: Reconstructed, *, pixels: int) -> dict[str, Any]:
+    kl = kl_per_image(part.mean, part.log_variance)
+    return {
+        "elbo": evidence_lower_bound(part.sampled_mse, kl.sum(1), pixels=pixels),
+        "active_units": int(active_units(part.mean).sum()),
         "kl_per_dimension": kl.mean(0).tolist(),
     }
 

@@ -1,4 +1,4 @@
-"""What a trained model says of the images of a split: computed once, for everything that is measured or drawn of it."""
+"""The outputs of a trained model for the images of a split: computed once, for all that is measured or drawn."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,11 @@ from torch import Tensor
 
 from triptych.data.draws import Draws
 from triptych.data.images import Split
+from triptych.metrics import reconstruction_scores
 from triptych.models import ImageTransformer, MultiTaskImageTransformer
 from triptych.models.latent import reparameterise
 
-# N images, E embedding_dim, K classes, L latent_dim.
+# N images, C channels, H/W image, E embedding_dim, K classes, L latent_dim.
 
 BATCH = 512
 
@@ -18,37 +19,41 @@ Model = ImageTransformer | MultiTaskImageTransformer
 
 
 @dataclass(frozen=True, eq=False)
-class Repainting:
-    """What the third panel says of each image, on the CPU.
+class Reconstructed:
+    """Latents and reconstruction errors, of the image itself: a border added by `dataset.pad` does not count.
 
     Attributes:
         mean: Of the posterior, (N, L).
         log_variance: Of the posterior, (N, L).
-        squared_error: Of the reconstruction from the mean, per pixel in [0, 1], the mean over pixels, (N,).
-        sampled_error: The same of a reconstruction from one sample of the posterior, (N,).
+        mse: Squared error of the reconstruction from the mean, per pixel in [0, 1], the mean over pixels, (N,).
+        psnr: Peak signal-to-noise ratio of the same, in dB, (N,).
+        ssim: Structural similarity of the same, (N,).
+        sampled_mse: Squared error of a reconstruction from one sample of the posterior, (N,).
     """
 
     mean: Tensor
     log_variance: Tensor
-    squared_error: Tensor
-    sampled_error: Tensor
+    mse: Tensor
+    psnr: Tensor
+    ssim: Tensor
+    sampled_mse: Tensor
 
 
 @dataclass(frozen=True, eq=False)
 class ModelOutputs:
-    """What a model says of each image of a split, in the split's order, float32 on the CPU.
+    """The outputs for each image of a split, in the split's order, float32 on the CPU.
 
     Attributes:
         labels: The true classes, (N,) int64.
         embeddings: Of L2 norm 1, (N, E).
         logits: Before the softmax, (N, K).
-        repainting: The decoder's part; None for a model without one.
+        reconstructed: The decoder's part; None for a model without one.
     """
 
     labels: Tensor
     embeddings: Tensor
     logits: Tensor
-    repainting: Repainting | None
+    reconstructed: Reconstructed | None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -60,15 +65,20 @@ class ModelOutputs:
 
 
 @torch.inference_mode()
-def model_outputs(model: Model, split: Split) -> ModelOutputs:
-    """Run a model, evaluating, over all images of a split, on the model's device.
+def model_outputs(model: Model, split: Split, *, pad: int = 0) -> ModelOutputs:
+    """Run a model in evaluation mode over all images of a split, on the model's device, in float32.
 
     The sample of the posterior is drawn from the image's position alone: the same model and split give the same
     numbers.
+
+    Args:
+        model: On any device.
+        split: The images.
+        pad: Width of the border that `dataset.pad` has added to the images.
     """
     model.eval()
     device = next(model.parameters()).device
-    embeddings, logits, repainted = [], [], []
+    embeddings, logits, reconstructed = [], [], []
     for start in range(0, len(split), BATCH):
         images = split.images[start : start + BATCH].to(device).float() / 255
         output = model(images)
@@ -78,17 +88,34 @@ def model_outputs(model: Model, split: Split) -> ModelOutputs:
             draws = Draws(seed=0, epoch=0, index=torch.arange(start, start + len(images), device=device))
             noise = draws.normal("posterior", model.latent_dim)
             sampled = model.decode(reparameterise(output.mean, output.log_variance, noise))
-            errors = [(view - images).square().flatten(1).mean(1) for view in (output.reconstruction, sampled)]
-            repainted.append([part.float().cpu() for part in (output.mean, output.log_variance, *errors)])
-    repainting = Repainting(*(torch.cat(parts) for parts in zip(*repainted, strict=True))) if repainted else None
-    return ModelOutputs(split.labels.cpu(), torch.cat(embeddings), torch.cat(logits), repainting)
+            original = without_border(images, pad)
+            scores = reconstruction_scores(without_border(output.reconstruction, pad), original)
+            sampled_mse = (without_border(sampled, pad) - original).square().flatten(1).mean(1)
+            parts = (output.mean, output.log_variance, *scores, sampled_mse)
+            reconstructed.append([part.float().cpu() for part in parts])
+    return ModelOutputs(
+        labels=split.labels.cpu(),
+        embeddings=torch.cat(embeddings),
+        logits=torch.cat(logits),
+        reconstructed=Reconstructed(*map(torch.cat, zip(*reconstructed, strict=True))) if reconstructed else None,
+    )
 
 
 @torch.inference_mode()
 def reconstructions(model: MultiTaskImageTransformer, images: Tensor) -> Tensor:
-    """Repaint uint8 images (N, C, H, W) from the mean of their latents: pixels in [0, 1], float32 on the CPU."""
+    """Reconstruct uint8 images (N, C, H, W) from the mean of their latents: pixels in [0, 1], float32 on the CPU."""
     model.eval()
     device = next(model.parameters()).device
     return torch.cat(
         [model.reconstruct(part.to(device).float() / 255).float().cpu() for part in torch.split(images, BATCH)]
     )
+
+
+def without_border(images: Tensor, pad: int) -> Tensor:
+    """Cut a border of so many pixels off images (..., H, W).
+
+    Example:
+        >>> without_border(torch.zeros(2, 1, 32, 32), 2).shape
+        torch.Size([2, 1, 28, 28])
+    """
+    return images[..., pad : images.shape[-2] - pad, pad : images.shape[-1] - pad]

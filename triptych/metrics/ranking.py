@@ -41,7 +41,7 @@ class Relevance:
         self.size = size[self.of_query]
         self.start = (size.cumsum(dim=0) - size)[self.of_query]
         self.by_class = self.of_gallery.argsort(stable=True)
-        self.wanted = self.size - int(comparison.leave_one_out)
+        self.wanted = self.size - int(comparison.leaves_one_out)
         """(Q,): R, how many rows each query is to find."""
 
     def relevant_scores(self, rows: Tensor, scores: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ def retrieval_metrics(
     gallery: Tensor | None = None,
     gallery_labels: Tensor | None = None,
     *,
+    own: Tensor | None = None,
     k: Sequence[int] = (1, 5, 10),
     distance: Distance = "cosine",
     chunk_size: int | None = None,
@@ -46,7 +47,7 @@ def retrieval_metrics(
     those of pytorch-metric-learning's `AccuracyCalculator`, where that ranks the whole gallery and nothing ties.
 
     Without a gallery, each query is ranked against all others ("leave one out"). With one, a query that is also in it
-    finds itself.
+    finds itself, unless `own` names its row.
 
     Queries of which the gallery holds no other row of the class have nothing to find and are left out of the means.
     If that is so for all of them, every value is NaN.
@@ -65,6 +66,7 @@ def retrieval_metrics(
         query_labels: (Q,) whole numbers.
         gallery: (G, E), or None to leave one out.
         gallery_labels: (G,) whole numbers, or None with the gallery.
+        own: (Q,) rows of a gallery that holds the queries too: each is then ranked against all rows but its own.
         k: The depths of `recall_at_k`; one beyond the gallery counts the whole gallery.
         distance: "cosine", under which a row of zeros is at distance 1 from everything; or "euclidean".
         chunk_size: Queries that are compared at a time; None chooses.
@@ -84,7 +86,7 @@ def retrieval_metrics(
          'mrr': 0.83...}
     """
     scores = retrieval_scores(
-        query, query_labels, gallery, gallery_labels, k=k, distance=distance, chunk_size=chunk_size
+        query, query_labels, gallery, gallery_labels, own=own, k=k, distance=distance, chunk_size=chunk_size
     )
     return {name: values.nanmean().item() for name, values in scores.items()}
 
@@ -95,6 +97,7 @@ def retrieval_scores(
     gallery: Tensor | None = None,
     gallery_labels: Tensor | None = None,
     *,
+    own: Tensor | None = None,
     k: Sequence[int] = (1, 5, 10),
     distance: Distance = "cosine",
     chunk_size: int | None = None,
@@ -108,7 +111,7 @@ def retrieval_scores(
     """
     _require_depths(k)
     require_together(gallery=gallery, gallery_labels=gallery_labels)
-    comparison = compare(query, gallery, distance=distance)
+    comparison = compare(query, gallery, distance=distance, own=own)
     relevance = Relevance(comparison, query_labels, query_labels if gallery_labels is None else gallery_labels)
     names = ["precision_at_1", *(f"recall_at_{depth}" for depth in k), "r_precision", "map_at_r", "mrr"]
     found = {name: relevance.wanted.new_full((len(query),), torch.nan, dtype=torch.float64) for name in names}

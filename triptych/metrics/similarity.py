@@ -5,7 +5,7 @@ Letters: Q queries, G rows of the gallery, B queries of a chunk, E embedding dim
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -45,13 +45,18 @@ class Comparison:
     distance: Distance
     unit: float
     """The length, between the rows as given, of what is 1 between these."""
-    leave_one_out: bool
-    """The gallery is the queries, and no query is a candidate of its own."""
+    own: Tensor | None
+    """(Q,): the row of the gallery that is the query itself and no candidate; None where the gallery has no such."""
+
+    @property
+    def leaves_one_out(self) -> bool:
+        """Whether every query is in the gallery, and not compared with itself."""
+        return self.own is not None
 
     @property
     def candidates(self) -> int:
         """How many rows of the gallery a query is compared with."""
-        return len(self.gallery) - self.leave_one_out
+        return len(self.gallery) - self.leaves_one_out
 
     def chunks(self, queries: Tensor, chunk_size: int | None) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield some of the queries' numbers (B,) and their scores (B, G), which the next chunk overwrites.
@@ -65,8 +70,8 @@ class Comparison:
         buffer = self.gallery.new_empty(chunk, len(self.gallery))
         for rows in torch.split(queries, max(1, chunk)) if chunk else ():
             scores = torch.mm(self.query[rows], self.gallery.T, out=buffer[: len(rows)])
-            if self.leave_one_out:
-                scores.scatter_(1, rows[:, None], -torch.inf)
+            if self.own is not None:
+                scores.scatter_(1, self.own[rows, None], -torch.inf)
             yield rows, scores
 
     def tie_width(self, rows: Tensor, scores: Tensor) -> Tensor:
@@ -80,8 +85,16 @@ class Comparison:
         return gap if self.distance == "cosine" else self.unit * (2 * gap).sqrt()
 
 
-def compare(query: Tensor, gallery: Tensor | None, *, distance: Distance) -> Comparison:
+def compare(
+    query: Tensor, gallery: Tensor | None, *, distance: Distance, own: Tensor | None = None
+) -> Comparison:
     """Make queries (Q, E) and a gallery (G, E) ready; without a gallery, every query is compared with all others.
+
+    Args:
+        query: (Q, E).
+        gallery: (G, E), or None.
+        distance: "cosine" or "euclidean".
+        own: (Q,) rows of a gallery that holds the queries too: a query is not compared with its own row.
 
     Raises:
         ValueError: The matrices are not such, are not finite, or differ in E; or an unknown distance.
@@ -96,7 +109,15 @@ def compare(query: Tensor, gallery: Tensor | None, *, distance: Distance) -> Com
                 f"query and gallery must have as many columns, but they have {query.shape[1]} and {gallery.shape[1]}; "
                 "embed both with the same model"
             )
-    return _on_the_sphere(query, gallery) if distance == "cosine" else _around_the_centre(query, gallery)
+        if own is not None and own.shape != query.shape[:1]:
+            raise ValueError(
+                f"own must be one row of the gallery for each of the {len(query)} queries, but its shape is "
+                f"{tuple(own.shape)}; give the row that each query is"
+            )
+    own = torch.arange(len(query)) if gallery is None else own
+    prepare = _on_the_sphere if distance == "cosine" else _around_the_centre
+    found = prepare(query, gallery)
+    return replace(found, own=None if own is None else own.to(found.query.device))
 
 
 def scale_to_unit_length(rows: Tensor) -> Tensor:
@@ -142,7 +163,7 @@ def _on_the_sphere(query: Tensor, gallery: Tensor | None) -> Comparison:
     """Scale all rows to unit length; a row of zeros is at cosine 0 to everything."""
     ours = scale_to_unit_length(in_double(query))
     theirs = ours if gallery is None else scale_to_unit_length(in_double(gallery).to(ours.device))
-    return Comparison(ours, theirs, ours.new_ones(len(ours)), "cosine", 1.0, leave_one_out=gallery is None)
+    return Comparison(ours, theirs, ours.new_ones(len(ours)), "cosine", 1.0, own=None)
 
 
 def _around_the_centre(query: Tensor, gallery: Tensor | None) -> Comparison:
@@ -155,4 +176,4 @@ def _around_the_centre(query: Tensor, gallery: Tensor | None) -> Comparison:
     ours.div_(unit).sub_(centre)
     halves = [torch.linalg.vector_norm(rows, dim=1).square() / 2 for rows in (ours, theirs)]
     ours[:, -1], theirs[:, -1] = 1, -halves[1]
-    return Comparison(ours, theirs, halves[0], "euclidean", unit, leave_one_out=gallery is None)
+    return Comparison(ours, theirs, halves[0], "euclidean", unit, own=None)

@@ -9,15 +9,13 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from triptych.runs.bootstrap import LEVEL, Interval
+from triptych.metrics.intervals import LEVEL, Interval, mcnemar
 from triptych.runs.comparison import Comparison, Figure
 from triptych.runs.records import RunRecord, differing_keys, shown_value
 from triptych.runs.run_table import duration
 
 WIDE = 110
 """Columns from which on a figure and its interval stand on one line."""
-FEW = 10
-"""Images below which the percentiles of the bootstrap are too sure of themselves."""
 
 
 def run_sides(a: RunRecord, b: RunRecord) -> Table:
@@ -62,27 +60,30 @@ def figure_table(comparison: Comparison, *, width: int) -> Table:
 
 
 def remarks(comparison: Comparison, *, split: str) -> list[str]:
-    """Return what has to be known to read the figures rightly: what the intervals are, and what they leave out."""
+    """Return what a reader has to know: what the intervals are, and what they leave out."""
     images_a, images_b = comparison.images
-    said = [f"Each figure has its {LEVEL:.0%} interval, from {comparison.resamples:,} bootstrap resamples of"]
     if comparison.paired:
-        said[0] += f" the {images_a:,} {split} images, the same for A and B (paired)."
+        measured = f"of the {images_a:,} {split} images, the same for A and B (paired)."
     else:
-        said[0] += (
-            f" the {split} images, {images_a:,} for A and {images_b:,} for B. These are not known to be the same "
-            "images, so that the difference carries the noise of both."
+        measured = (
+            f"of the {split} images, {images_a:,} for A and {images_b:,} for B. These are not known to be the same "
+            "images, so that the difference has the noise of both."
         )
-    said[0] += " Between equal models, one figure in twenty still falls outside the noise."
+    notes = [
+        f"Each figure has its {LEVEL:.0%} interval over samples {measured} Between equal models, one figure in twenty "
+        "still lies outside the noise."
+    ]
     if comparison.only_right is not None:
         only_a, only_b = comparison.only_right
-        said.append(f"Named rightly by A alone: {only_a:,} images; by B alone: {only_b:,}.")
-        if only_a + only_b < FEW:
-            said[-1] += " So few do not tell two accuracies apart, whatever the interval says."
-    said.append(
-        "The intervals cover the noise of the images, not that of training: another seed gives another model. Before "
-        "one config is called better than another, train both with several seeds."
+        notes.append(
+            f"Classified correctly by A alone: {only_a:,} images; by B alone: {only_b:,} (McNemar's exact test: p = "
+            f"{mcnemar(only_a, only_b):.2g})."
+        )
+    notes.append(
+        "The intervals cover the noise of the images, not that of training: another seed gives another model. Train "
+        "both configs with several seeds before you call one of them better."
     )
-    return said
+    return notes
 
 
 def _facts(record: RunRecord) -> Mapping[str, str]:
@@ -131,6 +132,7 @@ def json_of_comparison(a: RunRecord, b: RunRecord, comparison: Comparison, *, sp
             "a": asdict(figure.a) if figure.a else None,
             "b": asdict(figure.b) if figure.b else None,
             "difference": asdict(figure.difference) if figure.difference else None,
+            "p_value": figure.p_value,
             "inside_noise": figure.inside_noise,
             "better": figure.better,
         }
@@ -143,7 +145,6 @@ def json_of_comparison(a: RunRecord, b: RunRecord, comparison: Comparison, *, sp
         "images": list(comparison.images),
         "paired": comparison.paired,
         "only_right": list(comparison.only_right) if comparison.only_right else None,
-        "resamples": comparison.resamples,
         "config": differing_keys([a.config, b.config]) if a.config and b.config else None,
         "figures": figures,
     }

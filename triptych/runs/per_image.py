@@ -1,11 +1,11 @@
-"""The table of what a run's best checkpoint did with every image of a split: written by evaluation, compared by runs.
+"""The results of a checkpoint for every image of a split: written by evaluation, compared by `triptych runs`.
 
 One Parquet file per split, `per_image_<split>.parquet`, beside the run's metrics.json. A row is an image.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,20 @@ from numpy.typing import NDArray
 
 from triptych.errors import DataError
 from triptych.files import replacing
+from triptych.metrics.intervals import Statistic, macro_f1, mean
 
 REQUIRED = ("index", "label")
 """Columns of integers that every table has: the image's position in the split, and its class."""
 KEY = b"triptych"
 """Where the file's metadata hold the description."""
+
+AVERAGED = (
+    *("nll", "precision_at_1", "recall_at_5", "recall_at_10", "r_precision", "map_at_r", "mrr"),
+    *("mse", "psnr", "ssim", "kl_divergence"),
+)
+"""Columns whose mean over the images is a figure of the split; an image alone in its class has nothing to find."""
+SHARES = ("precision_at_1", "recall_at_5", "recall_at_10", "r_precision", "map_at_r", "mrr")
+"""Those of them that measure retrieval: they lie between 0 and 1, and depend on the other images too."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +37,37 @@ class PerImage:
     Attributes:
         columns: Arrays of one and the same length by their names, in the order of `index`.
         description: Of which images the table is: `dataset`, `split`, `classes`, `holdout`, and `images`, the digest
-            of their pixels and labels; and whatever else was written.
+            of their pixels and labels; `influences`, those of the retrieval figures; and whatever else was written.
     """
 
     columns: dict[str, NDArray[Any]]
     description: dict[str, Any]
+
+    @property
+    def knows_influences(self) -> bool:
+        """Whether the table has what intervals of retrieval figures need; those of older versions have not."""
+        found = self.description.get("influences")
+        wanted = [name for name in SHARES if name in self.columns]
+        return isinstance(found, dict) and all(_is_numbers(found.get(name)) for name in wanted)
+
+    def statistics(self) -> dict[str, Statistic]:
+        """Return the figures of the split: accuracy, macro F1, and the mean of every column that is a figure.
+
+        A column without any value, such as the average precision where every class has one image, gives none.
+        """
+        columns, found = self.columns, {}
+        if "prediction" in columns:
+            found["accuracy"] = mean(columns["prediction"] == columns["label"], is_share=True)
+            found["macro_f1"] = macro_f1(columns["label"], columns["prediction"])
+        influences = self.description.get("influences") if self.knows_influences else {}
+        assert isinstance(influences, dict)
+        for name in AVERAGED:
+            if name in columns and np.isfinite(columns[name]).any():
+                figure = mean(columns[name], is_share=name in SHARES)
+                if name in influences:
+                    figure = replace(figure, influences=np.array(influences[name], dtype=np.float64))
+                found[name] = figure
+        return found
 
 
 def write_per_image(path: Path, columns: Mapping[str, NDArray[Any]], description: Mapping[str, Any]) -> None:
@@ -89,8 +124,12 @@ def read_per_image(path: Path) -> PerImage:
     description = _description(table.schema.metadata or {}, path)
     columns = {name: table.column(name).to_numpy() for name in table.column_names}
     for name in REQUIRED:
-        if name not in columns or columns[name].dtype.kind not in "iu" or not columns[name].size:
+        if name not in columns or not columns[name].size:
             raise _broken(path, f"one without integers in a column {name!r}")
+    for name, kinds in {**dict.fromkeys((*REQUIRED, "prediction"), "iu"), **dict.fromkeys(AVERAGED, "f")}.items():
+        if name in columns and columns[name].dtype.kind not in kinds:
+            what = "integers" if kinds == "iu" else "numbers"
+            raise _broken(path, f"one without {what} in a column {name!r}")
     order = np.argsort(columns["index"], kind="stable")
     return PerImage({name: column[order] for name, column in columns.items()}, description)
 
@@ -99,7 +138,7 @@ def _description(metadata: Mapping[bytes, bytes], path: Path) -> dict[str, Any]:
     try:
         description = json.loads(metadata[KEY])
     except (KeyError, ValueError) as error:
-        raise _broken(path, "one that does not say of which images it is") from error
+        raise _broken(path, "one without a description of its images") from error
     if not isinstance(description, dict):
         raise _broken(path, f"one whose description is {description!r}")
     return description
@@ -110,3 +149,7 @@ def _broken(path: Path, received: str) -> DataError:
         f"{path}: expected a table of results per image, as `triptych evaluate` writes it, but received {received}. "
         "Remove it and evaluate the run's best checkpoint again."
     )
+
+
+def _is_numbers(values: object) -> bool:
+    return isinstance(values, list) and all(isinstance(value, int | float) for value in values)

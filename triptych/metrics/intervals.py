@@ -1,0 +1,206 @@
+"""Confidence intervals: how far a figure may lie from that of all images of the same kind.
+
+A figure comes with its influences: numbers, one for each image or for each replicate, whose squares sum up to the
+figure's variance. Two figures of the same images have paired influences, so that the variance of their difference is
+the sum of the squares of the influences' differences. Letters: N images, M influences.
+"""
+
+from dataclasses import dataclass
+from math import comb, sqrt
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+LEVEL = 0.95
+"""The share of intervals that cover the figure over all images of this kind."""
+
+QUANTILE = NormalDist().inv_cdf((1 + LEVEL) / 2)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure and its 95 % interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, eq=False)
+class Statistic:
+    """A figure of N images.
+
+    Attributes:
+        value: The figure.
+        influences: (M,), finite; their squares sum up to the variance of the figure.
+        images: N, the images that have a value.
+        is_share: Whether the figure lies between 0 and 1, as an accuracy does.
+    """
+
+    value: float
+    influences: Floats
+    images: int
+    is_share: bool
+
+    @property
+    def variance(self) -> float:
+        """The estimated variance of the figure over samples of N images."""
+        return float(np.square(self.influences).sum())
+
+
+def mean(values: ArrayLike, *, is_share: bool = False) -> Statistic:
+    """The mean over the images that have a value, (N,); an image without one (NaN, infinity) is left out.
+
+    Example:
+        >>> mean([1.0, 0.0, np.nan, 1.0]).value
+        0.6666666666666666
+    """
+    array = np.asarray(values, dtype=np.float64)
+    valid = np.isfinite(array)
+    count = int(valid.sum())
+    value = float(array[valid].mean()) if count else float("nan")
+    deviations = np.where(valid, array - value, 0.0)
+    return Statistic(value, deviations / sqrt(max(count * (count - 1), 1)), count, is_share)
+
+
+def macro_f1(labels: NDArray[np.integer], predictions: NDArray[np.integer]) -> Statistic:
+    """The mean over classes of F1 = 2 TP / (2 TP + FP + FN), from labels and predictions, (N,) each.
+
+    As in scikit-learn, a class that is neither among the labels nor among the predictions is left out. The influences
+    are those of the jackknife: the figure without each image in turn (Efron & Tibshirani 1993, chapter 11).
+
+    Example:
+        >>> macro_f1(np.array([0, 0, 1]), np.array([0, 1, 1])).value
+        0.6666666666666666
+    """
+    classes, codes = np.unique(np.concatenate([labels, predictions]), return_inverse=True)
+    actual, predicted = np.split(codes, 2)
+    hits = np.bincount(actual[actual == predicted], minlength=len(classes)).astype(np.float64)
+    named = np.bincount(codes, minlength=len(classes)).astype(np.float64)  # 2 TP + FP + FN
+    scores = 2 * hits / named
+    value, count = float(scores.mean()), len(labels)
+
+    def without(kept_hits: Floats, kept_named: Floats, old: Floats) -> tuple[Floats, Floats]:
+        """Return by how much the sum of the scores and the number of classes change."""
+        new = np.divide(2 * kept_hits, kept_named, out=np.zeros_like(old), where=kept_named > 0)
+        return new - old, -(kept_named == 0).astype(np.float64)
+
+    right = actual == predicted
+    change, lost = without(hits[actual] - right, named[actual] - 1 - right, scores[actual])
+    also, gone = without(hits[predicted], named[predicted] - 1, scores[predicted])
+    left = np.maximum(len(classes) + lost + np.where(right, 0, gone), 1)
+    leave_one_out = (scores.sum() + change + np.where(right, 0, also)) / left
+    deviations = leave_one_out - leave_one_out.mean()
+    return Statistic(value, deviations * sqrt((count - 1) / count), count, is_share=True)
+
+
+def interval(statistic: Statistic) -> Interval:
+    """Bound a figure.
+
+    A share has Wilson's interval (JASA 1927) for as many independent images as give its variance (the effective sample
+    size, Korn & Graubard 1998); where the variance is zero, as of an accuracy of 1, for its N images. Any other figure
+    has value ± 1.96 standard errors.
+
+    Example:
+        >>> found = interval(mean(np.ones(100), is_share=True))
+        >>> found.estimate, round(found.low, 3), found.high
+        (1.0, 0.963, 1.0)
+    """
+    value, variance = statistic.value, statistic.variance
+    if not statistic.is_share:
+        half = QUANTILE * sqrt(variance)
+        return Interval(value, value - half, value + half)
+    effective = value * (1 - value) / variance if variance > 0 and 0 < value < 1 else statistic.images
+    return wilson(value, effective)
+
+
+def wilson(share: float, count: float) -> Interval:
+    """Bound a share of so many images by Wilson's interval.
+
+    Example:
+        >>> wilson(0.0, 10)
+        Interval(estimate=0.0, low=0.0, high=0.277...)
+    """
+    if not count > 0:
+        return Interval(share, 0.0, 1.0)
+    square = QUANTILE**2 / count
+    middle, half = (share + square / 2) / (1 + square), sqrt(square * (share * (1 - share) + square / 4)) / (1 + square)
+    return Interval(share, min(share, max(0.0, middle - half)), max(share, min(1.0, middle + half)))
+
+
+def difference(a: Statistic, b: Statistic, *, paired: bool) -> Interval:
+    """Bound the difference b - a of one figure of two models.
+
+    Shares of the same images are bounded as if two images more had been measured, on which half a time each model is
+    right alone (Agresti & Min 2005), so that few differences are not taken for certainty; shares of other images by
+    the distances of their own intervals, squared and added (Newcombe 1998, method 10).
+
+    Args:
+        a: The figure of the first model.
+        b: The figure of the second model.
+        paired: Whether both are of the same images.
+
+    Example:
+        >>> a, b = mean([0, 0, 1, 1], is_share=True), mean([0, 1, 1, 1], is_share=True)
+        >>> difference(a, b, paired=True).estimate
+        0.25
+    """
+    estimate = b.value - a.value
+    if paired and a.influences.shape == b.influences.shape:
+        variance, count = float(np.square(b.influences - a.influences).sum()), min(a.images, b.images)
+        middle = estimate
+        if a.is_share:
+            middle = estimate * count / (count + 2)
+            squares = count**2 * variance + 2 * estimate**2 * count / (count + 2) + 1
+            variance = squares / (count + 2) ** 2
+        half = QUANTILE * sqrt(variance)
+        return Interval(estimate, middle - half, middle + half)
+    if not a.is_share:
+        half = QUANTILE * sqrt(a.variance + b.variance)
+        return Interval(estimate, estimate - half, estimate + half)
+    of_a, of_b = interval(a), interval(b)
+    below = sqrt((b.value - of_b.low) ** 2 + (of_a.high - a.value) ** 2)
+    above = sqrt((of_b.high - b.value) ** 2 + (a.value - of_a.low) ** 2)
+    return Interval(estimate, estimate - below, estimate + above)
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """Return the p-value of McNemar's exact test: how likely so uneven counts are for two equally accurate models.
+
+    Args:
+        only_a: Images that A alone classifies correctly.
+        only_b: Images that B alone classifies correctly.
+
+    Example:
+        >>> mcnemar(0, 5), mcnemar(0, 6), mcnemar(4, 4)
+        (0.0625, 0.03125, 1.0)
+    """
+    total, least = only_a + only_b, min(only_a, only_b)
+    return min(1.0, 2 * sum(comb(total, number) for number in range(least + 1)) / 2**total)
+
+
+def ratio_of_errors(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Interval:
+    """Bound how many times as many errors another method makes on the same images, theirs / ours.
+
+    The logarithm of the ratio has the variance (only ours + only theirs) / (ours · theirs), as in Bonett & Price 2006.
+    Where one of the methods makes no error, there is no ratio: the bound is then infinite or zero.
+
+    Args:
+        ours: Whether our method errs, for each image (N,).
+        theirs: Whether the other method errs, likewise.
+
+    Example:
+        >>> ours = np.arange(100) < 4
+        >>> theirs = np.arange(100) < 20
+        >>> found = ratio_of_errors(ours, theirs)
+        >>> found.estimate, round(found.low, 1), round(found.high, 1)
+        (5.0, 2.1, 12.0)
+    """
+    errors, others = int(ours.sum()), int(theirs.sum())
+    if not errors or not others:
+        return Interval(others / errors if errors else float("inf"), 0.0, float("inf"))
+    half = QUANTILE * sqrt(int((ours != theirs).sum()) / (errors * others))
+    return Interval(others / errors, others / errors * np.exp(-half), others / errors * np.exp(half))
