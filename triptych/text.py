@@ -5,6 +5,9 @@ from unicodedata import category
 JOINERS = "\u200c\u200d"
 """Invisible characters that scripts such as Persian, and emoji, are spelled with."""
 
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+"""The first characters by which a spreadsheet recognises a formula, and the apostrophe that marks text."""
+
 
 def terminal_text(text: object) -> str:
     r"""Return text on one line, its control characters written as escapes: a terminal shows them and obeys none.
@@ -29,6 +32,24 @@ def terminal_lines(text: object) -> str:
         '2 errors\n  line 1: \\x07'
     """
     return "\n".join(map(terminal_text, str(text).split("\n")))
+
+
+def csv_cell(text: str) -> str:
+    r"""Return text for a cell of a CSV file, so that no spreadsheet takes it for a formula.
+
+    Text that begins with =, +, -, @, a tab or a carriage return gets an apostrophe in front, as OWASP recommends; text
+    that begins with an apostrophe gets one too, so that `csv_text` gives back what was written.
+
+    Example:
+        >>> csv_cell("=1+1"), csv_cell("cat"), csv_text(csv_cell("-shirt"))
+        ("'=1+1", 'cat', '-shirt')
+    """
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def csv_text(cell: str) -> str:
+    """Return the text of a cell that `csv_cell` has written."""
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(FORMULA) else cell
 
 
 def _is_harmless(character: str) -> bool:

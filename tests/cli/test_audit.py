@@ -23,15 +23,15 @@ def test_the_run_is_audited_into_its_version_folder(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("missing.ckpt",), "there is no such file"),
         (("x.ckpt", "--top", "0"), "--top"),
-        ((), "Missing argument 'CKPT'"),
+        ((), "Missing argument 'MODEL'"),
     ],
 )
-def test_mistakes_are_told_in_one_message(command: Callable, arguments: tuple[str, ...], told: str) -> None:
+def test_errors_are_one_message(command: Callable, arguments: tuple[str, ...], message: str) -> None:
     printed = command("audit", *arguments).ends(2)
 
-    assert told in printed
+    assert message in printed
     assert "Traceback" not in printed

@@ -42,9 +42,11 @@ def test_the_figures_stand_beside_those_of_training(evaluated: tuple[Path, str],
     after = json.loads((evaluated[0] / RUN / "metrics.json").read_text())
 
     for name, value in before["test"].items():
-        assert after["test"][name] == value
-    for name in ("val", "best_checkpoint", "epochs", "environment", "holdout"):
+        assert after["test"][name] == pytest.approx(value, rel=1e-4)
+    for name in ("val", "best_checkpoint", "epochs", "environment"):
         assert after[name] == before[name]
+    assert before["holdout"].items() <= after["holdout"].items()
+    assert after["holdout"].keys() >= {"full_gallery", "chance", "pixels"}
     new = {"macro_f1", "ece", "map_at_r", "knn_accuracy", "ami", "silhouette", "ssim", "elbo", "active_units"}
     assert after["test"].keys() >= new | {"trustworthiness", "confusion", "per_class_accuracy", "baselines"}
     assert len(after["test"]["confusion"]) == 8
@@ -67,7 +69,7 @@ def test_the_table_tells_every_figure_and_where_the_files_are(evaluated: tuple[P
     for name in ("accuracy", "map_at_r", "nmi", "ssim"):
         assert DEFINITIONS[name].title in printed
     assert "1-NN on raw pixels" in printed
-    assert "never trained on" in printed
+    assert "held-out classes" in printed
     assert str(root / RUN / "report.html") in printed.replace("\n", "")
     assert (root / RUN / "report.html").stat().st_size > 50_000
 
@@ -80,12 +82,26 @@ def test_the_same_checkpoint_gives_the_same_figures_every_time(
     again = json.loads(printed)
     first = json.loads((evaluated[0] / RUN / "metrics.json").read_text())
     assert again["test"] == {name: first["test"][name] for name in again["test"]}
+    assert again["test"]["intervals"].keys() >= {"accuracy", "map_at_r", "mse"}
     assert again["holdout"] == first["holdout"]
     assert {path.name for path in (tmp_path / "again").iterdir()} >= {
         "metrics.json",
         "report.html",
         "per_image_test.parquet",
     }
+
+
+@pytest.mark.parametrize("name", [RUN, "digits/0"])
+def test_a_run_folder_and_a_runs_name_mean_its_best_checkpoint(
+    command: Callable, evaluated: tuple[Path, str], tmp_path: Path, name: str
+) -> None:
+    root, _ = evaluated
+    place = (root / name,) if name == RUN else (name, "--output", root)
+
+    again = json.loads(command("evaluate", *place, "--out", tmp_path, "--json").ends(0))
+
+    first = json.loads((root / RUN / "metrics.json").read_text())
+    assert again["test"]["accuracy"] == first["test"]["accuracy"]
 
 
 def test_another_checkpoint_of_the_run_leaves_the_best_ones_figures_alone(
@@ -112,17 +128,19 @@ def test_a_checkpoint_that_has_left_its_run_is_evaluated_beside_itself(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("missing.ckpt",), "there is no such file"),
-        (("configs",), "Expected a checkpoint file, got the folder"),
-        (("README.md",), "README.md was refused"),
+        (("configs",), "configs: expected a checkpoint, the version folder of a run"),
+        (("README.md",), "README.md was rejected"),
         (("x.ckpt", "--split", "tset"), "'tset' is not one of 'test', 'val', 'train'"),
-        ((), "Missing argument 'CKPT'"),
+        ((), "Missing argument 'MODEL'"),
+        (("configs/digits.yaml",), "configs/digits.yaml is a config: expected a checkpoint"),
+        (("digits/9",), "digits/9: expected a run"),
     ],
 )
-def test_mistakes_are_told_in_one_message(command: Callable, arguments: tuple[str, ...], told: str) -> None:
+def test_errors_are_one_message(command: Callable, arguments: tuple[str, ...], message: str) -> None:
     printed = command("evaluate", *arguments).ends(2)
 
-    assert told in printed
+    assert message in printed
     assert "Traceback" not in printed

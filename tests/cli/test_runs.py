@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from triptych.cli.main import triptych
 from triptych.runs.folders import RunFolders
 from triptych.runs.metrics_file import update_metrics
-from triptych.runs.per_image import write_per_image
+from triptych.runs.per_image import read_per_image, write_per_image
 
 Run = Callable[..., Result]
 
@@ -48,6 +48,7 @@ def measure(folder: Path, *, skill: float, checkpoint: str = "best.ckpt") -> Non
     correct = np.random.default_rng(0).random(200) < skill
     columns = {"index": np.arange(200), "label": labels, "prediction": np.where(correct, labels, 0), "correct": correct}
     described = {"dataset": "digits", "split": "test", "images": "digest", "checkpoint": checkpoint}
+    described["influences"] = {}
     write_per_image(folder / "per_image_test.parquet", columns, described)
     update_metrics(folder / "metrics.json", {"test": {"accuracy": float(correct.mean())}})
 
@@ -61,7 +62,7 @@ def evaluations(monkeypatch) -> list[tuple[str, str]]:
         called.append((run.version_folder.name, split))
         measure(run.version_folder, skill=0.6 if run.version == 0 else 0.9)
 
-    monkeypatch.setattr("triptych.cli.evaluate.measure_run", measure_run)
+    monkeypatch.setattr("triptych.evaluation.per_image.measure_run", measure_run)
     return called
 
 
@@ -158,7 +159,7 @@ def test_runs_as_json_have_everything(run, two, tmp_path):
     assert (listed[0]["state"], listed[0]["differs"], listed[0]["problems"]) == ("finished", {}, {})
 
 
-def test_two_runs_are_compared_after_what_is_missing_was_measured(run, two, tmp_path, evaluations):
+def test_runs_without_results_per_image_are_measured_before_the_comparison(run, two, tmp_path, evaluations):
     measure(two[1].version_folder, skill=0.9)
     result = run("compare", "digits/0", "digits/1", "--output", tmp_path)
     assert result.exit_code == 0, result.stderr
@@ -181,7 +182,7 @@ def test_results_of_an_earlier_checkpoint_are_measured_again(run, two, tmp_path,
     assert evaluations == [("version_0", "test")]
 
 
-def test_the_output_root_may_stand_before_the_word_compare(run, two, tmp_path, evaluations):
+def test_the_output_directory_may_stand_before_the_word_compare(run, two, tmp_path, evaluations):
     assert run("--output", tmp_path, "compare", two[0].version_folder, "digits/1").exit_code == 0
 
 
@@ -215,3 +216,25 @@ def test_a_damaged_table_of_results_is_one_clear_message(command, two, tmp_path)
     printed = command("runs", "compare", "digits/0", "digits/1", "--output", tmp_path).ends(2)
     assert "per_image_test.parquet: expected a table of results per image" in printed
     assert len(printed.strip().splitlines()) == 1
+
+
+def test_tables_with_file_names_are_compared(run, two, tmp_path):
+    """Own images have a column of file names, which was once taken for numbers."""
+    for folders, skill in zip(two[:2], (0.6, 0.9), strict=True):
+        measure(folders.version_folder, skill=skill)
+        table = read_per_image(folders.per_image("test"))
+        files = np.array([f"cat/{number}.jpg" for number in range(200)], dtype=object)
+        write_per_image(folders.per_image("test"), {**table.columns, "file": files}, table.description)
+    result = run("compare", "digits/0", "digits/1", "--output", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "B is better" in " ".join(result.stdout.split())
+
+
+def test_results_of_an_earlier_version_are_measured_again(run, two, tmp_path, evaluations):
+    for folders in two[:2]:
+        measure(folders.version_folder, skill=0.9)
+    table = read_per_image(two[1].per_image("test"))
+    del table.description["influences"]
+    write_per_image(two[1].per_image("test"), table.columns, table.description)
+    assert run("compare", "digits/0", "digits/1", "--output", tmp_path).exit_code == 0
+    assert evaluations == [("version_1", "test")]

@@ -1,4 +1,4 @@
-"""A real run for the tests of what is shown of one: trained for a second, with class names that nobody should trust."""
+"""A real run for the tests of the report: trained for a second, with class names that hold markup."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +11,8 @@ from triptych.config.schema import RunConfig
 from triptych.data.builder import load_dataset
 from triptych.data.images import ImageData
 from triptych.data.module import ImageDataModule
-from triptych.evaluation.evaluate import Evaluation, evaluate
+from triptych.evaluation.measured import Evaluation, measure
+from triptych.evaluation.opening import OpenedModel
 from triptych.evaluation.outputs import Model
 from triptych.evaluation.report import Picture, report_pictures
 from triptych.training.checkpoints.loading import load_lightning_model
@@ -41,8 +42,12 @@ class Reported:
     data: ImageDataModule
     evaluation: Evaluation
 
+    @property
+    def opened(self) -> OpenedModel:
+        return OpenedModel(self.model, self.data, self.folder, self.folder, "best.ckpt")
+
     @cached_property
-    def pictures(self) -> dict[str, list[Picture]]:
+    def pictures(self) -> dict[str, list[Picture] | str]:
         return report_pictures(self.model, self.data, self.evaluation)
 
 
@@ -56,4 +61,4 @@ def reported(quick_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -> Repo
     images = load_dataset("digits")
     data = ImageDataModule(config, ImageData(images.train, images.test, CLASSES, "made"))
     model = load_lightning_model(result.best_checkpoint).model
-    return Reported(config, result.folders.version_folder, model, data, evaluate(model, data, split_name="test"))
+    return Reported(config, result.folders.version_folder, model, data, measure(model, data, split="test"))

@@ -50,22 +50,22 @@ def test_the_outputs_are_those_of_the_evaluating_model_in_the_order_of_the_split
     for name, found in (
         ("embedding", outputs.embeddings),
         ("logits", outputs.logits),
-        ("mean", outputs.repainting.mean),
-        ("log_variance", outputs.repainting.log_variance),
+        ("mean", outputs.reconstructed.mean),
+        ("log_variance", outputs.reconstructed.log_variance),
     ):
         assert torch.allclose(found, torch.cat([getattr(output, name) for output in one_by_one]), atol=1e-5)
-    painted = torch.cat([output.reconstruction for output in one_by_one])
-    errors = ((painted - images.images.float() / 255) ** 2).mean(dim=(1, 2, 3))
-    assert torch.allclose(outputs.repainting.squared_error, errors, atol=1e-5)
-    assert torch.allclose(reconstructions(model, images.images), painted, atol=1e-5)
+    reconstructed = torch.cat([output.reconstruction for output in one_by_one])
+    errors = ((reconstructed - images.images.float() / 255) ** 2).mean(dim=(1, 2, 3))
+    assert torch.allclose(outputs.reconstructed.mse, errors, atol=1e-5)
+    assert torch.allclose(reconstructions(model, images.images), reconstructed, atol=1e-5)
     assert torch.equal(outputs.labels, images.labels)
     assert torch.allclose(outputs.probabilities.sum(1), torch.ones(700))
 
 
-def test_a_model_of_two_panels_has_nothing_to_repaint() -> None:
+def test_a_model_without_a_decoder_reconstructs_nothing() -> None:
     outputs = model_outputs(two_panels(), split(5))
 
-    assert outputs.repainting is None
+    assert outputs.reconstructed is None
     assert outputs.embeddings.shape == (5, 6)
     assert len(outputs) == 5
 
@@ -75,7 +75,7 @@ def test_a_sample_of_the_posterior_is_worse_than_its_mean_by_the_noise_and_the_s
     with torch.no_grad():
         model.latent_head.log_variance.bias.fill_(2.0)
 
-    first, again = model_outputs(model, split(40)).repainting, model_outputs(model, split(40)).repainting
+    first, again = model_outputs(model, split(40)).reconstructed, model_outputs(model, split(40)).reconstructed
 
-    assert torch.equal(first.sampled_error, again.sampled_error)
-    assert not torch.allclose(first.sampled_error, first.squared_error)
+    assert torch.equal(first.sampled_mse, again.sampled_mse)
+    assert not torch.allclose(first.sampled_mse, first.mse)

@@ -15,5 +15,5 @@ def test_every_baseline_has_a_name() -> None:
 
     assert [(row.title, row.value) for row in rows] == [
         ("1-NN on raw pixels", "0.9700"),
-        ("reconstruction by PCA, MSE", "0.0123"),
+        ("reconstruction MSE of PCA", "0.0123"),
     ]

@@ -68,7 +68,7 @@ def test_the_interval_of_a_share_is_that_of_wilson(right, count):
     found = wilson(right / count, count)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
     plain = interval(mean(np.arange(count) < right, is_share=True))
-    assert (plain.low, plain.high) == pytest.approx((expected.low, expected.high), abs=0.01)
+    assert (plain.low, plain.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
 
 
 def test_an_accuracy_of_one_is_not_certain():

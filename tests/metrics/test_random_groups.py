@@ -27,10 +27,10 @@ def statistics(embeddings: torch.Tensor, labels: torch.Tensor) -> dict[str, Stat
 
 def test_intervals_cover_the_truth_and_equal_models_are_not_called_different(monkeypatch):
     """The figure of all queries would be 95 % sure of an interval that holds it in 80 % of the cases."""
-    monkeypatch.setattr(random_groups, "REPLICATES", 24)
+    monkeypatch.setattr(random_groups, "REPLICATES", 20)
     generator = np.random.default_rng(0)
     bounds, differences, naive = [], [], []
-    for _ in range(120):
+    for _ in range(80):
         a, b, labels = sample(generator, 120)
         of_a, of_b = statistics(a, labels), statistics(b, labels)
         bounds.append([interval(of_a[name]) for name in ("precision_at_1", "map_at_r")])

@@ -1,16 +1,17 @@
-"""`triptych audit`: which labels are probably wrong, which images come twice, and which are unlike all others."""
+"""`triptych audit`: find label errors, duplicates and outliers by a trained model."""
 
 from pathlib import Path
 
 import click
 
-from triptych.cli.checkpoints import checkpoint_argument, open_checkpoint, out_option, root_option
+from triptych.cli.checkpoints import model_argument, out_option, output_option, root_option
 from triptych.cli.options import HELP
 
 
-@click.command(short_help="Find doubtful labels, duplicates and outliers.", context_settings=HELP)
-@checkpoint_argument
+@click.command(short_help="Find label errors, duplicates and outliers.", context_settings=HELP)
+@model_argument
 @root_option
+@output_option
 @out_option
 @click.option(
     "--top",
@@ -18,35 +19,32 @@ from triptych.cli.options import HELP
     metavar="N",
     help="List the N most suspicious labels and outliers, whatever their number; by default, the likely ones.",
 )
-def audit(*, checkpoint: Path, root: str | None, out: Path | None, top: int | None) -> None:
-    """Let the model in CKPT audit the training, validation and test images of its run.
+def audit(*, model: str, root: str | None, output: Path, out: Path | None, top: int | None) -> None:
+    """Audit the training, validation and test images of MODEL: a checkpoint, a run folder, or a run as digits/3.
 
-    Three signals are joined: neighbours that disagree, the classifier's probability and the reconstruction error.
-    Writes audit.html, a page of pictures, and label_issues.csv, near_duplicates.csv and outliers.csv.
+    Combines three signals: nearest neighbours with other labels, the classifier's probability, and the reconstruction
+    error. Writes audit.html, a page of images, and label_issues.csv, near_duplicates.csv and outliers.csv.
     """
-    opened = open_checkpoint(checkpoint, root=root)
-    folder = out or opened.folder
-
     from rich.console import Console
-    from rich.markup import escape
 
-    from triptych.evaluation.audit import audit_run, counts, write_page, write_tables
+    from triptych.evaluation.audit.audit import audit_opened
+    from triptych.evaluation.opening import open_model
+    from triptych.text import terminal_text
 
-    console, model, data = Console(), opened.module.model, opened.data
-    with console.status("looking through the images ..."):
-        found = audit_run(model, data, top=top)
-        write_tables(folder, found, classes=data.classes)
-        write_page(folder / "audit.html", model, found, classes=data.classes, dataset=data.title)
+    opened = open_model(model, root=root, output=output)
+    folder = out or opened.folder
+    with Console().status("auditing the images ..."):
+        found = audit_opened(opened, folder=folder, top=top)
     signals = "neighbours, classifier" + ("" if found.pool.error is None else ", reconstruction")
-    numbers = counts(found)
+    numbers = found.counts()
     lines = {
         "images": f"{len(found.pool):,}, by {signals}",
-        "labels": f"{numbers['label_issues']:,} are probably wrong",
-        "duplicates": f"{numbers['duplicates']:,} pairs: {numbers['exact']:,} exact, {numbers['leaked']:,} between "
-        f"training and test set, {numbers['contradictions']:,} with different labels",
-        "outliers": f"{numbers['outliers']:,} are unlike all others",
-        "pictures": str(folder / "audit.html"),
-        "tables": str(folder / "label_issues.csv") + ", near_duplicates.csv, outliers.csv beside it",
+        "labels": found.verdict(),
+        "duplicates": f"{numbers['duplicates']:,} pairs: {numbers['exact']:,} exact, {numbers['leaked']:,} between the "
+        f"test set and the others, {numbers['contradictions']:,} with different labels",
+        "outliers": f"{numbers['outliers']:,}",
+        "page": str(folder / "audit.html"),
+        "tables": f"{folder / 'label_issues.csv'}, near_duplicates.csv, outliers.csv",
     }
     for name, value in lines.items():
-        console.print(f"[bold]{name:>10}[/bold]  {escape(value)}", highlight=False, soft_wrap=True)
+        click.echo(f"{name:>10}  {terminal_text(value)}")

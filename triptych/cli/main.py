@@ -16,6 +16,8 @@ from triptych.cli.doctor import doctor
 from triptych.cli.evaluate import evaluate
 from triptych.cli.init import init
 from triptych.cli.options import HELP
+from triptych.cli.predict import predict
+from triptych.cli.relabel import relabel
 from triptych.cli.runs import runs
 from triptych.cli.train import train
 from triptych.errors import Interruption, TriptychError
@@ -28,6 +30,8 @@ VERBS = {
     "train": train,
     "evaluate": evaluate,
     "audit": audit,
+    "relabel": relabel,
+    "predict": predict,
     "describe": describe,
     "runs": runs,
     "cache": cache,

@@ -1,4 +1,4 @@
-"""`triptych runs`: all runs in one table, and two of them side by side."""
+"""`triptych runs`: list all runs, and compare two of them."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,6 @@ import click
 from triptych.cli.options import HELP
 
 if TYPE_CHECKING:
-    from triptych.runs.per_image import PerImage
     from triptych.runs.records import RunRecord
 
 SPLITS = ("train", "val", "test")
@@ -18,7 +17,7 @@ output_option = click.option(
     "--output",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     metavar="DIR",
-    help="The output root of the runs; by default the current folder.",
+    help="The output directory of the runs; by default the working directory.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
@@ -32,7 +31,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, 
 def runs(
     context: click.Context, *, output: Path | None, sort: str | None, ascending: bool | None, as_json: bool
 ) -> None:
-    """List all runs of an output root: state, figures, and what differs between the configs on a data set."""
+    """List all runs of an output directory: state, metrics, and the differences between the configs on a data set."""
     if context.invoked_subcommand is not None:
         return
     if ascending is not None and sort is None:
@@ -49,7 +48,7 @@ def runs(
     if not records:
         raise CheckpointError(
             f"No runs under {root.resolve()}: expected img_tasks/<dataset>/experiment/version_N there. Train one, or "
-            "name the output root with --output."
+            "name the output directory by --output."
         )
     metric = None
     if sort is not None:
@@ -61,7 +60,7 @@ def runs(
     _print_runs(records, metric, as_json=as_json)
 
 
-@runs.command(short_help="Put two runs side by side.", context_settings=HELP)
+@runs.command(short_help="Compare two runs.", context_settings=HELP)
 @click.argument("a")
 @click.argument("b")
 @click.option("--split", type=click.Choice(SPLITS), default="test", show_default=True, help="The images to compare on.")
@@ -69,10 +68,10 @@ def runs(
 @json_option
 @click.pass_context
 def compare(context: click.Context, *, a: str, b: str, split: str, output: Path | None, as_json: bool) -> None:
-    """Put two runs side by side: how their configs differ, and where their figures differ beyond the images' noise.
+    """Compare two runs: their configs, and their metrics with intervals of the differences.
 
-    A and B are runs as digits/3, version folders, or checkpoints. A run whose images were not yet measured one by one
-    is evaluated first.
+    A and B are runs as digits/3, version folders, or checkpoints. A run without results of every image is evaluated
+    first.
     """
     from triptych.errors import DataError
     from triptych.runs.find import find_run
@@ -84,13 +83,18 @@ def compare(context: click.Context, *, a: str, b: str, split: str, output: Path 
         raise click.UsageError(f"Expected two runs, got {first.name} twice: name another one.")
     if first.dataset != second.dataset:
         raise DataError(
-            f"Expected two runs on the same data set, got {first.name} and {second.name}: figures of different images "
-            "do not tell models apart. Name two runs on one data set."
+            f"Expected two runs on the same data set, got {first.name} and {second.name}: metrics on "
+            "different images cannot be compared. Name two runs on one data set."
         )
 
+    from triptych.evaluation.per_image import results_per_image
     from triptych.runs.comparison import compare as compare_tables
 
-    comparison = compare_tables(*(_measured(read_record(folders), split) for folders in (first, second)))
+    def announce(name: str) -> None:
+        click.echo(f"{name}: measuring its best checkpoint on the {split} images ...", err=True)
+
+    tables = (results_per_image(read_record(folders), split, announce=announce) for folders in (first, second))
+    comparison = compare_tables(*tables)
     records = read_record(first), read_record(second)
     if as_json:
         from triptych.runs.comparison_table import json_of_comparison
@@ -109,22 +113,6 @@ def compare(context: click.Context, *, a: str, b: str, split: str, output: Path 
         console.print(f"\n{remark}", highlight=False)
 
 
-def _measured(record: "RunRecord", split: str) -> "PerImage":
-    """Read a run's results per image; measure them where there are none, or only those of an earlier checkpoint."""
-    from triptych.runs.per_image import read_per_image
-
-    path = record.folders.per_image(split)
-    if path.is_file():
-        table = read_per_image(path)
-        if table.description.get("checkpoint") in (None, record.best_checkpoint):
-            return table
-    click.echo(f"{record.folders.name}: measuring its best checkpoint on the {split} images ...", err=True)
-    from triptych.cli.evaluate import measure_run
-
-    measure_run(record.folders, split)
-    return read_per_image(path)
-
-
 def _print_runs(records: "list[RunRecord]", metric: str | None, *, as_json: bool) -> None:
     if as_json:
         from triptych.runs.run_table import json_of_runs
@@ -134,9 +122,11 @@ def _print_runs(records: "list[RunRecord]", metric: str | None, *, as_json: bool
     from rich.console import Console
 
     from triptych.runs.run_table import run_table
+    from triptych.text import terminal_text
 
     console = Console()
     console.print(run_table(records, width=console.width, first=metric))
     for record in records:
         for problem in record.problems.values():
-            console.print(f"{record.folders.name}: {problem}", style="red", markup=False, highlight=False)
+            text = terminal_text(f"{record.folders.name}: {problem}")
+            console.print(text, style="red", markup=False, highlight=False)

@@ -1,7 +1,7 @@
 """The figures of a split: those of each image, those of all of them together, and their intervals."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ from triptych.metrics import (
     effective_rank,
     evidence_lower_bound,
     kl_per_image,
-    knn_accuracy,
+    knn_classes,
     retrieval_metrics,
     retrieval_scores,
     spread,
@@ -41,15 +41,15 @@ DEPTHS = (5, 10)
 
 
 def measure_split(
-    model: Model, split: Split, *, gallery: ModelOutputs | None = None, pad: int = 0
+    model: Model, split: Split, *, gallery: ModelOutputs | Literal["itself"] | None = None, pad: int = 0
 ) -> tuple[ModelOutputs, PerImage, dict[str, Any]]:
     """Measure a model on images: the same model and images give the same figures every time.
 
     Args:
         model: On any device; it is set to evaluate.
         split: The images, with their labels.
-        gallery: The outputs for the training images, in which `nearest_neighbour_accuracy` and `knn_accuracy` look for
-            neighbours; without them, these two figures are left out.
+        gallery: The outputs for the training images, among which `nearest_neighbour_accuracy` and `knn_accuracy` find
+            neighbours; "itself" for the training images themselves; None leaves these two figures out.
         pad: Width of the border that `dataset.pad` has added to the images; it does not count as reconstructed.
 
     Returns:
@@ -57,14 +57,20 @@ def measure_split(
         95 % intervals under `intervals`.
     """
     outputs = model_outputs(model, split, pad=pad)
-    table = per_image(outputs)
+    if gallery == "itself":
+        gallery = outputs
+    table = per_image(outputs, gallery=gallery)
     channels, height, width = split.images.shape[1:]
     pixels = channels * (height - 2 * pad) * (width - 2 * pad)
     return outputs, table, split_figures(table, outputs, gallery=gallery, pixels=pixels)
 
 
-def per_image(outputs: ModelOutputs) -> PerImage:
-    """Measure every image of a split by itself; neighbours are looked for among the other images of the split."""
+def per_image(outputs: ModelOutputs, *, gallery: ModelOutputs | None = None) -> PerImage:
+    """Measure every image of a split by itself.
+
+    Retrieval looks for neighbours among the other images of the split; `nearest_class` is the class of the nearest
+    image of the gallery, where there is one.
+    """
     confidence, prediction = outputs.probabilities.max(1)
     columns = {
         "index": torch.arange(len(outputs)),
@@ -74,6 +80,8 @@ def per_image(outputs: ModelOutputs) -> PerImage:
         "confidence": confidence,
         "nll": F.cross_entropy(outputs.logits, outputs.labels, reduction="none"),
     }
+    if gallery is not None and len(gallery) > 1:
+        columns["nearest_class"] = _neighbours_classes(outputs, gallery, votes=1)
     found = retrieval_scores(outputs.embeddings, outputs.labels, k=DEPTHS)
     columns |= {name: scores.float() for name, scores in found.items()}
     if (part := outputs.reconstructed) is not None:
@@ -103,10 +111,10 @@ def split_figures(
         "macro_f1": classified.macro_f1,
         "ece": classified.ece,
     }
-    if gallery is not None:
-        neighbours = (None, None) if gallery is outputs else (gallery.embeddings, gallery.labels)
-        for name, votes in (("nearest_neighbour_accuracy", 1), ("knn_accuracy", VOTES)):
-            figures[name] = knn_accuracy(outputs.embeddings, outputs.labels, *neighbours, k=votes)
+    if gallery is not None and "nearest_class" in table.columns:
+        nearest, voted = table.columns["nearest_class"], _neighbours_classes(outputs, gallery, votes=VOTES)
+        figures["nearest_neighbour_accuracy"] = float((nearest == outputs.labels.numpy()).mean())
+        figures["knn_accuracy"] = float((voted == outputs.labels).double().mean())
     figures |= clustering_metrics(outputs.embeddings, outputs.labels)._asdict()
     figures |= {
         "alignment": alignment(outputs.embeddings, outputs.labels),
@@ -160,6 +168,12 @@ def holdout_context(
         "chance": retrieval_metrics(torch.ones(len(split), 1), labels, k=DEPTHS),
         "pixels": retrieval_metrics(pixel_rows(split, pad=pad), labels, k=DEPTHS, distance="euclidean"),
     }
+
+
+def _neighbours_classes(outputs: ModelOutputs, gallery: ModelOutputs, *, votes: int) -> Tensor:
+    """Classify images by their nearest neighbours in a gallery; where it is themselves, by the others."""
+    rows = None if gallery is outputs else gallery.embeddings
+    return knn_classes(outputs.embeddings, gallery.labels, rows, k=votes)
 
 
 def _latent_figures(part: Reconstructed, *, pixels: int) -> dict[str, Any]:

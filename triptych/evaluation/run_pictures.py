@@ -1,4 +1,4 @@
-"""The pictures that every run leaves: triplets as training sees them, and the map of the test embeddings."""
+"""The figures at the end of a run: triplets as training sees them, and the map of the test embeddings."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from torch import Tensor
 from triptych.data.batches.triplets import TripletDataset
 from triptych.data.module import ImageDataModule
 from triptych.data.pixels.mapped import Images, parts
-from triptych.data.splitting import stratified_split
-from triptych.models import ImageTransformer, MultiTaskImageTransformer
+from triptych.evaluation.outputs import Model
+from triptych.metrics.inputs import stratified_rows
 from triptych.visualisation import embedding_figure, project_tsne, save_figure, triplet_figure
 
 TRIPLETS = 8
@@ -34,14 +34,11 @@ def draw_triplets(data: ImageDataModule, path: Path) -> None:
     save_figure(figure, path)
 
 
-def draw_embeddings(
-    model: ImageTransformer | MultiTaskImageTransformer, data: ImageDataModule, path: Path, *, samples: int, seed: int
-) -> None:
+def draw_embeddings(model: Model, data: ImageDataModule, path: Path, *, samples: int, seed: int) -> None:
     """Draw the t-SNE map of up to `samples` test embeddings, stratified by class, to `path`."""
     split = data.test
     if len(split.labels) > samples:
-        _, chosen = stratified_split(split.labels.cpu(), fraction=samples / len(split.labels), seed=seed)
-        split = split.select(chosen)
+        split = split.select(stratified_rows(split.labels, at_most=samples, seed=seed))
     points = project_tsne(embed(model, split.images).numpy(), seed=seed)
     figure = embedding_figure(
         points,
@@ -54,7 +51,7 @@ def draw_embeddings(
 
 
 @torch.no_grad()
-def embed(model: ImageTransformer | MultiTaskImageTransformer, images: Images) -> Tensor:
+def embed(model: Model, images: Images) -> Tensor:
     """Return the embeddings (N, E), on the CPU, of uint8 images (N, C, H, W)."""
     model.eval()
     device = next(model.parameters()).device

@@ -1,4 +1,4 @@
-"""The figures of an evaluation as a terminal shows them: name, value and meaning, beside what simple methods reach."""
+"""The figures of an evaluation as rows of a table, with intervals, for the terminal, the report and TensorBoard."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -6,34 +6,85 @@ from typing import Any, NamedTuple
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from triptych.evaluation.evaluate import Evaluation
+from triptych.evaluation.measured import Evaluation
 from triptych.runs.definitions import DEFINITIONS
 
 BASELINES = {
     "pixels_1nn": "1-NN on raw pixels",
     "pca_1nn": "1-NN on PCA of the pixels",
     "linear_classifier": "linear classifier on pixels",
-    "pca_mse": "reconstruction by PCA, MSE",
+    "pca_mse": "reconstruction MSE of PCA",
 }
+
+HOLDOUT = {
+    "full_gallery": "searched among the training classes too",
+    "chance": "chance: one embedding for all images",
+    "pixels": "raw pixels, by Euclidean distance",
+}
+"""What stands beside the figures of held-out classes."""
+
+
+class FigureRow(NamedTuple):
+    """A line of the table."""
+
+    title: str
+    value: str
+    interval: str
+    meaning: str
+
+
+def figure_rows(figures: Mapping[str, Any]) -> list[FigureRow]:
+    """Name, write and explain all figures that are single numbers, in the order of their definitions.
+
+    Example:
+        >>> figure_rows({"kl_per_dimension": [0.1], "accuracy": 0.25, "intervals": {"accuracy": [0.2, 0.3]}})
+        [FigureRow(title='accuracy', value='0.2500', interval='0.2000..0.3000', meaning='share of images ...')]
+    """
+    bounds = figures.get("intervals", {})
+    return [
+        FigureRow(definition.title, shown(figures[name]), _range(bounds.get(name)), definition.meaning)
+        for name, definition in DEFINITIONS.items()
+        if name in figures
+    ]
+
+
+def baseline_rows(baselines: Mapping[str, float]) -> list[FigureRow]:
+    """The same for the simple methods."""
+    return [FigureRow(BASELINES[name], shown(value), "", "no learned embedding") for name, value in baselines.items()]
+
+
+def holdout_rows(holdout: Mapping[str, Any]) -> list[FigureRow]:
+    """The same for retrieval among held-out classes, with chance, raw pixels and the full gallery beside it."""
+    rows = []
+    for name, definition in DEFINITIONS.items():
+        if isinstance(holdout.get(name), int | float):
+            rows.append(
+                FigureRow(definition.title, shown(holdout[name]), "", f"held-out classes: {definition.meaning}")
+            )
+            rows += [
+                FigureRow(definition.title, shown(holdout[beside][name]), "", words)
+                for beside, words in HOLDOUT.items()
+                if name in ("precision_at_1", "map_at_r") and name in holdout.get(beside, {})
+            ]
+    return rows
 
 
 def figures_table(evaluation: Evaluation, *, title: str) -> Table:
-    """Lay out every scalar figure of a split, those of held-out classes, and the baselines."""
+    """Lay out every scalar figure of a split, those of held-out classes, and the baselines, for a terminal."""
     table = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
     table.add_column("figure", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("what it is", style="dim")
-    for name, definition in DEFINITIONS.items():
-        if name in evaluation.figures:
-            table.add_row(definition.title, shown(evaluation.figures[name]), definition.meaning)
-    if evaluation.holdout_figures:
+    table.add_column("95% interval", justify="right", no_wrap=True, style="dim")
+    table.add_column("meaning", style="dim")
+    sections = (
+        figure_rows(evaluation.figures),
+        holdout_rows(evaluation.holdout),
+        baseline_rows(evaluation.baselines.figures),
+    )
+    for rows in sections:
+        for row in rows:
+            table.add_row(*row)
         table.add_section()
-        for name, value in evaluation.holdout_figures.items():
-            definition = DEFINITIONS[name]
-            table.add_row(definition.title, shown(value), f"classes never trained on: {definition.meaning}")
-    table.add_section()
-    for name, value in evaluation.baselines.items():
-        table.add_row(BASELINES[name], shown(value), "without learning an embedding")
     return table
 
 
@@ -48,33 +99,18 @@ def shown(value: float | int) -> str:
         return str(value)
     if abs(value) >= 100:
         return f"{value:.1f}"
-    return f"{value:.4f}" if abs(value) >= 0.01 or value == 0 else f"{value:.3g}"
+    return f"{value:.4f}" if abs(value) >= 0.01 or value == 0 else three_digits(value)
 
 
-class FigureRow(NamedTuple):
-    """A line of the table."""
-
-    title: str
-    value: str
-    meaning: str
-
-
-def figure_rows(figures: Mapping[str, Any]) -> list[FigureRow]:
-    """Name, write and explain all figures that are single numbers, in the order of their definitions.
+def three_digits(value: float) -> str:
+    """Write a number with three significant digits, without an exponent unless it is very small.
 
     Example:
-        >>> figure_rows({"kl_per_dimension": [0.1, 0.2], "recall_at_5": 0.5, "accuracy": 0.25})[0]
-        FigureRow(title='accuracy', value='0.2500', meaning='share of images whose class is predicted')
+        >>> [three_digits(number) for number in (0.001234, 0.5, 12.345, 3e-9, 0.0)]
+        ['0.00123', '0.500', '12.3', '3.00e-09', '0']
     """
-    return [
-        FigureRow(definition.title, shown(figures[name]), definition.meaning)
-        for name, definition in DEFINITIONS.items()
-        if name in figures
-    ]
+    return f"{value:#.3g}".rstrip(".") if value else "0"
 
 
-def baseline_rows(baselines: Mapping[str, float]) -> list[FigureRow]:
-    """The same for the simple methods."""
-    return [
-        FigureRow(BASELINES[name], shown(value), "without learning an embedding") for name, value in baselines.items()
-    ]
+def _range(bounds: tuple[float, float] | None) -> str:
+    return "" if bounds is None else f"{shown(float(bounds[0]))}..{shown(float(bounds[1]))}"

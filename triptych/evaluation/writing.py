@@ -1,36 +1,42 @@
-"""What an evaluation leaves on disk for programs: the figures beside those of training, and every image's results."""
+"""The files of an evaluation for programs: the figures beside those of training, and the results of every image."""
 
+import csv
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from triptych.data.images import Split
 from triptych.data.module import ImageDataModule
 from triptych.data.pixels.mapped import parts
-from triptych.evaluation.evaluate import Evaluation
+from triptych.evaluation.measured import Evaluation
+from triptych.files import replacing
 from triptych.runs.metrics_file import update_metrics
 from triptych.runs.per_image import write_per_image
+from triptych.text import csv_cell
 
 DIGESTED_AT_ONCE = 4096
-"""Images that are held while a digest is taken."""
+"""Images that are held while a digest is computed."""
 
 
 def write_figures(folder: Path, data: ImageDataModule, evaluation: Evaluation, *, checkpoint: str) -> None:
-    """Write the figures into metrics.json, which keeps whatever else is there, and `per_image_<split>.parquet`.
+    """Write figures and results of every image.
+
+    They go into `metrics.json`, which keeps whatever else is there, `per_image_<split>.parquet`, and
+    `misclassified_<split>.csv`, the most confident errors first.
 
     Args:
-        folder: Where both go.
+        folder: Where the files go.
         data: The images of the run.
         evaluation: What was measured.
-        checkpoint: The file name of what was measured, by which a later best checkpoint is told from it.
+        checkpoint: The file name of the checkpoint, by which a later best checkpoint is distinguished from it.
 
     Raises:
         DataError: The metrics.json that is there is damaged.
     """
-    update_metrics(folder / "metrics.json", metrics_of(evaluation))
+    update_metrics(folder / "metrics.json", evaluation.metrics())
     description = {
+        **evaluation.table.description,
         "dataset": data.config.dataset.title,
         "split": evaluation.split_name,
         "classes": list(data.classes),
@@ -38,17 +44,30 @@ def write_figures(folder: Path, data: ImageDataModule, evaluation: Evaluation, *
         "images": images_digest(evaluation.split),
         "checkpoint": checkpoint,
     }
-    columns = dict(evaluation.columns)
+    columns = dict(evaluation.table.columns)
     if evaluation.split.names is not None:
         columns["file"] = np.array(evaluation.split.names, dtype=object)
     write_per_image(folder / f"per_image_{evaluation.split_name}.parquet", columns, description)
+    rows = [
+        (evaluation.name(row), data.classes[label], data.classes[predicted], f"{confidence:.6g}")
+        for row, label, predicted, confidence in misclassified(evaluation)
+    ]
+    target = folder / f"misclassified_{evaluation.split_name}.csv"
+    with replacing(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("file", "label", "predicted", "confidence"))
+        writer.writerows([csv_cell(cell) for cell in row] for row in rows)
 
 
-def metrics_of(evaluation: Evaluation) -> dict[str, Any]:
-    """Return what metrics.json says: the split's figures under its name, and those of classes never trained on."""
-    figures = {**evaluation.figures, "baselines": evaluation.baselines}
-    unseen = {"holdout": evaluation.holdout_figures} if evaluation.holdout_figures else {}
-    return {evaluation.split_name: figures, **unseen}
+def misclassified(evaluation: Evaluation) -> list[tuple[int, int, int, float]]:
+    """List the misclassified images as position, label, predicted class and confidence, the most confident first."""
+    columns = evaluation.table.columns
+    rows = np.flatnonzero(columns["label"] != columns["prediction"])
+    order = rows[np.argsort(-columns["confidence"][rows], kind="stable")].tolist()
+    return [
+        (row, int(columns["label"][row]), int(columns["prediction"][row]), float(columns["confidence"][row]))
+        for row in order
+    ]
 
 
 def images_digest(split: Split) -> str:

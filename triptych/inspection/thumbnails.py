@@ -1,6 +1,7 @@
-"""Many small images as one picture: the sheet of thumbnails behind the report's map, and what the projector shows."""
+"""Small images for pages: one by one, and many as one sheet, behind the report's map and in TensorBoard's projector."""
 
 import math
+from base64 import b64encode
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -63,3 +64,9 @@ def sprite_sheet(images: Tensor) -> SpriteSheet:
     # Without chroma subsampling, which would mix the colours of neighbours.
     Image.fromarray(pixels).save(written, format="JPEG", quality=85, subsampling=0)
     return SpriteSheet(written.getvalue(), "image/jpeg", columns, width, height)
+
+
+def data_uri(image: Tensor, *, longest: int) -> str:
+    """Return one uint8 image (C, H, W) as a data URI, shrunk until no side has more than `longest` pixels."""
+    sheet = sprite_sheet(thumbnails(image[None], longest=longest))
+    return f"data:{sheet.mime_type};base64,{b64encode(sheet.picture).decode()}"

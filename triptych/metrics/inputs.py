@@ -116,3 +116,29 @@ def sampled_rows(count: int, *, at_most: int, seed: int) -> Tensor:
     if count <= at_most:
         return torch.arange(count)
     return torch.from_numpy(np.sort(np.random.default_rng(seed).choice(count, at_most, replace=False)))
+
+
+def stratified_rows(labels: Tensor, *, at_most: int, seed: int) -> Tensor:
+    """Draw rows so that each class keeps its share, within one row; classes that are too small may get none.
+
+    Args:
+        labels: (N,) whole numbers.
+        at_most: Rows that are wanted.
+        seed: The same seed draws the same rows.
+
+    Returns:
+        The rows' numbers in rising order, int64: all of them, if they are no more than wanted.
+
+    Example:
+        >>> labels = torch.tensor([0] * 90 + [1] * 10)
+        >>> labels[stratified_rows(labels, at_most=20, seed=0)].bincount()
+        tensor([18,  2])
+    """
+    count = len(labels)
+    if count <= at_most:
+        return torch.arange(count)
+    shuffled = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    by_class = shuffled[labels.cpu()[shuffled].argsort(stable=True)]
+    # At even steps through the images of one class after the other.
+    places = ((torch.arange(at_most, dtype=torch.float64) + 0.5) * count / at_most).long()
+    return by_class[places].sort().values

@@ -63,7 +63,9 @@ def mean(values: ArrayLike, *, is_share: bool = False) -> Statistic:
     count = int(valid.sum())
     value = float(array[valid].mean()) if count else float("nan")
     deviations = np.where(valid, array - value, 0.0)
-    return Statistic(value, deviations / sqrt(max(count * (count - 1), 1)), count, is_share)
+    # For the zeros and ones of a share p the variance is p (1 - p) / N, so that its interval is Wilson's for N images.
+    scale = max(count, 1) if is_share else sqrt(max(count * (count - 1), 1))
+    return Statistic(value, deviations / scale, count, is_share)
 
 
 def macro_f1(labels: NDArray[np.integer], predictions: NDArray[np.integer]) -> Statistic:
@@ -179,7 +181,8 @@ def mcnemar(only_a: int, only_b: int) -> float:
         (0.0625, 0.03125, 1.0)
     """
     total, least = only_a + only_b, min(only_a, only_b)
-    return min(1.0, 2 * sum(comb(total, number) for number in range(least + 1)) / 2**total)
+    tail = sum(comb(total, number) for number in range(least + 1))
+    return min(1.0, 2 * tail / (1 << total))
 
 
 def ratio_of_errors(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Interval:

@@ -110,11 +110,11 @@ def knn_accuracy(
     k: int,
     distance: Distance = "cosine",
 ) -> float:
-    """Accuracy of naming each query by a vote of its k nearest rows of the gallery (Cover & Hart 1967).
+    """Accuracy of classifying each query by a vote of its k nearest rows of the gallery (Cover & Hart 1967).
 
     Every neighbour has one vote; among classes with as many votes, that of the nearest neighbour wins. Of rows that are
-    equally near, the first in the gallery counts as the nearest. Without a gallery each query is named by the others,
-    and the accuracy is NaN where there are none.
+    equally near, the first in the gallery counts as the nearest. Without a gallery each query is classified by the
+    others, and the accuracy is NaN where there are none.
 
     Args:
         query: (Q, E).
@@ -133,18 +133,45 @@ def knn_accuracy(
         >>> knn_accuracy(embeddings, torch.tensor([0, 0, 1]), k=1)
         0.6666666666666666
     """
-    require_whole_number("k", k, least=1)
-    require_matrix("query", query)
     require_together(gallery=gallery, gallery_labels=gallery_labels)
+    require_matrix("query", query)
     require_labels("query_labels", query_labels, count=len(query))
-    candidates, labels = len(query) - 1, query_labels
-    if gallery is not None and gallery_labels is not None:
-        require_labels("gallery_labels", gallery_labels, count=len(gallery))
-        candidates, labels = len(gallery), gallery_labels
-    if gallery is None and not candidates:
+    if gallery is None and len(query) == 1:
+        require_whole_number("k", k, least=1)
         return math.nan
+    labels = query_labels if gallery_labels is None else gallery_labels
+    classes = knn_classes(query, labels, gallery, k=k, distance=distance)
+    return int((classes == query_labels.to(classes.device)).sum()) / len(query)
+
+
+def knn_classes(
+    query: Tensor, labels: Tensor, gallery: Tensor | None = None, *, k: int, distance: Distance = "cosine"
+) -> Tensor:
+    """Classify each query by a vote of its k nearest rows of the gallery, as `knn_accuracy` counts it.
+
+    Args:
+        query: (Q, E).
+        labels: Of the gallery, (G,) whole numbers; without a gallery, of the queries.
+        gallery: (G, E), or None to leave one out, which takes two queries at least.
+        k: Neighbours that vote; all rows do where there are fewer.
+        distance: "cosine" or "euclidean".
+
+    Returns:
+        The classes, (Q,).
+
+    Raises:
+        ValueError: As `nearest_neighbours`; labels that are not one whole number for each row.
+
+    Example:
+        >>> knn_classes(torch.eye(2), torch.tensor([4, 7]), torch.tensor([[1.0, 0.1], [0.1, 1.0]]), k=1)
+        tensor([4, 7])
+    """
+    require_whole_number("k", k, least=1)
+    rows = query if gallery is None else gallery
+    require_matrix("query" if gallery is None else "gallery", rows)
+    require_labels("query_labels" if gallery is None else "gallery_labels", labels, count=len(rows))
+    candidates = len(rows) - (gallery is None)
     found = nearest_neighbours(query, gallery, k=max(1, min(k, candidates)), distance=distance).indices
     classes = labels.to(found.device)[found]  # (Q, k), the nearest first
     votes = torch.stack([(classes == one[:, None]).sum(dim=1) for one in classes.unbind(dim=1)], dim=1)
-    winner = classes.gather(1, votes.argmax(dim=1, keepdim=True))[:, 0]
-    return int((winner == query_labels.to(found.device)).sum()) / len(query)
+    return classes.gather(1, votes.argmax(dim=1, keepdim=True))[:, 0]

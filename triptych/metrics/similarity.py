@@ -85,9 +85,7 @@ class Comparison:
         return gap if self.distance == "cosine" else self.unit * (2 * gap).sqrt()
 
 
-def compare(
-    query: Tensor, gallery: Tensor | None, *, distance: Distance, own: Tensor | None = None
-) -> Comparison:
+def compare(query: Tensor, gallery: Tensor | None, *, distance: Distance, own: Tensor | None = None) -> Comparison:
     """Make queries (Q, E) and a gallery (G, E) ready; without a gallery, every query is compared with all others.
 
     Args:

@@ -59,6 +59,8 @@ class PerImage:
         if "prediction" in columns:
             found["accuracy"] = mean(columns["prediction"] == columns["label"], is_share=True)
             found["macro_f1"] = macro_f1(columns["label"], columns["prediction"])
+        if "nearest_class" in columns:
+            found["nearest_neighbour_accuracy"] = mean(columns["nearest_class"] == columns["label"], is_share=True)
         influences = self.description.get("influences") if self.knows_influences else {}
         assert isinstance(influences, dict)
         for name in AVERAGED:
@@ -126,7 +128,10 @@ def read_per_image(path: Path) -> PerImage:
     for name in REQUIRED:
         if name not in columns or not columns[name].size:
             raise _broken(path, f"one without integers in a column {name!r}")
-    for name, kinds in {**dict.fromkeys((*REQUIRED, "prediction"), "iu"), **dict.fromkeys(AVERAGED, "f")}.items():
+    for name, kinds in {
+        **dict.fromkeys((*REQUIRED, "prediction", "nearest_class"), "iu"),
+        **dict.fromkeys(AVERAGED, "f"),
+    }.items():
         if name in columns and columns[name].dtype.kind not in kinds:
             what = "integers" if kinds == "iu" else "numbers"
             raise _broken(path, f"one without {what} in a column {name!r}")

@@ -1,4 +1,4 @@
-"""Pictures: pure functions from tensors to figures, for the end of a run and for papers; nothing here keeps state."""
+"""Figures: pure functions from tensors to figures, for runs, reports and papers; nothing here keeps state."""
 
 from triptych.visualisation.attention import attention_figure
 from triptych.visualisation.calibration import calibration_figure
@@ -7,7 +7,7 @@ from triptych.visualisation.curves import curves_figure
 from triptych.visualisation.embeddings import embedding_figure, project_tsne
 from triptych.visualisation.image_rows import ImageRow, image_rows_figure, reconstruction_grid
 from triptych.visualisation.latent import latent_figure
-from triptych.visualisation.paper.style import figure_png, save_figure
+from triptych.visualisation.paper.style import figure_png, missing_characters, save_figure
 from triptych.visualisation.retrieval import retrieval_figure
 from triptych.visualisation.triplets import triplet_figure
 
@@ -21,6 +21,7 @@ __all__ = [
     "figure_png",
     "image_rows_figure",
     "latent_figure",
+    "missing_characters",
     "project_tsne",
     "reconstruction_grid",
     "retrieval_figure",

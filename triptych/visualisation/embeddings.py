@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from triptych.visualisation.paper.checks import require_labels
-from triptych.visualisation.paper.names import heart, shortened, write_names
+from triptych.visualisation.paper.names import medoid, shortened, write_names
 from triptych.visualisation.paper.style import (
     DOTS_PER_INCH,
     INK,
@@ -82,7 +82,7 @@ def embedding_figure(
         axes = figure.add_axes((_MARGIN / width, _MARGIN / height, _MAP / width, map_height / height))
         _scatter(axes, places, [colours[label] for label in numbers.tolist()])
         if len(present) <= min(_NAMED_CLASSES, len(places) // _POINTS_PER_NAME):
-            write_names(axes, [(classes[label], heart(places[(numbers == label).numpy()])) for label in present])
+            write_names(axes, [(classes[label], medoid(places[(numbers == label).numpy()])) for label in present])
         for text, size, weight, ink, top in ((title, 10, "bold", INK, 66), (subtitle, 7, "normal", QUIET_INK, 130)):
             line = figure.text(_MARGIN / width, 1 - top / height, text, va="top", parse_math=False)
             line.set(size=size, weight=weight, color=ink)

@@ -7,7 +7,7 @@ import torch
 from cleanlab.rank import get_label_quality_scores
 from sklearn.metrics import average_precision_score
 
-from triptych.evaluation.audit.labels import count_slips, doubt_labels, votes
+from triptych.evaluation.audit.labels import count_errors, doubt_labels, votes
 from triptych.evaluation.audit.pool import Pool
 
 
@@ -64,7 +64,7 @@ def test_without_a_decoder_two_signals_serve(flipped: Callable) -> None:
     assert average_precision_score(is_wrong, doubts.score) > 0.95
 
 
-def test_of_two_equal_doubts_the_image_that_is_repainted_well_comes_first() -> None:
+def test_of_two_equal_doubts_the_smaller_reconstruction_error_comes_first() -> None:
     even = torch.tensor([[0.9, 0.1]] * 4)
     pool = Pool(
         images=torch.zeros(4, 1, 2, 2, dtype=torch.uint8),
@@ -82,7 +82,7 @@ def test_of_two_equal_doubts_the_image_that_is_repainted_well_comes_first() -> N
     assert score[1] > score[0] > score[2:].max()
 
 
-def test_the_vote_is_half_labels_and_half_what_the_classifier_sees_in_the_neighbours() -> None:
+def test_the_vote_is_half_labels_and_half_predictions_of_the_neighbours() -> None:
     pool = Pool(
         images=torch.zeros(3, 1, 2, 2, dtype=torch.uint8),
         labels=torch.tensor([0, 0, 1]),
@@ -117,43 +117,61 @@ def truth() -> torch.Tensor:
 
 
 def test_without_wrong_labels_none_are_counted_but_none_is_impossible(truth):
-    slips = count_slips(clear_votes(truth), truth)
+    errors = count_errors(clear_votes(truth), truth)
 
-    assert slips.rate == 0
+    assert errors.rate == 0
     elsewhere = ~torch.eye(CLASSES, dtype=torch.bool)
-    assert (slips.chance[elsewhere] > 0).all()
-    assert (slips.chance.diagonal() == 0).all()
+    assert (errors.chance[elsewhere] > 0).all()
+    assert (errors.chance.diagonal() == 0).all()
 
 
-def test_slips_to_any_class_are_given_nearly_equal_chances(truth):
+def test_errors_to_any_class_get_nearly_equal_probabilities(truth):
     random = torch.Generator().manual_seed(0)
-    slipped = torch.rand(len(truth), generator=random) < 0.1
-    labels = torch.where(slipped, (truth + torch.randint(1, CLASSES, truth.shape, generator=random)) % CLASSES, truth)
+    wrong = torch.rand(len(truth), generator=random) < 0.1
+    labels = torch.where(wrong, (truth + torch.randint(1, CLASSES, truth.shape, generator=random)) % CLASSES, truth)
 
-    slips = count_slips(clear_votes(truth), labels)
+    errors = count_errors(clear_votes(truth), labels)
 
-    assert slips.rate == pytest.approx(0.1, abs=0.02)
-    chances = slips.chance[~torch.eye(CLASSES, dtype=torch.bool)]
+    assert errors.rate == pytest.approx(0.1, abs=0.02)
+    chances = errors.chance[~torch.eye(CLASSES, dtype=torch.bool)]
     assert chances.min() > 0.015
     assert chances.max() < 0.035
 
 
-def test_a_class_that_is_mistaken_for_one_other_gets_that_chance_and_the_rest_next_to_none(truth):
+def test_a_class_confused_with_one_other_gets_that_probability_alone(truth):
     random = torch.Generator().manual_seed(1)
-    slipped = (truth == 2) & (torch.rand(len(truth), generator=random) < 0.2)
-    labels = torch.where(slipped, 4, truth)
+    wrong = (truth == 2) & (torch.rand(len(truth), generator=random) < 0.2)
+    labels = torch.where(wrong, 4, truth)
 
-    chance = count_slips(clear_votes(truth), labels).chance
+    chance = count_errors(clear_votes(truth), labels).chance
 
     assert chance[2, 4] == pytest.approx(0.2, abs=0.05)
     chance[2, 4] = 0
     assert chance.max() < 0.01
 
 
-def test_only_images_that_the_neighbours_are_surest_of_are_counted(truth):
+def test_only_images_with_the_clearest_votes_are_counted(truth):
     place = torch.arange(IMAGES).repeat(CLASSES)
     doubtful = torch.where(place >= IMAGES // 5, (truth + 1) % CLASSES, truth)
 
-    assert count_slips(clear_votes(truth), doubtful).rate == 0
+    assert count_errors(clear_votes(truth), doubtful).rate == 0
     doubtful[0] = 1
-    assert count_slips(clear_votes(truth), doubtful).rate == pytest.approx(1 / (CLASSES * IMAGES / 5))
+    assert count_errors(clear_votes(truth), doubtful).rate == pytest.approx(1 / (CLASSES * IMAGES / 5))
+
+
+def test_a_model_that_is_too_weak_judges_no_label(digits, judged):
+    """A classifier of 25 % accuracy once called 104 of 240 correct labels wrong."""
+    images, labels = digits
+    pool = judged(images, labels)
+    random = torch.Generator().manual_seed(0)
+    noise = torch.rand(pool.probabilities.shape, generator=random, dtype=torch.float64).softmax(1)
+    shuffled = torch.randint(0, len(labels), pool.neighbours.shape, generator=random)
+    weak = replace(pool, probabilities=0.9 * noise + 0.1 * pool.probabilities, neighbours=shuffled)
+
+    doubts = doubt_labels(weak)
+
+    assert not doubts.is_reliable
+    assert doubts.agreement_unseen < 0.5
+    assert not doubts.likely.any()
+    assert doubts.score.isfinite().all()
+    assert doubt_labels(pool).is_reliable

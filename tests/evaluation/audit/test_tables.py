@@ -2,27 +2,32 @@ import csv
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from triptych.evaluation.audit import Audit, counts, write_page, write_tables
+from triptych.evaluation.audit import Audit
 from triptych.evaluation.audit.audit import _ranked
 from triptych.evaluation.audit.labels import doubt_labels
 from triptych.evaluation.audit.outliers import find_outliers
+from triptych.evaluation.audit.page import write_page
 from triptych.evaluation.audit.pool import Pool
+from triptych.evaluation.audit.tables import write_tables
 from triptych.inspection.duplicates import find_duplicates
 from triptych.models import ImageEncoder, ImageTransformer
+from triptych.text import csv_text
 
-CLASSES = ("zero", "<b>one</b>", "two, too", *map(str, range(3, 10)))
+CLASSES = ("zero", "<b>one</b>", "=two, too", *map(str, range(3, 10)))
 
 
 def audit_of(pool: Pool, *, top: int | None = None) -> Audit:
     doubts, outliers = doubt_labels(pool), find_outliers(pool)
     return Audit(
         pool,
+        CLASSES,
         doubts,
         _ranked(doubts.score, doubts.likely, top),
         find_duplicates(pool.images, pool.neighbours),
@@ -46,17 +51,17 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_the_tables_name_images_by_their_place_in_the_data_set(found: Audit, tmp_path: Path) -> None:
-    write_tables(tmp_path, found, classes=CLASSES)
+    write_tables(tmp_path, found)
 
     issues = rows(tmp_path / "label_issues.csv")
     row = int(found.label_issues[0])
-    place = ("test", row - 1200) if row >= 1200 else ("validation" if row >= 1000 else "train", row)
+    place = ("test", row - 1200) if row >= 1200 else ("val" if row >= 1000 else "train", row)
     issue = issues[0]
     assert (issue["split"], int(issue["index"])) == place
     assert [row["rank"] for row in issues] == [str(number) for number in range(1, len(issues) + 1)]
     assert {row["likely"] for row in issues} == {"yes"}
-    assert issue["label"] == CLASSES[int(found.pool.labels[row])]
-    assert issue["suggested"] == CLASSES[int(found.doubts.suggested[row])]
+    assert csv_text(issue["label"]) == CLASSES[int(found.pool.labels[row])]
+    assert csv_text(issue["suggested"]) == CLASSES[int(found.doubts.suggested[row])]
     assert math.isclose(float(issue["classifier_probability"]), float(found.doubts.classifier[row]), rel_tol=1e-4)
     copy = rows(tmp_path / "near_duplicates.csv")[0]
     assert (copy["split"], copy["index"], copy["other_split"], copy["other_index"]) == ("train", "7", "test", "300")
@@ -66,7 +71,7 @@ def test_the_tables_name_images_by_their_place_in_the_data_set(found: Audit, tmp
 def test_as_many_are_listed_as_are_asked_for(
     digits: tuple[Tensor, Tensor], judged: Callable[..., Pool], tmp_path: Path
 ) -> None:
-    write_tables(tmp_path, audit_of(judged(*digits), top=25), classes=CLASSES)
+    write_tables(tmp_path, audit_of(judged(*digits), top=25))
 
     for name in ("label_issues.csv", "outliers.csv"):
         listed = rows(tmp_path / name)
@@ -78,16 +83,16 @@ def test_as_many_are_listed_as_are_asked_for(
 def test_a_model_without_a_decoder_leaves_its_signal_empty(
     digits: tuple[Tensor, Tensor], judged: Callable[..., Pool], tmp_path: Path
 ) -> None:
-    write_tables(tmp_path, audit_of(judged(*digits, has_decoder=False), top=3), classes=CLASSES)
+    write_tables(tmp_path, audit_of(judged(*digits, has_decoder=False), top=3))
 
     assert {row["reconstruction_error"] for row in rows(tmp_path / "label_issues.csv")} == {""}
 
 
 def test_the_counts_are_those_of_the_tables(found: Audit, tmp_path: Path) -> None:
-    write_tables(tmp_path, found, classes=CLASSES)
+    write_tables(tmp_path, found)
     pairs = rows(tmp_path / "near_duplicates.csv")
 
-    assert counts(found) == {
+    assert found.counts() == {
         "label_issues": len(rows(tmp_path / "label_issues.csv")),
         "duplicates": len(pairs),
         "exact": 1,
@@ -108,7 +113,7 @@ def page(found: Audit, tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = ImageTransformer(
         encoder, image_size=(8, 8), in_channels=1, num_classes=10, embedding_dim=8, pixel_mean=0.5, pixel_std=0.5
     )
-    write_page(path, model, found, classes=CLASSES, dataset="digits")
+    write_page(path, model, found, dataset="digits")
     return path
 
 
@@ -120,7 +125,7 @@ def test_the_page_needs_nothing_from_outside_and_escapes_class_names(page: Path)
     assert "<b>one</b>" not in text
 
 
-def test_the_page_shows_suspects_and_copies_in_a_browser(page: Path, found: Audit, browser) -> None:
+def test_the_page_shows_label_errors_and_duplicates_in_a_browser(page: Path, found: Audit, browser) -> None:
     tab = browser.new_page(viewport={"width": 390, "height": 800})
     problems: list[str] = []
     tab.on("console", lambda message: problems.append(message.text))
@@ -129,8 +134,37 @@ def test_the_page_shows_suspects_and_copies_in_a_browser(page: Path, found: Audi
     tab.goto(page.as_uri())
 
     assert problems == []
-    assert tab.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    assert (
+        tab.evaluate("Promise.all([...document.images].map(one => (one.loading = 'eager', one.decode())))") is not None
+    )
     assert tab.evaluate("document.documentElement.scrollWidth") <= 390
     assert tab.locator(".suspect").count() == len(found.label_issues) > 0
-    assert tab.locator("#duplicates .item").first.locator(".warn").all_text_contents() == ["in the test set too"]
+    assert tab.locator("#duplicates .item").first.locator(".warn").all_text_contents() == [
+        "in the test set and outside it"
+    ]
     tab.close()
+
+
+def test_all_rows_are_on_the_page_beyond_the_cards_too(
+    found: Audit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("triptych.evaluation.audit.page.CARDS", 1)
+    many = replace(found, label_issues=torch.arange(40), outlier_rows=torch.arange(30))
+    named = replace(many, pool=replace(found.pool, names=[f"photos/{row}.png" for row in range(len(found.pool))]))
+
+    write_page(tmp_path / "audit.html", torch.nn.Identity(), named, dataset="digits")
+
+    text = (tmp_path / "audit.html").read_text()
+    assert "39 more" in text
+    assert "29 more" in text
+    assert all(f"photos/{row}.png" in text for row in range(40))
+
+
+def test_no_cell_is_a_formula(found: Audit, tmp_path: Path) -> None:
+    names = [f"@cmd{row}" for row in range(len(found.pool))]
+
+    write_tables(tmp_path, replace(found, pool=replace(found.pool, names=names)))
+
+    for name in ("label_issues.csv", "near_duplicates.csv", "outliers.csv"):
+        cells = [cell for row in rows(tmp_path / name) for cell in row.values()]
+        assert not any(cell.startswith(("=", "@", "+")) for cell in cells)

@@ -11,13 +11,5 @@ from triptych.evaluation.report import write_report
 @pytest.fixture(scope="session")
 def report(reported: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "report.html"
-    write_report(
-        path,
-        reported.model,
-        reported.data,
-        reported.evaluation,
-        reported.pictures,
-        checkpoint="best.ckpt",
-        version_folder=reported.folder,
-    )
+    write_report(path, reported.opened, reported.evaluation, reported.pictures)
     return path

@@ -134,7 +134,7 @@ def test_the_page_asks_nobody_and_complains_of_nothing(seen: Seen, report: Path)
 
 
 def test_every_picture_can_be_seen(seen: Seen) -> None:
-    widths = seen.page.locator("img").evaluate_all(
+    widths = seen.page.locator(".picture img").evaluate_all(
         "images => Promise.all(images.map(image => image.decode().then(() => image.naturalWidth)))"
     )
 
@@ -159,8 +159,10 @@ def test_pointing_at_a_point_shows_its_image_and_what_the_model_said(
 
         sure, predicted = evaluation.outputs.probabilities[image].max(0)
         words = whole.told()
-        assert words.startswith(" ".join(f"Image {image}: {classes[evaluation.outputs.labels[image]]}".split()))
-        assert " ".join(f"named {classes[predicted]}, {100 * sure:.0f}% sure".split()) in words or sure > 0.98
+        assert words.startswith(" ".join(f"{classes[evaluation.outputs.labels[image]]} predicted".split()))
+        assert words.endswith(f"image {image}")
+        expected = f"predicted {classes[predicted]}, confidence {100 * sure:.0f}%"
+        assert " ".join(expected.split()) in words or sure > 0.98
         pixels = whole.card.locator("canvas").evaluate(
             "canvas => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data]"
         )
@@ -191,13 +193,13 @@ def test_a_wheel_zooms_where_the_pointer_is_and_a_drag_moves_the_map(
 
     assert whole.zoom() > 2
     assert whole.canvas.evaluate("canvas => canvas.toDataURL()") != before
-    assert f"Image {int(reported.evaluation.map.indices[point])}:" in whole.told()
+    assert whole.told().endswith(f"image {int(reported.evaluation.map.indices[point])}")
 
     whole.page.mouse.down()
     whole.page.mouse.move(x + 90, y + 60, steps=3)
     whole.page.mouse.up()
     whole.page.mouse.move(x + 91, y + 60)
-    assert f"Image {int(reported.evaluation.map.indices[point])}:" in whole.told()
+    assert whole.told().endswith(f"image {int(reported.evaluation.map.indices[point])}")
 
     whole.page.locator("#whole-map").click()
     assert whole.zoom() == 1
@@ -216,7 +218,7 @@ def test_a_class_can_be_hidden_and_shown_again(
     assert whole.coloured() != all_of_them
     whole.canvas.scroll_into_view_if_needed()
     whole.page.mouse.move(*place(point))
-    assert f"Image {int(reported.evaluation.map.indices[point])}:" not in whole.told()
+    assert not whole.told().endswith(f"image {int(reported.evaluation.map.indices[point])}")
 
     whole.page.locator("#no-classes").click()
     assert whole.coloured() == 0
@@ -248,9 +250,9 @@ def test_a_click_lists_the_nearest_images_and_one_of_them_leads_on(
     pinboard = whole.page.locator("#pinboard")
 
     titles = pinboard.locator("li button").evaluate_all("buttons => buttons.map(button => button.title)")
-    assert titles == [f"Image {image}" for image in nearest]
+    assert titles == [f"image {image}" for image in nearest]
     pinboard.locator("li button").first.click()
-    assert f"Image {nearest[0]}:" in pinboard.locator(".chosen").inner_text()
+    assert f"image {nearest[0]}" in pinboard.locator(".chosen").inner_text()
     pinboard.locator(".close").click()
     assert not pinboard.is_visible()
 

@@ -13,7 +13,7 @@ def test_the_worst_class_comes_first_and_one_without_images_not_at_all() -> None
     ]
 
 
-def test_it_says_what_a_class_is_most_often_taken_for() -> None:
+def test_classes_name_what_they_are_most_often_confused_with() -> None:
     rows = class_rows({"confusion": COUNTS}, ["ant", "bee", "cow", "dog"])
 
     assert {row.name: row.confused for row in rows} == {"bee": "cow (3)", "ant": "bee (1)", "dog": ""}

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from triptych.evaluation.evaluate import EmbeddingMap
+from triptych.evaluation.measured import EmbeddingMap
 from triptych.evaluation.report import encoder
 from triptych.evaluation.report.encoder import map_data
 
@@ -25,7 +25,7 @@ def test_points_keep_their_proportions_and_stand_upright(reported: Any) -> None:
     assert np.abs(np.diff(places[:, 1]) * scale + np.diff(points[:, 1])).max() < 2 * scale
 
 
-def test_each_point_is_told_what_the_model_said_of_its_image(reported: Any) -> None:
+def test_each_point_has_class_prediction_and_confidence(reported: Any) -> None:
     data, outputs = map_data(reported.evaluation, reported.data.classes), reported.evaluation.outputs
 
     for point in range(0, len(data["x"]), 7):
@@ -76,7 +76,7 @@ def test_two_images_and_a_single_place_are_a_map_too(reported: Any) -> None:
 
     assert data["neighbours"] == [[1], [0]]
     assert data["x"] == data["y"] == [0, 0]
-    assert sum(heart is not None for heart in data["hearts"]) == len(set(data["label"]))
+    assert sum(medoid is not None for medoid in data["medoids"]) == len(set(data["label"]))
     json.dumps(data, allow_nan=False)
 
 

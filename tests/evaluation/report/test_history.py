@@ -9,9 +9,10 @@ from triptych.evaluation.report.history import Finding, curves_picture, findings
 
 
 @pytest.mark.parametrize(
-    ("split", "told"), [("test", "had never seen"), ("val", "expect less of new ones"), ("train", "what it remembers")]
+    ("split", "told"),
+    [("test", "not trained on"), ("val", "the figures are optimistic"), ("train", "do not hold for new images")],
 )
-def test_the_reader_is_told_what_a_split_is_worth(split: str, told: str, reported: Any) -> None:
+def test_the_lead_says_how_reliable_the_figures_of_a_split_are(split: str, told: str, reported: Any) -> None:
     said = lead(reported.model, reported.data, replace(reported.evaluation, split_name=split))
 
     assert said.endswith(".")
@@ -27,7 +28,7 @@ def test_the_facts_are_those_of_the_run(reported: Any) -> None:
     assert facts["Checkpoint"] == "best.ckpt"
     assert facts["Images"] == "8x8x1"
     assert facts["Epochs"] == "6"
-    assert facts["Time in training"] == "90 minutes"
+    assert facts["Training time"] == "90 minutes"
     assert facts["Cpu count"] == "4"
 
 

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -13,7 +14,8 @@ from PIL import Image
 from triptych.config.schema import RunConfig
 from triptych.data.images import ImageData, Split
 from triptych.data.module import ImageDataModule
-from triptych.evaluation.evaluate import evaluate
+from triptych.evaluation.measured import measure
+from triptych.evaluation.opening import OpenedModel
 from triptych.evaluation.report import page, report_pictures, write_report
 from triptych.models.builder import build_model
 
@@ -60,9 +62,12 @@ def untrained(path: Path, *, classes: tuple[str, ...], version_folder: Path | No
     data = ImageDataModule(config, ImageData(*images, classes, "made"))
     torch.manual_seed(0)
     model = build_model(config, num_classes=len(data.classes), pixel_mean=0.5, pixel_std=0.3)
-    evaluation = evaluate(model, data, split_name="test")
+    evaluation = measure(model, data, split="test")
     pictures: dict[str, Any] = {section: [] for section in ("compare", "name", "attention")}
-    write_report(path, model, data, evaluation, pictures, checkpoint="a.ckpt", version_folder=version_folder)
+    if data.config.training.use_multitask_loss:
+        pictures["repaint"] = "no fonts"
+    opened = OpenedModel(model, data, path.parent, version_folder, "a.ckpt")
+    write_report(path, opened, evaluation, pictures)
     return path.read_text()
 
 
@@ -93,20 +98,12 @@ def test_class_names_are_text_and_nothing_else(report: Path, reported: Any) -> N
 
 def test_the_same_model_makes_the_same_page(report: Path, reported: Any, tmp_path: Path) -> None:
     again = tmp_path / "again.html"
-    write_report(
-        again,
-        reported.model,
-        reported.data,
-        reported.evaluation,
-        reported.pictures,
-        checkpoint="best.ckpt",
-        version_folder=reported.folder,
-    )
+    write_report(again, reported.opened, reported.evaluation, reported.pictures)
 
     assert again.read_bytes() == report.read_bytes()
 
 
-def test_all_figures_the_config_and_the_run_are_told(report: Path, reported: Any) -> None:
+def test_figures_config_and_run_are_on_the_page(report: Path, reported: Any) -> None:
     text = Words(report.read_text()).text
 
     assert f"{reported.evaluation.figures['map_at_r']:.4f}" in text
@@ -116,18 +113,18 @@ def test_all_figures_the_config_and_the_run_are_told(report: Path, reported: Any
     assert "Learning curves" in text
 
 
-def test_two_panels_leave_out_what_would_be_repainted(tmp_path: Path) -> None:
+def test_a_model_without_a_decoder_has_no_section_of_reconstruction(tmp_path: Path) -> None:
     page = Words(
         untrained(tmp_path / "report.html", classes=("a", "b"), training={"use_multitask_loss": False}),
     )
 
-    assert "This run had two panels" in page.text
+    assert "This run has two panels" in page.text
     assert "repaint" not in page.names
-    assert "Squared error" not in page.text
+    assert "mean squared error" not in page.text
 
 
-def test_the_gallery_of_two_panels_has_nothing_repainted(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("compare_pictures", "naming_pictures", "attention_pictures"):
+def test_figures_of_a_model_without_a_decoder_lack_reconstruction(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("retrieval_pictures", "classification_pictures", "attention_pictures"):
         monkeypatch.setattr(page, name, lambda *_: [])
     data = ImageDataModule(
         RunConfig.model_validate({"dataset": {"name": "digits"}}),
@@ -140,7 +137,7 @@ def test_the_gallery_of_two_panels_has_nothing_repainted(monkeypatch: pytest.Mon
         pixel_std=0.3,
     )
 
-    assert set(report_pictures(model, data, evaluate(model, data, split_name="test"))) == {
+    assert set(report_pictures(model, data, measure(model, data, split="test"))) == {
         "compare",
         "name",
         "attention",
@@ -162,19 +159,23 @@ def test_classes_that_were_held_out_are_reported_alone(tmp_path: Path) -> None:
         )
     ).text
 
-    assert "Classes that training never saw: cow, dog" in text
+    assert "Held-out classes: cow, dog" in text
 
 
 @pytest.mark.parametrize(
     ("record", "training", "told"),
     [
         ({"diagnoses": []}, {}, "No sign of collapse."),
-        ({"diagnoses": []}, {"on_collapse": "ignore"}, "the collapse guard left no record"),
-        ({}, {}, "the collapse guard left no record"),
+        (
+            {"diagnoses": []},
+            {"on_collapse": "ignore"},
+            "The collapse guard was not active in this run, or its record is missing",
+        ),
+        ({}, {}, "The collapse guard was not active in this run, or its record is missing"),
         (
             {"diagnoses": [{"epoch": 1, "last_epoch": 2, "name": "x", "what": "embeddings are a <point>"}]},
             {},
-            "The collapse guard found something Epochs 1 to 2 embeddings are a <point>",
+            "The collapse guard has findings Epochs 1 to 2 embeddings are a <point>",
         ),
     ],
 )
@@ -188,11 +189,11 @@ def test_the_page_says_whether_the_run_collapsed(
     assert told in re.sub(r"\s+", " ", Words(page).text)
 
 
-def test_a_checkpoint_that_left_its_run_has_a_page_without_curves(tmp_path: Path) -> None:
+def test_a_checkpoint_without_its_run_has_a_page_without_curves(tmp_path: Path) -> None:
     text = Words(untrained(tmp_path / "report.html", classes=("a", "b"))).text
 
-    assert "This run has no curves" in text
-    assert "left no record" in text
+    assert "There are no curves" in text
+    assert "its record is missing" in text
 
 
 def test_every_section_has_its_pictures_under_names_of_their_own(reported: Any) -> None:
@@ -214,3 +215,31 @@ def test_pictures_are_whole_not_blank_and_say_how_large_they_are(reported: Any) 
         assert picture.title
         assert picture.caption.endswith(".")
         assert len(picture.alt) > 10
+
+
+def test_no_figure_ends_an_evaluation(tmp_path: Path, reported: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> list[Any]:
+        raise RuntimeError("no <font>\nhere")
+
+    monkeypatch.setattr(page, "classification_pictures", fails)
+
+    pictures = report_pictures(reported.model, reported.data, reported.evaluation)
+    write_report(tmp_path / "report.html", reported.opened, reported.evaluation, pictures)
+
+    assert pictures["name"] == "no <font> here"
+    assert "These figures could not be drawn: no <font> here" in Words((tmp_path / "report.html").read_text()).text
+    assert isinstance(pictures["compare"], list)
+
+
+def test_all_misclassified_images_are_on_the_page_with_their_files(tmp_path: Path, reported: Any) -> None:
+    files = [f"photos/{number} & co.png" for number in range(len(reported.evaluation.split))]
+    named = replace(reported.evaluation, split=replace(reported.evaluation.split, names=files))
+
+    write_report(tmp_path / "report.html", reported.opened, named, reported.pictures)
+
+    text = Words((tmp_path / "report.html").read_text()).text
+    columns = named.table.columns
+    wrong = np.flatnonzero(columns["label"] != columns["prediction"])
+    assert len(wrong) > 0
+    assert f"Misclassified images: {len(wrong)}" in text
+    assert all(files[number] in text for number in wrong)

@@ -11,7 +11,7 @@ from triptych.visualisation.paper.style import new_figure
 
 
 class Drawn:
-    """What the figures of repainting are given, without their being drawn."""
+    """What the figures of reconstructions are given, without their being drawn."""
 
     def __init__(self, reported: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         self.rows: list[list[ImageRow]] = []
@@ -27,7 +27,7 @@ class Drawn:
 
         monkeypatch.setattr(reconstruction, "image_rows_figure", rows)
         monkeypatch.setattr(reconstruction, "latent_figure", latent)
-        pictures = reconstruction.repainting_pictures(reported.model, reported.evaluation, reported.data.classes)
+        pictures = reconstruction.reconstruction_pictures(reported.model, reported.evaluation, reported.data.classes)
         self.names = [picture.name for picture in pictures]
 
 
@@ -41,26 +41,26 @@ def test_every_kind_of_picture_is_there(drawn: Drawn) -> None:
 
 
 def test_reconstructions_go_from_the_best_to_the_worst(drawn: Drawn, reported: Any) -> None:
-    originals, repainted = drawn.rows[0]
-    errors = (originals.images - repainted.images).square().flatten(1).mean(1)
-    all_errors = reported.evaluation.outputs.repainting.squared_error
+    originals, reconstructed = drawn.rows[0]
+    errors = (originals.images - reconstructed.images).square().flatten(1).mean(1)
+    all_errors = reported.evaluation.outputs.reconstructed.mse
 
     assert len(errors) == 12
     assert errors.tolist() == sorted(errors.tolist())
     assert errors[0] == pytest.approx(float(all_errors.min()), rel=1e-4)
     assert errors[-1] == pytest.approx(float(all_errors.max()), rel=1e-4)
-    assert list(repainted.captions) == [f"{error:.4f}" for error in errors]
+    assert list(reconstructed.captions) == [f"{error:#.3g}" for error in errors]
 
 
-def test_walks_go_straight_between_images_of_different_classes(drawn: Drawn, reported: Any) -> None:
-    means, labels = reported.evaluation.outputs.repainting.mean, reported.evaluation.outputs.labels
+def test_interpolations_are_straight_lines_between_images_of_different_classes(drawn: Drawn, reported: Any) -> None:
+    means, labels = reported.evaluation.outputs.reconstructed.mean, reported.evaluation.outputs.labels
     with torch.no_grad():
-        painted = reported.model.decode(means)
+        decoded = reported.model.decode(means)
 
     assert len(drawn.rows[1]) == 6
     for row in drawn.rows[1]:
         ends = [
-            int((painted - image).square().flatten(1).mean(1).argmin()) for image in (row.images[0], row.images[-1])
+            int((decoded - image).square().flatten(1).mean(1).argmin()) for image in (row.images[0], row.images[-1])
         ]
         names = [reported.data.classes[labels[end]] for end in ends]
         with torch.no_grad():
@@ -70,17 +70,17 @@ def test_walks_go_straight_between_images_of_different_classes(drawn: Drawn, rep
         assert torch.allclose(row.images[5], middle, atol=1e-5)
 
 
-def test_a_traversal_changes_one_dimension_those_that_know_most_first(drawn: Drawn, reported: Any) -> None:
-    repainting, knowledge = reported.evaluation.outputs.repainting, reported.evaluation.figures["kl_per_dimension"]
-    middle = repainting.squared_error.argsort(stable=True)[len(repainting.squared_error) // 2]
+def test_a_traversal_changes_one_dimension_the_most_informative_first(drawn: Drawn, reported: Any) -> None:
+    latents, knowledge = reported.evaluation.outputs.reconstructed, reported.evaluation.figures["kl_per_dimension"]
+    middle = latents.mse.argsort(stable=True)[len(latents.mse) // 2]
     dimensions = sorted(range(len(knowledge)), key=lambda dimension: -knowledge[dimension])
 
     assert [row.name for row in drawn.rows[2]] == [f"dim. {dimension}" for dimension in dimensions]
     for row, dimension in zip(drawn.rows[2], dimensions, strict=True):
         # From the second to the ninety-eighth of a hundred images, in order of this dimension.
-        low, high = np.percentile(repainting.mean[:, dimension], [2, 98])
+        low, high = np.percentile(latents.mean[:, dimension], [2, 98])
         for image, value in ((row.images[0], low), (row.images[5], (low + high) / 2), (row.images[10], high)):
-            latent = repainting.mean[middle].clone()
+            latent = latents.mean[middle].clone()
             latent[dimension] = value
             with torch.no_grad():
                 assert torch.allclose(image, reported.model.decode(latent[None])[0], atol=1e-5)

@@ -15,7 +15,7 @@ from triptych.visualisation.paper.style import new_figure
 
 @pytest.fixture
 def drawn(reported: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Tensor]]:
-    """What the three figures of comparing are given, without their being drawn."""
+    """What the three figures of retrieval are given, without their being drawn."""
     given: dict[str, list[Tensor]] = {"retrieval": [], "triplets": []}
 
     def record(kind: str) -> Any:
@@ -27,12 +27,12 @@ def drawn(reported: Any, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Tens
 
     monkeypatch.setattr(retrieval, "retrieval_figure", record("retrieval"))
     monkeypatch.setattr(retrieval, "triplet_figure", record("triplets"))
-    retrieval.compare_pictures(reported.evaluation, reported.data.classes)
+    retrieval.retrieval_pictures(reported.evaluation, reported.data.classes)
     return given
 
 
 @pytest.mark.parametrize(("count", "pictures"), [(1, 0), (2, 1), (3, 1)])
-def test_a_few_images_have_fewer_pictures(
+def test_few_images_have_fewer_figures(
     count: int, pictures: int, reported: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(retrieval, "retrieval_figure", lambda *_, **__: new_figure(20, 20))
@@ -40,7 +40,7 @@ def test_a_few_images_have_fewer_pictures(
     few = ModelOutputs(torch.zeros(count, dtype=torch.int64), outputs.embeddings[:count], outputs.logits[:count], None)
     images = Split(reported.evaluation.split.images[:count], few.labels)
 
-    drawn = retrieval.compare_pictures(replace(reported.evaluation, split=images, outputs=few), reported.data.classes)
+    drawn = retrieval.retrieval_pictures(replace(reported.evaluation, split=images, outputs=few), reported.data.classes)
 
     assert len(drawn) == pictures
 

@@ -37,12 +37,12 @@ def written(reported: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_figure_is_a_scalar_and_stands_in_the_table(written: Path, reported: Any) -> None:
     events = read(written)
-    numbers = {name: value for name, value in reported.evaluation.figures.items() if not isinstance(value, list)}
+    numbers = {name: value for name, value in reported.evaluation.figures.items() if not isinstance(value, list | dict)}
     table = events.Tensors("evaluation/test/text_summary")[0].tensor_proto.string_val[0].decode()
 
     for name, value in numbers.items():
         assert events.Scalars(f"evaluation/test/{name}")[0].value == pytest.approx(value, rel=1e-5, nan_ok=True)
-    assert table.count("\n") == 1 + len(numbers) + len(reported.evaluation.baselines)
+    assert table.count("\n") == 1 + len(numbers) + len(reported.evaluation.baselines.figures)
     assert "| accuracy | " in table
     assert events.Scalars("train/loss")[0].value == 1.0
 
@@ -67,10 +67,10 @@ def test_the_projector_shows_each_image_beside_its_embedding_and_class(written: 
     side, columns = 32, int(np.ceil(np.sqrt(len(chosen))))
 
     assert np.allclose(tensors, evaluation.outputs.embeddings[chosen].numpy(), atol=1e-6)
-    assert header == ["class", "named", "confidence", "image"]
+    assert header == ["class", "predicted", "confidence", "image"]
     names = [" ".join(name.split()) for name in reported.data.classes]
     assert [row[0] for row in rows] == [names[label] for label in evaluation.outputs.labels[chosen]]
-    assert [int(row[3]) for row in rows] == chosen.tolist()
+    assert [row[3] for row in rows] == [f"image {image}" for image in chosen.tolist()]
     assert list(shown.sprite.single_image_dim) == [side, side]
     assert sheet.shape == (columns * side, columns * side, 3)
     for index, image in enumerate(chosen.tolist()):
@@ -99,7 +99,7 @@ def test_another_split_and_somebody_elses_embeddings_stay(tmp_path: Path, report
     (tmp_path / "projector_config.pbtxt").write_text(text_format.MessageToString(others))
 
     for split in ("test", "val", "test"):
-        evaluation = replace(reported.evaluation, split_name=split, holdout_figures={"map_at_r": 0.5})
+        evaluation = replace(reported.evaluation, split_name=split, holdout={"map_at_r": 0.5})
         write_tensorboard(tmp_path, reported.data, evaluation, {})
 
     assert {one.tensor_path for one in projector(tmp_path).embeddings} == {

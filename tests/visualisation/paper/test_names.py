@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from triptych.visualisation.paper.names import heart, shortened, spread
+from triptych.visualisation.paper.names import medoid, shortened, spread
 
 LOWER, UPPER = np.zeros(2), np.array([1000.0, 800.0])
 
@@ -59,13 +59,13 @@ def test_a_class_in_two_clusters_is_named_on_the_larger_one_not_between_them() -
     larger = generator.normal(size=(70, 2))
     smaller = generator.normal(size=(50, 2)) + 100
 
-    place = heart(np.concatenate([smaller, larger]))
+    place = medoid(np.concatenate([smaller, larger]))
     assert np.linalg.norm(place) < 1
 
 
 def test_a_class_of_one_point_or_of_equal_points_is_named_there() -> None:
-    assert np.array_equal(heart(np.array([[3.0, 4.0]])), [3.0, 4.0])
-    assert np.array_equal(heart(np.full((2000, 2), 7.0)), [7.0, 7.0])
+    assert np.array_equal(medoid(np.array([[3.0, 4.0]])), [3.0, 4.0])
+    assert np.array_equal(medoid(np.full((2000, 2), 7.0)), [7.0, 7.0])
 
 
 def test_names_are_cut_to_length_with_an_ellipsis() -> None:

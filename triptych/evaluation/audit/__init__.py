@@ -1,7 +1,5 @@
-"""The label audit: which labels are probably wrong, which images come twice, and which are unlike all others."""
+"""The audit: images whose label is probably wrong, duplicates, and outliers."""
 
-from triptych.evaluation.audit.audit import Audit, audit_run
-from triptych.evaluation.audit.page import counts, write_page
-from triptych.evaluation.audit.tables import write_tables
+from triptych.evaluation.audit.audit import Audit, audit, audit_images
 
-__all__ = ["Audit", "audit_run", "counts", "write_page", "write_tables"]
+__all__ = ["Audit", "audit", "audit_images"]

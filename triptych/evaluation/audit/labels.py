@@ -1,4 +1,4 @@
-"""Labels that are probably wrong: where the classifier and the neighbours agree that an image is of another class.
+"""Label errors: images of which the classifier and the nearest neighbours agree that they have another class.
 
 Letters: N images, K classes, k neighbours.
 """
@@ -10,10 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from triptych.evaluation.audit.pool import Pool
+from triptych.evaluation.audit.pool import SPLITS, Pool
 
-PAINTED_WELL = 0.1
+LESS_DOUBT = 0.1
 """Nats of doubt less for an image whose reconstruction error is one deviation above the others'."""
+
+RELIABLE = 0.5
+"""Share of the images outside the training set whose label the model must predict, or it cannot judge labels."""
+RELIABLE_WHERE_SURE = 0.7
+"""The same for the fifth of these images that the model is surest of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,12 +26,14 @@ class LabelDoubts:
     """How doubtful each label is, (N,) each.
 
     Attributes:
-        score: The higher, the more doubtful: the log odds that the label is a slip, in nats, less a little for images
-            that the decoder repaints badly.
-        suggested: The class that the joint verdict prefers among the others.
+        score: The higher, the more doubtful: the log odds that the label is an error, in nats, a little lower for
+            images with a large reconstruction error.
+        suggested: The most probable other class.
         classifier: The classifier's probability of the given label.
         agreement: The neighbours' vote for the given label, in [0, 1].
-        likely: Whether the label is probably wrong.
+        likely: Whether the label is probably wrong; no label is where the model is not reliable.
+        agreement_unseen: Share of the validation and test images whose label the model predicts.
+        is_reliable: Whether that share is large enough to judge labels at all.
     """
 
     score: Tensor
@@ -34,40 +41,47 @@ class LabelDoubts:
     classifier: Tensor
     agreement: Tensor
     likely: Tensor
+    agreement_unseen: float
+    is_reliable: bool
 
 
 def doubt_labels(pool: Pool) -> LabelDoubts:
     """Judge every label by three signals.
 
-    The classifier's probabilities and the neighbours' vote are joined as two experts who each may be wrong, by their
-    geometric mean (Hinton 2002, "products of experts"). A neighbour votes half for its label and half for what the
-    classifier sees in it, so that wrong labels do not vouch for each other. An image that the decoder repaints badly is
-    rather an outlier than a good image with a wrong label: its doubt counts a little less.
+    The classifier's probabilities and the neighbours' vote are joined by their geometric mean (Hinton 2002, "products
+    of experts"). A neighbour votes half for its label and half for its predicted classes, so that wrong labels do not
+    confirm each other. An image with a large reconstruction error is more probably an outlier than a good image with a
+    wrong label: its doubt counts a little less.
 
-    The odds of a slip are those of Bayes: what the verdict gives to each other class, times the chance that an image of
-    that class carries this label, over what it gives to the label itself. Where all slips are equally frequent, that
-    ranks by the verdict's probability of the label; where one class is often mistaken for another, such labels lead.
+    The odds of an error are those of Bayes: the joint probability of each other class, times the probability that an
+    image of that class has this label, over the joint probability of the label itself. Where all errors are equally
+    frequent, that ranks by the joint probability of the label; where one class is often confused with another, such
+    labels come first.
 
-    Likely wrong are the most doubtful labels, as many as the rate of slips implies, unless the verdict prefers the
-    label after all.
+    Likely wrong are the most doubtful labels, as many as the estimated rate of errors implies, unless the label has the
+    highest joint probability after all. No label is, where the model predicts the labels of too few images that it was
+    not trained on: then most disagreements are errors of the model.
     """
     verdict, vote = _verdict(pool), votes(pool)
-    slips = count_slips(vote, pool.labels)
+    errors = count_errors(vote, pool.labels)
     row = torch.arange(len(pool))
     given = verdict[row, pool.labels]
     others = verdict.scatter(1, pool.labels[:, None], 0.0)
     sureness, suggested = others.scatter(1, pool.labels[:, None], -1.0).max(dim=1)
-    doubt = (others @ slips.chance)[row, pool.labels].log() - given.log()
+    doubt = (others @ errors.chance)[row, pool.labels].log() - given.log()
     if pool.error is not None:
         error = pool.error.clamp(min=torch.finfo(torch.float64).tiny).log()
-        doubt = doubt - PAINTED_WELL * (error - error.mean()) / error.std().clamp(min=1e-12)
-    is_among_most_doubtful = doubt.argsort(descending=True, stable=True).argsort() < round(slips.rate * len(pool))
+        doubt = doubt - LESS_DOUBT * (error - error.mean()) / error.std().clamp(min=1e-12)
+    is_among_most_doubtful = doubt.argsort(descending=True, stable=True).argsort() < round(errors.rate * len(pool))
+    agreement_unseen, is_reliable = _reliability(pool, verdict)
     return LabelDoubts(
         score=doubt,
         suggested=suggested,
         classifier=pool.probabilities[row, pool.labels],
         agreement=vote[row, pool.labels],
-        likely=is_among_most_doubtful & (sureness > given),
+        likely=is_among_most_doubtful & (sureness > given) & is_reliable,
+        agreement_unseen=agreement_unseen,
+        is_reliable=is_reliable,
     )
 
 
@@ -80,6 +94,18 @@ def votes(pool: Pool) -> Tensor:
     return (votes + prior) / (pool.neighbours.shape[1] + 1)
 
 
+def _reliability(pool: Pool, verdict: Tensor) -> tuple[float, bool]:
+    """Return how often the joint prediction is the label outside the training set, and whether that is enough."""
+    unseen = pool.split != SPLITS.index("train")
+    if not unseen.any():
+        return 1.0, True
+    sureness, predicted = verdict[unseen].max(dim=1)
+    agrees = (predicted == pool.labels[unseen]).double()
+    surest = agrees[sureness.argsort(descending=True, stable=True)][: -(-len(agrees) // 5)]
+    share = float(agrees.mean())
+    return share, share >= RELIABLE and float(surest.mean()) >= RELIABLE_WHERE_SURE
+
+
 def _verdict(pool: Pool) -> Tensor:
     """Return the joint probabilities, (N, K)."""
     tiny = torch.finfo(torch.float32).tiny
@@ -87,11 +113,11 @@ def _verdict(pool: Pool) -> Tensor:
 
 
 CORE = 0.2
-"""Share of each class's images, those that the neighbours are surest of, on which slips are counted."""
+"""Share of each class's images, those with the largest vote, on which label errors are counted."""
 
 
-class Slips(NamedTuple):
-    """What goes wrong with labels."""
+class LabelErrors(NamedTuple):
+    """How frequent label errors are."""
 
     rate: float
     """Share of the labels that are wrong."""
@@ -99,26 +125,26 @@ class Slips(NamedTuple):
     """(K, K): how likely an image of one class (row) carries the label of another (column); 0 on the diagonal."""
 
 
-def count_slips(votes: Tensor, labels: Tensor) -> Slips:
-    """Count wrong labels where there is no doubt of the class: among the images that their neighbours are surest of.
+def count_errors(votes: Tensor, labels: Tensor) -> LabelErrors:
+    """Estimate the rate of label errors from the images with the clearest votes of their neighbours.
 
     Such images play the part of the anchor points of Patrini et al. (2017, "Making deep neural networks robust to label
-    noise"): what else their labels say is a slip, and as frequent there as anywhere. An image has no vote on itself, so
-    that its label does not decide whether it is counted.
+    noise"): any other label there is an error, and as frequent as elsewhere. An image has no vote on itself, so that
+    its label does not decide whether it is counted.
 
-    A slip may be a systematic one, T-shirt for shirt, or hit all classes alike; a few hundred counts in K(K - 1) cells
-    are noisy. They are therefore drawn towards one common rate, the more, the less they differ beyond chance: each is a
+    Errors may be systematic, T-shirt for shirt, or hit all classes alike; a few hundred counts in K(K - 1) cells are
+    noisy. They are therefore shrunk towards one common rate, the more, the less they differ beyond chance: each is a
     Poisson count, and the rates have a Gamma prior whose shape is estimated from the counts by its moments, at least 1
     (empirical Bayes, as in Efron & Morris 1975).
 
     Args:
-        votes: What the neighbours say of each image's class, (N, K); rows sum to 1.
-        labels: As given, (N,).
+        votes: The neighbours' vote for each class, (N, K); rows sum to 1.
+        labels: As they were given, (N,).
 
     Example:
         >>> votes = torch.eye(2, dtype=torch.float64).repeat_interleave(50, dim=0)
-        >>> slips = count_slips(votes, torch.tensor([1] + [0] * 49 + [1] * 50))
-        >>> slips.rate
+        >>> errors = count_errors(votes, torch.tensor([1] + [0] * 49 + [1] * 50))
+        >>> errors.rate
         0.05
     """
     sureness, named = votes.max(dim=1)
@@ -129,10 +155,10 @@ def count_slips(votes: Tensor, labels: Tensor) -> Slips:
         counts[label] = labels[surest].bincount(minlength=len(counts)).double()
     elsewhere = ~torch.eye(len(counts), dtype=torch.bool)
     rate = float(counts[elsewhere].sum() / counts.sum())
-    # Half a slip more than were seen: what has not been seen yet is not impossible.
+    # Half an error more than were counted: what has not been seen yet is not impossible.
     common = (counts[elsewhere].sum() + 0.5) / (counts.sum() + 1) / max(len(counts) - 1, 1)
     expected = (counts.sum(dim=1, keepdim=True) * common).expand_as(counts)
     spread = ((counts - expected).square() - expected)[elsewhere].sum()
     shape = expected[elsewhere].square().sum().div(spread).clamp(min=1.0) if spread > 0 else torch.tensor(torch.inf)
     chance = common * (1 + (counts - expected) / (expected + shape))
-    return Slips(rate, torch.where(elsewhere, chance, 0.0))
+    return LabelErrors(rate, torch.where(elsewhere, chance, 0.0))

@@ -1,4 +1,4 @@
-"""Images that are unlike all others: far from their neighbours, hard to name, and badly repainted.
+"""Outliers: images far from their neighbours, with an uncertain class and a large reconstruction error.
 
 Letters: N images.
 """
@@ -18,12 +18,12 @@ CLOSE_BY = 5
 
 
 class Outliers(NamedTuple):
-    """How unlike the others each image is, (N,) each."""
+    """How far each image is from the others, (N,) each."""
 
     score: Tensor
-    """Mean of the standardised signals; the higher, the stranger."""
+    """Mean of the standardised signals; the higher, the farther."""
     distance: Tensor
-    """Mean distance to the nearest neighbours in the latent."""
+    """Mean Euclidean distance to the nearest neighbours in the latent space."""
     uncertainty: Tensor
     """Entropy of the classifier's probabilities, in nats."""
     likely: Tensor

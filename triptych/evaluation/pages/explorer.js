@@ -1,4 +1,4 @@
-// What a person does with the map: pointer, wheel, fingers and keys; the card, the pinned image, the legend.
+// The map's controls: pointer, wheel, touch and keys; the card, the selected image, the legend.
 "use strict";
 
 (() => {
@@ -21,10 +21,11 @@
   function words(point) {
     const [label, predicted] = [data.classes[data.label[point]], data.classes[data.predicted[point]]];
     const sure = data.confidence[point] / 100;
-    const named = `named ${predicted}, ${sure.toFixed(sure > 99 ? 1 : 0)}% sure`;
+    const named = `predicted ${predicted}, confidence ${sure.toFixed(sure > 99 ? 1 : 0)}%`;
     const text = make("div");
-    text.append(make("strong", `Image ${data.image[point]}: ${label}`));
+    text.append(make("strong", label));
     text.append(make("span", named, map.isRight(point) ? "right" : "wrong"));
+    text.append(make("span", data.files[point], "file"));
     return text;
   }
 
@@ -62,7 +63,7 @@
   function neighbourOf(point, neighbour) {
     const button = make("button", "", data.label[neighbour] === data.label[point] ? "same" : "other");
     button.type = "button";
-    button.title = `Image ${data.image[neighbour]}`;
+    button.title = data.files[neighbour];
     button.append(map.thumbnail(neighbour, 56), make("span", data.classes[data.label[neighbour]]));
     button.addEventListener("pointerenter", () => lookAt(neighbour));
     button.addEventListener("click", () => {

@@ -1,5 +1,5 @@
 // The map of embeddings on a canvas: dots from afar, images from near. Plain JavaScript without a library.
-// Nothing here listens to anybody: explorer.js does, and tells the map what to show.
+// explorer.js handles the events and decides what the map shows.
 "use strict";
 
 const MOST_NAMES = 30; // classes whose names have room on the map
@@ -14,7 +14,7 @@ function blend(from, to, share) {
   return `rgb(${[0, 1, 2].map((index) => Math.round(part(from, index) * (1 - share) + part(to, index) * share))})`;
 }
 
-// data: what embedding_map.py collects. Points are known by their number there.
+// data: as encoder.py collects it. A point is known by its number there.
 function createMap(box, data) {
   const canvas = box.querySelector("canvas");
   const paper = canvas.getContext("2d");
@@ -76,7 +76,7 @@ function createMap(box, data) {
     map.draw();
   }
 
-  // The shown point of the least cost among those that are meant; both are asked with its distance from a place.
+  // The shown point of the least cost among those that `isMeant` accepts; both get its distance from a place.
   map.nearest = (x, y, isMeant = () => true, cost = Math.hypot) => {
     let [best, least] = [-1, Infinity];
     for (let point = 0; point < count; point++) {
@@ -110,7 +110,7 @@ function createMap(box, data) {
       const [x, y] = map.place(point);
       if (map.isShown(point) && x > -30 && x < width + 30 && y > -30 && y < height + 30) visible.push(point);
     }
-    // What is to be noticed is drawn last: the wrong ones, or the unsure.
+    // What matters most is drawn last: misclassified images, or those with a low confidence.
     if (map.colouring === "verdict") visible.sort((a, b) => map.isRight(b) - map.isRight(a));
     if (map.colouring === "confidence") visible.sort((a, b) => data.confidence[b] - data.confidence[a]);
 
@@ -160,10 +160,10 @@ function createMap(box, data) {
     paper.font = `600 14px ${getComputedStyle(box).fontFamily}`;
     [paper.textAlign, paper.textBaseline, paper.lineJoin, paper.lineWidth] = ["center", "middle", "round", 4];
     [paper.strokeStyle, paper.fillStyle] = [colours.paper, colours.ink];
-    data.hearts.forEach((heart, label) => {
-      if (!heart || map.hidden.has(label)) return;
-      paper.strokeText(data.classes[label], across(heart[0]), down(heart[1]));
-      paper.fillText(data.classes[label], across(heart[0]), down(heart[1]));
+    data.medoids.forEach((medoid, label) => {
+      if (!medoid || map.hidden.has(label)) return;
+      paper.strokeText(data.classes[label], across(medoid[0]), down(medoid[1]));
+      paper.fillText(data.classes[label], across(medoid[0]), down(medoid[1]));
     });
   }
 

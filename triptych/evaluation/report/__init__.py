@@ -1,6 +1,7 @@
-"""The report of an evaluation: one page that a person enjoys, and the pictures on it."""
+"""The report of an evaluation: one page, and the same figures for TensorBoard."""
 
 from triptych.evaluation.report.page import report_pictures, write_report
 from triptych.evaluation.report.pictures import Picture
+from triptych.evaluation.report.tensorboard import write_tensorboard
 
-__all__ = ["Picture", "report_pictures", "write_report"]
+__all__ = ["Picture", "report_pictures", "write_report", "write_tensorboard"]

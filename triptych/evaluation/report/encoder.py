@@ -1,4 +1,4 @@
-"""What the page's interactive map is told: places, classes, verdicts, neighbours, and the sheet of thumbnails."""
+"""The data of the interactive map of embeddings, and the figure of the encoder's attention."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -7,19 +7,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from triptych.evaluation.evaluate import Evaluation
+from triptych.evaluation.measured import Evaluation
 from triptych.evaluation.outputs import Model
 from triptych.evaluation.report.pictures import Picture, drawn_images, picture
 from triptych.inspection.thumbnails import sprite_sheet, thumbnails
 from triptych.metrics import nearest_neighbours
 from triptych.visualisation import attention_figure
-from triptych.visualisation.paper.names import heart
+from triptych.visualisation.paper.names import medoid
 from triptych.visualisation.paper.style import class_colours
 
 MOST_POINTS = 4000
 """Points that the page can carry with their thumbnails, and a phone can draw at every touch."""
-LONGEST_SIDE = 40
-"""Of a thumbnail, in pixels."""
+LONGEST_SIDES = (40, 72)
+"""Pixels to a side of a thumbnail: of many points, and of at most `FEW`."""
+FEW = 1200
 NEIGHBOURS = 8
 GRID = 10_000
 """Places are whole numbers from 0 to this, along the longer side of the map."""
@@ -36,10 +37,10 @@ def map_data(evaluation: Evaluation, classes: Sequence[str]) -> dict[str, Any]:
         classes: The names of the classes, in the order of the labels.
 
     Returns:
-        `classes`, their `colours`, and `hearts`: where their names belong, null for a class without an image. `sprite`,
-        the sheet of thumbnails. And for each point: `x` and `y`, downwards; `image`, its position in the split;
-        `label`, `predicted`, and `confidence` in ten-thousandths; and `neighbours`, as positions on the map, nearest
-        first.
+        `classes`, their `colours`, and `medoids`: where their names belong, null for a class without an image.
+        `sprite`, the sheet of thumbnails. And for each point: `x` and `y`, downwards; `image`, its position in the
+        split; `files`, its file; `label`, `predicted`, and `confidence` in ten-thousandths; and `neighbours`, as
+        positions on the map, nearest first.
     """
     step = -(-len(evaluation.map.indices) // MOST_POINTS)
     points = torch.as_tensor(evaluation.map.points)[::step].double()
@@ -47,11 +48,11 @@ def map_data(evaluation: Evaluation, classes: Sequence[str]) -> dict[str, Any]:
     confidence, predicted = evaluation.outputs.probabilities[chosen].max(1)
     places, labels = _on_grid(points), evaluation.outputs.labels[chosen]
     x, y = places.T.tolist()
-    sprite = sprite_sheet(thumbnails(evaluation.split.images[chosen], longest=LONGEST_SIDE))
+    sprite = sprite_sheet(thumbnails(evaluation.split.images[chosen], longest=LONGEST_SIDES[len(chosen) <= FEW]))
     return {
         "classes": list(classes),
         "colours": class_colours(len(classes)),
-        "hearts": _hearts(places, labels, classes=len(classes)),
+        "medoids": _medoids(places, labels, classes=len(classes)),
         "sprite": {
             "picture": f"data:{sprite.mime_type};base64,{b64encode(sprite.picture).decode()}",
             "columns": sprite.columns,
@@ -61,6 +62,7 @@ def map_data(evaluation: Evaluation, classes: Sequence[str]) -> dict[str, Any]:
         "x": x,
         "y": y,
         "image": chosen.tolist(),
+        "files": [evaluation.name(row) for row in chosen.tolist()],
         "label": labels.tolist(),
         "predicted": predicted.tolist(),
         "confidence": (10_000 * confidence).round().int().tolist(),
@@ -75,10 +77,10 @@ def _on_grid(points: Tensor) -> Tensor:
     return (moved * (GRID / moved.max().clamp(min=1e-9))).round().int()
 
 
-def _hearts(places: Tensor, labels: Tensor, *, classes: int) -> list[list[float] | None]:
-    """Find for each class the point that is in the midst of its points; one without points has none."""
+def _medoids(places: Tensor, labels: Tensor, *, classes: int) -> list[list[float] | None]:
+    """Find for each class the point in the middle of its points; a class without points has none."""
     members = (places[labels == label].double().numpy() for label in range(classes))
-    return [heart(points).tolist() if len(points) else None for points in members]
+    return [medoid(points).tolist() if len(points) else None for points in members]
 
 
 def _neighbours(embeddings: Tensor) -> list[list[int]]:
@@ -94,7 +96,7 @@ IMAGES = 16
 
 @torch.inference_mode()
 def attention_pictures(model: Model, evaluation: Evaluation, classes: Sequence[str]) -> list[Picture]:
-    """Draw the attention of the encoder over a few images; nothing of one that does not tell where it looks."""
+    """Draw the attention of the encoder over a few images; nothing for an encoder without attention maps."""
     chosen = drawn_images(evaluation.outputs.labels, count=IMAGES)
     images = evaluation.split.images[chosen].to(next(model.parameters()).device).float() / 255
     maps = model.encoder.attention_maps(model.pixels(images))
@@ -106,9 +108,10 @@ def attention_pictures(model: Model, evaluation: Evaluation, classes: Sequence[s
             "attention",
             attention_figure(images.cpu(), maps.float().cpu(), title=""),
             title="Attention rollout",
-            caption="How much each patch of an image gave to what the encoder says of it, followed through the "
-            "attention of all blocks. It shows where information was gathered; it does not prove that a verdict rests "
-            "on it.",
+            caption="How much each patch of an image contributes to the encoder's output, followed through the "
+            "attention of all blocks (attention rollout). It shows where information is gathered; it is no proof that "
+            "a prediction depends on it.",
             alt=f"Attention maps over images of {names}.",
+            files=[evaluation.name(row) for row in chosen.tolist()],
         )
     ]

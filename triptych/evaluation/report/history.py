@@ -1,4 +1,4 @@
-"""What a reader of a report wants to know of the run: what the model is, what it saw, and where that was."""
+"""The run behind a report: its facts, the findings of the collapse guard, and the learning curves."""
 
 import re
 from collections.abc import Mapping
@@ -7,25 +7,25 @@ from pathlib import Path
 from typing import Any
 
 from triptych.data.module import ImageDataModule
-from triptych.evaluation.evaluate import Evaluation
+from triptych.evaluation.measured import Evaluation
 from triptych.evaluation.outputs import Model
 from triptych.evaluation.report.pictures import Picture, picture
 from triptych.visualisation import curves_figure
 
-ASKED = {
-    "test": "then asked about {count} test images that it had never seen",
-    "val": "then asked about {count} validation images, by which its best epoch was chosen: expect less of new ones",
-    "train": "then asked about the {count} images that it had learned from: this is what it remembers, not what it can",
+MEASURED = {
+    "test": "It was measured on {count} test images that it was not trained on.",
+    "val": "It was measured on {count} validation images, which chose its best epoch: the figures are optimistic.",
+    "train": "It was measured on the {count} images that it was trained on: the figures do not hold for new images.",
 }
 """What a reader has to know of each split."""
 
 
 def lead(model: Model, data: ImageDataModule, evaluation: Evaluation) -> str:
-    """Tell in a sentence what was done."""
-    asked = ASKED[evaluation.split_name].format(count=f"{len(evaluation.split):,}")
+    """Return the first sentences of the report."""
+    measured = MEASURED[evaluation.split_name].format(count=f"{len(evaluation.split):,}")
     return (
-        f"A transformer with {_parameters(model):,} parameters learned from {len(data.train):,} images of "
-        f"{len(data.classes)} classes, and was {asked}."
+        f"A model with {_parameters(model):,} parameters, trained on {len(data.train):,} images of "
+        f"{len(data.classes)} classes. {measured}"
     )
 
 
@@ -45,13 +45,13 @@ def run_facts(
         "Checkpoint": checkpoint,
         "Model": f"{type(model).__name__}, {_parameters(model):,} parameters",
         "Images": f"{height}x{width}x{channels}",
-        "Training, validation, test": f"{len(data.train):,}, {len(data.validation):,}, {len(data.test):,} images",
+        "Images in train, val, test": f"{len(data.train):,}, {len(data.validation):,}, {len(data.test):,}",
         "Seed": str(data.config.training.seed),
     }
     if "epochs" in record:
         facts["Epochs"] = str(record["epochs"])
     if "train_seconds" in record:
-        facts["Time in training"] = _duration(record["train_seconds"])
+        facts["Training time"] = _duration(record["train_seconds"])
     facts |= {name.replace("_", " ").capitalize(): str(value) for name, value in record.get("environment", {}).items()}
     return list(facts.items())
 
@@ -68,11 +68,11 @@ def _duration(seconds: float) -> str:
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was wrong.
+    """A finding of the collapse guard.
 
     Attributes:
-        when: In which epochs, in words.
-        what: The guard's own line, with cause and remedy.
+        when: In which epochs.
+        what: Cause and remedy.
     """
 
     when: str
@@ -80,10 +80,10 @@ class Finding:
 
 
 def findings(record: Mapping[str, Any]) -> list[Finding] | None:
-    """Tell what the guard has found: nothing where all was well, None where nobody watched.
+    """Return the findings of the guard: an empty list without any, None where the guard was not active.
 
     Args:
-        record: The run's metrics.json, whose `diagnoses` the guard has written; empty where it is not at hand.
+        record: The run's metrics.json, with the guard's `diagnoses`; empty where there is none.
 
     Example:
         >>> findings({"diagnoses": [{"epoch": 1, "last_epoch": 3, "what": "embeddings have collapsed"}]})
@@ -93,8 +93,8 @@ def findings(record: Mapping[str, Any]) -> list[Finding] | None:
         return None
     found = []
     for one in record["diagnoses"]:
-        first, last = one["epoch"], one["last_epoch"]
-        found.append(Finding(f"Epoch {first}" if first == last else f"Epochs {first} to {last}", one["what"]))
+        first, last = one.get("epoch"), one.get("last_epoch")
+        found.append(Finding(f"Epoch {first}" if first == last else f"Epochs {first} to {last}", str(one.get("what"))))
     return found
 
 
@@ -117,8 +117,8 @@ def curves_picture(folder: Path | None) -> Picture | None:
         curves_figure(curves, title=""),
         title="Learning curves",
         caption="Training is measured batch by batch, on augmented images and with noise in the latent; validation "
-        "after every epoch, without either, and so it may look better. Where training goes on improving and validation "
-        "turns, the model has begun to learn by heart.",
+        "after every epoch, without either, so that it may look better. Where training still improves and validation "
+        "gets worse, the model overfits.",
         alt=f"Curves of {', '.join(curves)} over the steps of training.",
     )
 

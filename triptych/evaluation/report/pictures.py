@@ -1,5 +1,6 @@
-"""The pictures of a report, each drawn once: the page shows them, and TensorBoard shows the same."""
+"""The figures of a report, each drawn once: the page shows them, and TensorBoard shows the same."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,14 +16,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, and what a reader needs beside it.
+    """A figure with its words.
 
     Attributes:
         name: In TensorBoard, and in links to it on the page.
         title: A heading.
         caption: What it shows, and what to look for.
-        alt: What a person who cannot see it should know.
+        alt: The same for a person who cannot see it.
         png: The file.
+        files: The files of the images in it, a line for each row of the figure.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Picture:
     caption: str
     alt: str
     png: bytes
+    files: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -37,13 +40,15 @@ class Picture:
         return int.from_bytes(self.png[16:20]), int.from_bytes(self.png[20:24])
 
 
-def picture(name: str, figure: "Figure", *, title: str, caption: str, alt: str) -> Picture:
+def picture(name: str, figure: "Figure", *, title: str, caption: str, alt: str, files: Sequence[str] = ()) -> Picture:
     """Make a picture of a figure."""
-    return Picture(name, title, caption, alt, figure_png(figure))
+    return Picture(name, title, caption, alt, figure_png(figure), tuple(files))
 
 
 def drawn_images(labels: Tensor, *, count: int) -> Tensor:
     """Draw up to `count` images of a split with labels (N,): their positions, of different classes as far as possible.
+
+    The draw is the same every time.
 
     Example:
         >>> drawn = drawn_images(torch.tensor([0, 0, 0, 1]), count=2)

@@ -1,4 +1,4 @@
-"""The pictures of comparing: what is found for a few images, and the triplets that are hardest."""
+"""Figures of metric learning: the nearest neighbours of a few images, and the hardest triplets."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from triptych.evaluation.evaluate import Evaluation
+from triptych.evaluation.measured import Evaluation
 from triptych.evaluation.report.pictures import Picture, drawn_images, picture
 from triptych.metrics import nearest_neighbours
 from triptych.visualisation import retrieval_figure, triplet_figure
@@ -16,9 +16,12 @@ DRAWN = 6
 WORST = 4
 TRIPLETS = 6
 
+CHUNK_ELEMENTS = 2**23
+"""Distances that are computed in one go: 32 MiB."""
 
-def compare_pictures(evaluation: Evaluation, classes: Sequence[str]) -> list[Picture]:
-    """Draw what the embeddings find among the other images of the split; a single image has none."""
+
+def retrieval_pictures(evaluation: Evaluation, classes: Sequence[str]) -> list[Picture]:
+    """Draw the nearest neighbours among the other images of the split; a single image has none."""
     labels = evaluation.outputs.labels
     if len(labels) < 2:
         return []
@@ -34,10 +37,9 @@ def compare_pictures(evaluation: Evaluation, classes: Sequence[str]) -> list[Pic
             drawn,
             neighbours[drawn],
             classes,
-            title="What is found for images drawn at random",
-            caption=f"On the left an image of the split, then the {found} others whose embeddings are nearest, the "
-            "nearest first; framed in blue what is of the same class. Nobody chose these: a fixed seed drew them, from "
-            "different classes.",
+            title="Nearest neighbours of images drawn at random",
+            caption=f"On the left an image of the split, then the {found} others whose embeddings are nearest, nearest "
+            "first. A blue frame marks images of the same class. A fixed seed drew the images, from different classes.",
         )
     ]
     if len(worst):
@@ -48,9 +50,9 @@ def compare_pictures(evaluation: Evaluation, classes: Sequence[str]) -> list[Pic
                 worst,
                 neighbours[worst],
                 classes,
-                title="What is found in the worst cases",
-                caption=f"Those with the fewest of their own class among their nearest {found}, at most one of each "
-                "class. They were chosen for that, and say how the model errs, not how often.",
+                title="Nearest neighbours in the worst cases",
+                caption=f"The images with the fewest of their own class among their {found} nearest, at most one of "
+                "each class. They show what errors look like, not how frequent errors are.",
             )
         )
     return [*shown, *_triplets(evaluation, classes)]
@@ -60,7 +62,9 @@ def _worst(hits: Tensor, labels: Tensor, *, count: int, besides: Tensor) -> Tens
     """Choose images of different classes with the fewest hits, which are not shown already."""
     chosen: list[int] = []
     for image in hits.argsort(stable=True).tolist():
-        if len(chosen) < count and image not in besides and labels[image] not in labels[chosen]:
+        if len(chosen) == count:
+            break
+        if image not in besides and labels[image] not in labels[chosen]:
             chosen.append(image)
     return torch.tensor(chosen, dtype=torch.int64)
 
@@ -85,9 +89,15 @@ def _retrieval(
         title="",
     )
     right = (labels[neighbours] == labels[queries, None]).sum(1).tolist()
-    told = "; ".join(f"{classes[label]}: {hits}" for label, hits in zip(labels[queries].tolist(), right, strict=True))
-    alt = f"Images and their {neighbours.shape[1]} nearest. Of the same class are, for {told}."
-    return picture(name, figure, title=title, caption=caption, alt=alt)
+    hits = "; ".join(
+        f"{classes[label]}: {number}" for label, number in zip(labels[queries].tolist(), right, strict=True)
+    )
+    files = [
+        f"{evaluation.name(query)}: {', '.join(map(evaluation.name, found))}"
+        for query, found in zip(queries.tolist(), neighbours.tolist(), strict=True)
+    ]
+    alt = f"Images and their {neighbours.shape[1]} nearest neighbours. Of the same class are, for {hits}."
+    return picture(name, figure, title=title, caption=caption, alt=alt, files=files)
 
 
 def _triplets(evaluation: Evaluation, classes: Sequence[str]) -> list[Picture]:
@@ -109,9 +119,9 @@ def _triplets(evaluation: Evaluation, classes: Sequence[str]) -> list[Picture]:
     pairs = zip(anchor_labels.tolist(), negative_labels.tolist(), strict=True)
     names = ", ".join(f"{classes[anchor]} and {classes[negative]}" for anchor, negative in pairs)
     caption = (
-        "Of all triplets in the split, those whose positive, an image of the anchor's own class, is far away while the "
-        "negative, one of another class, is near. Odd images and wrong labels come first. Distances are Euclidean, "
-        "between embeddings of length 1: at most 2."
+        "Of all triplets in the split, those with a far positive, an image of the anchor's own class, and a near "
+        "negative, one of another class. Outliers and label errors come first. Distances are Euclidean, between "
+        "embeddings of length 1: at most 2."
     )
     return [
         picture(
@@ -120,12 +130,12 @@ def _triplets(evaluation: Evaluation, classes: Sequence[str]) -> list[Picture]:
             title="The hardest triplets",
             caption=caption,
             alt=f"Anchors, far positives and near negatives of {names}.",
+            files=[
+                ", ".join(map(evaluation.name, rows))
+                for rows in torch.stack([found.anchors, found.positives, found.negatives], 1).tolist()
+            ],
         )
     ]
-
-
-CHUNK_ELEMENTS = 2**23
-"""Distances that are computed in one go: 32 MiB."""
 
 
 @dataclass(frozen=True, eq=False)

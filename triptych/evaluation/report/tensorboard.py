@@ -1,4 +1,4 @@
-"""The pictures and figures of an evaluation in TensorBoard, with the embeddings in its projector."""
+"""The results of an evaluation in TensorBoard: figures, images, and the embeddings in its projector."""
 
 import math
 import shutil
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from triptych.data.module import ImageDataModule
-from triptych.evaluation.evaluate import Evaluation
+from triptych.evaluation.measured import Evaluation
 from triptych.evaluation.report.pictures import Picture
 from triptych.evaluation.table import FigureRow, baseline_rows, figure_rows
 from triptych.files import replacing
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 LARGEST_SHEET = 8192
-"""Pixels to a side of the projector's sheet of thumbnails: more than that browsers do not take."""
+"""Most pixels to a side of the projector's sheet of thumbnails that browsers take."""
 THUMBNAIL = 32
 """Pixels to a side of a thumbnail, about, where the sheet has room."""
 MOST_POINTS = 10_000
@@ -30,7 +30,7 @@ CONFIG = "projector_config.pbtxt"
 
 
 def write_tensorboard(
-    folder: Path, data: ImageDataModule, evaluation: Evaluation, pictures: Mapping[str, Sequence[Picture]]
+    folder: Path, data: ImageDataModule, evaluation: Evaluation, pictures: Mapping[str, Sequence[Picture] | str]
 ) -> None:
     """Add an evaluation to a folder that TensorBoard reads, in place of a former one of the same split.
 
@@ -63,7 +63,7 @@ def _write_events(
     folder: Path,
     data: ImageDataModule,
     evaluation: Evaluation,
-    pictures: Mapping[str, Sequence[Picture]],
+    pictures: Mapping[str, Sequence[Picture] | str],
     *,
     suffix: str,
 ) -> None:
@@ -72,13 +72,15 @@ def _write_events(
 
     split = evaluation.split_name
     with SummaryWriter(str(folder), filename_suffix=suffix) as writer:
-        for group, figures in ((split, evaluation.figures), (f"{split}/holdout", evaluation.holdout_figures)):
+        for group, figures in ((split, evaluation.figures), (f"{split}/holdout", evaluation.holdout)):
             for name, value in figures.items():
                 if isinstance(value, int | float):
                     writer.add_scalar(f"evaluation/{group}/{name}", value, 0)
-        rows = [*figure_rows(evaluation.figures), *baseline_rows(evaluation.baselines)]
+        rows = [*figure_rows(evaluation.figures), *baseline_rows(evaluation.baselines.figures)]
         writer.add_text(f"evaluation/{split}", _markdown(rows), 0)
-        for picture in (picture for section in pictures.values() for picture in section):
+        for picture in (
+            picture for section in pictures.values() if not isinstance(section, str) for picture in section
+        ):
             width, height = picture.size
             # The file as it is: `add_image` would unpack it, and pack it again.
             image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=picture.png)
@@ -90,19 +92,19 @@ def _write_events(
 def _write_embeddings(writer: "SummaryWriter", data: ImageDataModule, evaluation: Evaluation) -> None:
     chosen = evaluation.map.indices[:: -(-len(evaluation.map.indices) // MOST_POINTS)]
     confidence, predicted = evaluation.outputs.probabilities[chosen].max(1)
-    # A tab or a line's end in a name would begin another column or row.
+    # A tab or a line break in a name would begin another column or row.
     names = [" ".join(name.split()) for name in data.classes]
     columns = (
         [names[label] for label in evaluation.outputs.labels[chosen].tolist()],
         [names[label] for label in predicted.tolist()],
         [f"{value:.3f}" for value in confidence.tolist()],
-        chosen.tolist(),
+        [" ".join(evaluation.name(row).split()) for row in chosen.tolist()],
     )
     longest = min(THUMBNAIL, LARGEST_SHEET // math.ceil(math.sqrt(len(chosen))))
     writer.add_embedding(
         evaluation.outputs.embeddings[chosen],
         metadata=[list(row) for row in zip(*columns, strict=True)],
-        metadata_header=["class", "named", "confidence", "image"],
+        metadata_header=["class", "predicted", "confidence", "image"],
         label_img=_square(evaluation.split.images[chosen].cpu(), side=longest),
         global_step=0,
         tag=evaluation.split_name,
@@ -141,5 +143,5 @@ def _keep_other_embeddings(new: Path, old: Path) -> None:
 
 
 def _markdown(rows: Sequence[FigureRow]) -> str:
-    lines = [f"| {row.title} | {row.value} | {row.meaning} |" for row in rows]
-    return "\n".join(["| figure | value | what it is |", "| :--- | ---: | :--- |", *lines])
+    lines = [f"| {row.title} | {row.value} | {row.interval} | {row.meaning} |" for row in rows]
+    return "\n".join(["| figure | value | 95% interval | meaning |", "| :--- | ---: | ---: | :--- |", *lines])

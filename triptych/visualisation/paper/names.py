@@ -26,31 +26,31 @@ def shortened(name: str, *, to: int) -> str:
     return name if len(name) <= to else f"{name[: to - 1].rstrip()}…"
 
 
-def heart(points: NDArray[np.float64]) -> NDArray[np.float64]:
+def medoid(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Choose the point (2,) of a class (N, 2) to write its name on: the one with the smallest median distance to all.
 
     The median of the coordinates would put the name of a class in two clusters into the void between them.
 
     Example:
-        >>> heart(np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [9.0, 9.0], [-9.0, 9.0]]))
+        >>> medoid(np.array([[0.0, 0.0], [1.0, 0.0], [2.0, 0.0], [9.0, 9.0], [-9.0, 9.0]]))
         array([1., 0.])
     """
     some = torch.from_numpy(points[:1000])  # enough to find the place, and a bound on the memory
     return np.asarray(points[int(torch.cdist(some, some).median(dim=1).values.argmin())])
 
 
-def write_names(axes: "Axes", hearts: list[tuple[str, NDArray[np.float64]]]) -> None:
+def write_names(axes: "Axes", medoids: list[tuple[str, NDArray[np.float64]]]) -> None:
     """Write names at their places, in data coordinates, moved aside as far as they would overlap.
 
     Up to 20 names are bold; more are small and cut shorter.
     """
     from matplotlib.patheffects import withStroke
 
-    few = len(hearts) <= 20
+    few = len(medoids) <= 20
     axes.apply_aspect()
     texts = [
         axes.text(x, y, shortened(name, to=26 if few else 16), ha="center", va="center", parse_math=False)
-        for name, (x, y) in hearts
+        for name, (x, y) in medoids
     ]
     for text in texts:
         text.set(size=8 if few else 5.5, weight="bold" if few else "normal")

@@ -1,4 +1,4 @@
-"""The look that all pictures share: type, colours, text that fits, and files that are whole; for this folder's figures.
+"""The style that all figures share: fonts, colours, text that fits, and PNG files.
 
 Matplotlib is imported where it is used, through its object-oriented interface: no figure outlives its caller, and no
 display is needed.
@@ -6,9 +6,11 @@ display is needed.
 
 import colorsys
 import math
+import warnings
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,23 +34,61 @@ OTHER_CLASS = "#d55e00"
 """Blue and vermilion of Okabe and Ito's palette: told apart with every kind of colour vision."""
 
 _PALETTE = (
-    *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"),
+    *("#3f90da", "#ffa90e", "#bd1f01", "#2a8a57", "#832db6"),
     *("#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"),
 )
+"""Petroff's ten colours, with a green in the place of one of the two greys, which look alike in small dots."""
 
 _LIGHTNESSES = (0.55, 0.38, 0.68)
 _SATURATION = 0.68
 
-_SETTINGS = {"font.family": ["DejaVu Sans"], "font.size": 7.0, "text.color": INK}
+_FONT = "DejaVu Sans"
+"""The font that comes with Matplotlib."""
+_FALLBACKS = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei"),
+    *("Droid Sans Fallback", "PingFang SC", "Hiragino Sans", "Microsoft YaHei", "Malgun Gothic", "Arial Unicode MS"),
+    *("Noto Sans Devanagari", "Noto Sans Thai", "Noto Sans Bengali", "Noto Sans Tamil", "Noto Sans Ethiopic"),
+    *("Nirmala UI", "Noto Emoji", "Symbola", "Segoe UI Symbol", "FreeSans", "Unifont"),
+)
+"""Fonts for the characters that it lacks, as far as they are installed."""
 
 
 @contextmanager
 def house_style() -> Iterator[None]:
-    """Draw in the house's type and nobody else's: a user's own Matplotlib settings wait until the block ends."""
+    """Draw in this style, whatever a user's own Matplotlib settings are; they return when the block ends.
+
+    A character that no font has is drawn as a box, without a warning for each: `missing_characters` finds them.
+    """
     from matplotlib import style
 
-    with style.context(["default", _SETTINGS]):
+    settings = {"font.family": list(_families()), "font.size": 7.0, "text.color": INK}
+    with style.context(["default", settings]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
         yield
+
+
+@cache
+def _families() -> tuple[str, ...]:
+    from matplotlib.font_manager import fontManager
+
+    installed = set(fontManager.get_font_names())
+    return _FONT, *(name for name in _FALLBACKS if name in installed)
+
+
+def missing_characters(texts: Iterable[str]) -> str:
+    """Return the printable characters of texts that no font of the figures has, each once.
+
+    Example:
+        >>> missing_characters(["cat", "Käse \U0010fffd"]) == "\U0010fffd"
+        True
+    """
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    wanted = {character for text in texts for character in text if character.isprintable() and ord(character) > 127}
+    for family in _families() if wanted else ():
+        found = get_font(findfont(FontProperties(family=family))).get_charmap()
+        wanted = {character for character in wanted if ord(character) not in found}
+    return "".join(sorted(wanted))
 
 
 def new_figure(width: int, height: int) -> "Figure":
@@ -64,10 +104,10 @@ def new_figure(width: int, height: int) -> "Figure":
 def class_colours(count: int) -> list[str]:
     """Give each of `count` classes a colour of its own.
 
-    Up to ten classes get Petroff's sequence, made for colour-vision deficiencies and for grey print (M. A. Petroff,
-    "Accessible color sequences for data visualization", arXiv:2107.02270). From eleven on the hues are spread evenly
-    over three lightnesses, in an order in which classes with neighbouring numbers differ clearly. No palette is safe
-    for so many, and names written on the picture have to do the rest.
+    Up to ten classes get Petroff's sequence, made for colour-vision deficiencies (M. A. Petroff, "Accessible color
+    sequences for data visualization", arXiv:2107.02270), with one of its greys replaced. From eleven on
+    the hues are spread evenly over three lightnesses, in an order in which classes with neighbouring numbers differ
+    clearly. No palette is safe for so many classes: figures name them too.
 
     Args:
         count: Number of classes, at least 1.

@@ -1,0 +1,62 @@
+"""`triptych relabel`: turn the findings of an audit, and your own corrections, into a table that training reads."""
+
+from pathlib import Path
+
+import click
+
+from triptych.cli.checkpoints import model_argument, output_option
+from triptych.cli.options import HELP
+
+
+@click.command(short_help="Write corrections of labels for training.", context_settings=HELP)
+@model_argument
+@output_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("corrections.csv"),
+    show_default=True,
+    metavar="FILE",
+    help="Where to write the corrections.",
+)
+@click.option("--top", type=click.IntRange(min=0), metavar="N", help="Take the N most doubtful labels of the audit.")
+@click.option("--drop-duplicates", is_flag=True, help="Drop one image of every pair of exact duplicates.")
+@click.option(
+    "--corrections",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Your own corrections, a CSV file with the columns path and label: they take precedence.",
+)
+@click.option("--force", is_flag=True, help="Replace an existing FILE.")
+def relabel(
+    *,
+    model: str,
+    output: Path,
+    out: Path,
+    top: int | None,
+    drop_duplicates: bool,
+    corrections: Path | None,
+    force: bool,
+) -> None:
+    """Write the labels that an audit of MODEL suggests as a table: the columns are path and label.
+
+    Check it, change it as you like: an empty label drops the image. Then train with dataset.corrections set to the
+    file. MODEL is a checkpoint, a run folder, a run as digits/3, or any folder with the tables of `triptych audit`.
+    """
+    if out.exists() and not force:
+        raise click.UsageError(f"{out} exists already, and is not overwritten. Name another file, or use --force.")
+
+    from triptych.evaluation.audit.corrections import read_corrections, suggested_corrections, write_corrections
+    from triptych.evaluation.opening import find_model, result_folder
+    from triptych.text import terminal_text
+
+    folder = Path(model)
+    if not (folder / "label_issues.csv").is_file():
+        folder = result_folder(find_model(model, output=output))
+    found = suggested_corrections(folder, top=top, drop_duplicates=drop_duplicates)
+    if corrections is not None:
+        found |= read_corrections(corrections)
+    write_corrections(out, found)
+    dropped = sum(not label for label in found.values())
+    click.echo(f"{len(found) - dropped:,} labels corrected and {dropped:,} images dropped in {terminal_text(out)}")
+    click.echo(f"Check the file, then train with --set dataset.corrections={terminal_text(out)}")

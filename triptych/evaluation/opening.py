@@ -1,0 +1,128 @@
+"""A trained model, the images of its run and the place of its results: what `evaluate` and `audit` begin with."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias, Union
+
+from triptych.data.module import ImageDataModule
+from triptych.errors import CheckpointError, DataError
+from triptych.evaluation.outputs import Model
+from triptych.runs.checkpoint_list import best_name
+from triptych.runs.find import find_run, run_of_checkpoint
+from triptych.runs.folders import RunFolders
+
+if TYPE_CHECKING:
+    from triptych.artefacts.model import TrainedModel
+    from triptych.config.schema import RunConfig
+
+ModelLike: TypeAlias = Union[str, Path, "TrainedModel"]
+"""A checkpoint, a run folder, a run's name as "digits/3", or a model that `triptych.load` has loaded from a file."""
+
+CONFIGS = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedModel:
+    """A trained model and what belongs to it.
+
+    Attributes:
+        network: The model, in evaluation mode, on the best device of this machine.
+        data: The images of its run, divided as training divided them.
+        folder: Where results belong: the run's version folder for the run's best checkpoint, a folder of its own there
+            for another one, and a folder beside the file for one without its run.
+        version_folder: The run's version folder, with its curves; None for a checkpoint without its run.
+        name: The file name of the checkpoint, where links lead.
+    """
+
+    network: Model
+    data: ImageDataModule
+    folder: Path
+    version_folder: Path | None
+    name: str
+
+
+def open_model(model: ModelLike, *, root: str | Path | None = None, output: str | Path = ".") -> OpenedModel:
+    """Load a model and the images of its run.
+
+    Args:
+        model: See `ModelLike`.
+        root: Where the images are now (`dataset.root`); None: where training found them.
+        output: The output directory in which the names of runs are looked up.
+
+    Raises:
+        CheckpointError: There is no such model, or its file is damaged, or is a config.
+        DataError, DownloadError: The images cannot be read, or have other classes than the model.
+    """
+    from triptych.artefacts.checkpoint import read_model
+    from triptych.artefacts.torch_engine import choose_device
+    from triptych.data.builder import open_images
+    from triptych.data.listing import listed
+
+    path = find_model(model, output=output)
+    saved = read_model(path)
+    config = saved.config if root is None else _moved(saved.config, root)
+    data = ImageDataModule(*open_images(config))
+    if data.classes != saved.classes:
+        raise DataError(
+            f"{data.title}: expected images of the model's classes, {listed(saved.classes)}; got "
+            f"{listed(data.classes)}. Name the folder of the run's own images by --root."
+        )
+    run = run_of_checkpoint(path)
+    return OpenedModel(
+        network=saved.network().to(choose_device("auto")),
+        data=data,
+        folder=result_folder(path),
+        version_folder=run.version_folder if run else None,
+        name=path.resolve().name,
+    )
+
+
+def find_model(model: ModelLike, *, output: str | Path = ".") -> Path:
+    """Return the checkpoint that is meant; arguments and errors are those of `open_model`."""
+    from triptych.artefacts.loading import find_checkpoint
+    from triptych.artefacts.model import TrainedModel
+
+    if isinstance(model, TrainedModel):
+        if model.path is None:
+            raise CheckpointError("Expected a model that was loaded from a file, but this one has no path.")
+        model = model.path
+    if not isinstance(model, str | Path):
+        raise TypeError(f"expected a model as a path, a run's name or a loaded model, got {type(model).__name__}")
+    place = Path(model).expanduser()
+    if place.suffix.lower() in CONFIGS:
+        raise CheckpointError(
+            f"{place} is a config: expected a checkpoint, a run folder, or a run as digits/3. Train the config first, "
+            "with `triptych train`, then name the run."
+        )
+    if not place.exists() and re.fullmatch(r"[^/\\]+[/\\](version_)?\d+[/\\]?", str(model)):
+        return best_checkpoint(find_run(str(model).replace("\\", "/"), Path(output)))
+    return find_checkpoint(place)
+
+
+def best_checkpoint(run: RunFolders) -> Path:
+    """Return the best checkpoint of a run.
+
+    Raises:
+        CheckpointError: The run has none yet.
+    """
+    name = best_name(run)
+    if name is None:
+        raise CheckpointError(
+            f"{run.name}: expected a run that has finished an epoch, but it has no best checkpoint yet. Resume it, or "
+            "choose another run."
+        )
+    return run.checkpoints / name
+
+
+def _moved(config: "RunConfig", root: str | Path) -> "RunConfig":
+    """Let a run read its images from another place."""
+    return config.model_copy(update={"dataset": config.dataset.model_copy(update={"root": str(root)})})
+
+
+def result_folder(path: Path) -> Path:
+    """Return where the results of a checkpoint belong: metrics.json in the version folder is that of the best one."""
+    place, run = path.resolve(), run_of_checkpoint(path)
+    if run is None:
+        return path.parent / f"{place.stem}-evaluation"
+    return run.version_folder if place.name == best_name(run) else run.version_folder / f"evaluation-{place.stem}"

@@ -1,0 +1,216 @@
+"""Predictions for new images: class, confidence, and whether an image is unlike the training images."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from triptych.errors import DataError, DownloadError
+from triptych.evaluation.opening import ModelLike, find_model, open_model
+from triptych.evaluation.outputs import BATCH, Model, model_outputs
+from triptych.files import replacing
+from triptych.metrics import nearest_neighbours
+from triptych.metrics.inputs import sampled_rows
+from triptych.models import MultiTaskImageTransformer
+from triptych.text import csv_cell
+
+if TYPE_CHECKING:
+    from triptych.artefacts.images import Images
+    from triptych.artefacts.preprocessing import ImageLike, Preprocessing
+
+# N images, L latent_dim, R reference images.
+
+REFERENCES = 10_000
+"""Training images that new images are compared with."""
+USUAL = 0.995
+"""The quantile of validation images beyond which a distance or an error is unusual: about 1 % of them is flagged."""
+CLOSE_BY = 5
+"""Neighbours whose mean distance counts, as in the audit."""
+COLUMNS = ("path", "class", "confidence", "unlike_training")
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """Predictions, in the order of the images.
+
+    Attributes:
+        paths: The files, (N,); empty text for an image that came without a file.
+        classes: The predicted class, (N,); None for a file that cannot be decoded.
+        confidence: The probability of that class, (N,); NaN likewise.
+        unlike_training: Whether the image is unlike the training images, (N,); None where it is not known.
+        problems: Why files cannot be decoded, by path.
+    """
+
+    paths: tuple[str, ...]
+    classes: tuple[str | None, ...]
+    confidence: NDArray[np.float32]
+    unlike_training: tuple[bool | None, ...]
+    problems: dict[str, str]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """Training images to compare with.
+
+    Attributes:
+        points: Their latents, or the embeddings of a model without a latent, (R, L).
+        farthest: The largest usual mean distance to the five nearest of them.
+        largest_error: The largest usual reconstruction error; infinite without a decoder.
+    """
+
+    points: Tensor
+    farthest: float
+    largest_error: float
+
+
+def predict(model: ModelLike, images: "Images", *, root: str | Path | None = None) -> Predictions:
+    """Predict the classes of images of any size and mode.
+
+    An image is unlike the training images where its mean distance to the five nearest of them in the latent space, or
+    its reconstruction error, is larger than that of 99.5 % of the validation images. That takes the images of the run.
+
+    Args:
+        model: A checkpoint, a run folder, a run's name, or a model that `triptych.load` has loaded.
+        images: Files, folders, PIL images, arrays or tensors: one, or any number of them.
+        root: Where the images of the run are now; None: where training found them. Where they cannot be read,
+            `unlike_training` is None.
+
+    Raises:
+        CheckpointError: There is no such model, or its file is damaged, or is a config.
+        DataError: A folder holds no image.
+    """
+    from triptych.artefacts.checkpoint import read_model
+    from triptych.artefacts.images import flattened
+    from triptych.artefacts.torch_engine import choose_device
+
+    reference = None
+    try:
+        opened = open_model(model, root=root)
+        network: Model = opened.network
+        reference = _reference(network, opened.data.train.images, opened.data.validation.images)
+    except (DataError, DownloadError):
+        network = read_model(find_model(model)).network().to(choose_device("auto"))
+    saved = read_model(find_model(model)).description()
+    rows: list[tuple[str, str | None, float, bool | None]] = []
+    problems: dict[str, str] = {}
+    for batch in _batches(flattened(images), saved.preprocessing):
+        found = iter(_judged(network, [pixels for _, pixels, _ in batch if pixels is not None], reference))
+        for path, pixels, problem in batch:
+            if pixels is None:
+                problems[path] = problem
+                rows.append((path, None, float("nan"), None))
+            else:
+                label, confidence, is_unlike = next(found)
+                rows.append((path, saved.classes[label], confidence, is_unlike))
+    paths, classes, confidence, unlike = zip(*rows, strict=True) if rows else ((), (), (), ())
+    return Predictions(paths, classes, np.array(confidence, dtype=np.float32), unlike, problems)
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write predictions as CSV, or as Parquet where the name of the file ends with .parquet, whole or not at all."""
+    if path.suffix.lower() == ".parquet":
+        import pyarrow
+        import pyarrow.parquet
+
+        columns = (predictions.paths, predictions.classes, predictions.confidence, predictions.unlike_training)
+        types = (pyarrow.string(), pyarrow.string(), pyarrow.float32(), pyarrow.bool_())
+        arrays = [pyarrow.array(list(column), type=kind) for column, kind in zip(columns, types, strict=True)]
+        with replacing(path) as temporary:
+            pyarrow.parquet.write_table(pyarrow.table(dict(zip(COLUMNS, arrays, strict=True))), temporary)
+        return
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(csv_rows(predictions))
+
+
+def csv_rows(predictions: Predictions) -> Iterator[tuple[str, ...]]:
+    """Yield predictions as rows of a CSV file, the head first; what is not known is empty."""
+    yield COLUMNS
+    answers = {True: "yes", False: "no", None: ""}
+    for path, name, confidence, is_unlike in zip(
+        predictions.paths,
+        predictions.classes,
+        predictions.confidence.tolist(),
+        predictions.unlike_training,
+        strict=True,
+    ):
+        sure = "" if name is None else f"{confidence:.6g}"
+        yield csv_cell(path), csv_cell(name or ""), sure, answers[is_unlike]
+
+
+@torch.inference_mode()
+def _reference(network: Model, train: Tensor, validation: Tensor) -> Reference:
+    from triptych.data.images import Split
+
+    def outputs(images: Tensor) -> tuple[Tensor, Tensor | None]:
+        rows = sampled_rows(len(images), at_most=REFERENCES, seed=0)
+        found = model_outputs(network, Split(images[rows], torch.zeros(len(rows), dtype=torch.int64)))
+        part = found.reconstructed
+        return (found.embeddings, None) if part is None else (part.mean, part.mse)
+
+    points, _ = outputs(train)
+    usual, errors = outputs(validation)
+    distances = _distances(usual, points)
+    return Reference(
+        points,
+        farthest=float(torch.quantile(distances, USUAL)),
+        largest_error=float("inf") if errors is None else float(torch.quantile(errors, USUAL)),
+    )
+
+
+def _distances(points: Tensor, references: Tensor) -> Tensor:
+    found = nearest_neighbours(points, references, k=min(CLOSE_BY, len(references)), distance="euclidean")
+    return found.distances.mean(1)
+
+
+@torch.inference_mode()
+def _judged(
+    network: Model, pixels: list[NDArray[np.float32]], reference: Reference | None
+) -> list[tuple[int, float, bool | None]]:
+    """Return predicted label, its probability, and whether each image is unlike the training images."""
+    if not pixels:
+        return []
+    images = torch.from_numpy(np.stack(pixels)).to(next(network.parameters()).device)
+    output = network(images)
+    confidence, labels = output.logits.float().softmax(1).max(1)
+    unlike: list[bool | None] = [None] * len(pixels)
+    if reference is not None:
+        has_decoder = isinstance(network, MultiTaskImageTransformer)
+        points = (output.mean if has_decoder else output.embedding).float().cpu()
+        is_far = _distances(points, reference.points) > reference.farthest
+        if has_decoder:
+            errors = (output.reconstruction - images).square().flatten(1).mean(1).float().cpu()
+            is_far |= errors > reference.largest_error
+        unlike = is_far.tolist()
+    return list(zip(labels.tolist(), confidence.tolist(), unlike, strict=True))
+
+
+def _batches(
+    images: "Iterable[ImageLike]", preprocessing: "Preprocessing"
+) -> Iterator[list[tuple[str, NDArray[np.float32] | None, str]]]:
+    """Yield path, pixels and problem of images, a batch at a time; threads decode them."""
+    from triptych.artefacts.images import THREADS
+    from triptych.data.pixels.opening import UndecodableImage
+
+    def prepared(image: "ImageLike") -> tuple[str, NDArray[np.float32] | None, str]:
+        checked = preprocessing.checked(image)
+        path = str(checked) if isinstance(checked, Path) else ""
+        try:
+            return path, preprocessing.prepare(checked), ""
+        except (UndecodableImage, OSError) as error:
+            return path, None, str(error)
+
+    remaining = iter(images)
+    with ThreadPoolExecutor(THREADS) as pool:
+        while batch := list(islice(remaining, BATCH)):
+            yield list(pool.map(prepared, batch))
