@@ -3,7 +3,7 @@ from unicodedata import category
 
 import pytest
 
-from triptych.text import terminal_lines, terminal_text
+from triptych.text import csv_cell, csv_text, terminal_lines, terminal_text
 
 
 def test_no_character_that_a_terminal_obeys_passes() -> None:
@@ -38,3 +38,16 @@ def test_control_characters_are_written_as_escapes(name: object, shown: str) -> 
 
 def test_messages_keep_their_lines() -> None:
     assert terminal_lines("one\n  two\x1b[31m\n") == "one\n  two\\x1b[31m\n"
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-cat", "@SUM(A1)", "\tx", "\rx", "'quoted", "'=x"])
+def test_cells_of_a_table_are_no_formulas_and_can_be_read_back(text: str) -> None:
+    cell = csv_cell(text)
+
+    assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert csv_text(cell) == text
+
+
+@pytest.mark.parametrize("text", ["", "cat", "a=b", "photos/-1.png", "猫"])
+def test_ordinary_cells_stay_as_they_are(text: str) -> None:
+    assert csv_cell(text) == csv_text(text) == text

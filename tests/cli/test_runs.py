@@ -62,7 +62,7 @@ def evaluations(monkeypatch) -> list[tuple[str, str]]:
         called.append((run.version_folder.name, split))
         measure(run.version_folder, skill=0.6 if run.version == 0 else 0.9)
 
-    monkeypatch.setattr("triptych.evaluation.per_image.measure_run", measure_run)
+    monkeypatch.setattr("triptych.evaluation.evaluate.measure_run", measure_run)
     return called
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from triptych.cli.checkpoints import model_argument, root_option
+from triptych.cli.checkpoints import model_argument, output_option, root_option
 from triptych.cli.options import HELP
 
 
@@ -14,6 +14,7 @@ from triptych.cli.options import HELP
 @model_argument
 @click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
 @root_option
+@output_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -21,7 +22,9 @@ from triptych.cli.options import HELP
     help="Write a .csv or .parquet file; by default, CSV goes to the standard output.",
 )
 @click.option("--force", is_flag=True, help="Replace an existing FILE.")
-def predict(*, model: str, images: tuple[Path, ...], root: str | None, out: Path | None, force: bool) -> None:
+def predict(
+    *, model: str, images: tuple[Path, ...], root: str | None, output: Path, out: Path | None, force: bool
+) -> None:
     """Predict the class of every image in IMAGES, files or folders, by MODEL: a checkpoint, run folder, or digits/3.
 
     The columns are path, class, confidence and unlike_training. The last is "yes" for an image that is farther from the
@@ -33,11 +36,12 @@ def predict(*, model: str, images: tuple[Path, ...], root: str | None, out: Path
     if out is not None and out.exists() and not force:
         raise click.UsageError(f"{out} exists already, and is not overwritten. Name another file, or use --force.")
 
+    from triptych.evaluation.opening import find_model
     from triptych.evaluation.prediction import csv_rows, write_predictions
     from triptych.evaluation.prediction import predict as predict_images
     from triptych.text import terminal_text
 
-    found = predict_images(model, list(images), root=root)
+    found = predict_images(find_model(model, output=output), list(images), root=root)
     if out is None:
         csv.writer(sys.stdout).writerows(csv_rows(found))
     else:

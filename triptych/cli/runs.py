@@ -87,7 +87,7 @@ def compare(context: click.Context, *, a: str, b: str, split: str, output: Path 
             "different images cannot be compared. Name two runs on one data set."
         )
 
-    from triptych.evaluation.per_image import results_per_image
+    from triptych.evaluation.evaluate import results_per_image
     from triptych.runs.comparison import compare as compare_tables
 
     def announce(name: str) -> None:

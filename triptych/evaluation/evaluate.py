@@ -1,10 +1,14 @@
 """The evaluation of a trained model as a story: open it, measure it, write its figures, draw and write the report."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from triptych.evaluation.measured import Evaluation, measure
-from triptych.evaluation.opening import ModelLike, OpenedModel, open_model
+from triptych.evaluation.opening import ModelLike, OpenedModel, best_checkpoint, open_model
 from triptych.evaluation.writing import write_figures
+from triptych.runs.folders import RunFolders
+from triptych.runs.per_image import PerImage, read_per_image
+from triptych.runs.records import RunRecord
 
 
 def evaluate(
@@ -50,3 +54,36 @@ def evaluate_opened(opened: OpenedModel, *, split: str, folder: Path, report: bo
         if opened.data.config.logging.tensorboard:
             write_tensorboard(folder, opened.data, evaluation, pictures)
     return evaluation
+
+
+def results_per_image(record: RunRecord, split: str, *, announce: Callable[[str], None] = lambda _: None) -> PerImage:
+    """Return the results of a run's best checkpoint on every image of a split, for a comparison of runs.
+
+    Where there are none, or only those of an earlier checkpoint or of an earlier version, the checkpoint is measured,
+    and the results are written into the run's version folder.
+
+    Args:
+        record: The run.
+        split: "train", "val" or "test".
+        announce: Called with the name of a run that is to be measured, which takes its time.
+
+    Raises:
+        CheckpointError: The run has no best checkpoint, or it cannot be read.
+        DataError, DownloadError: The images cannot be read.
+    """
+    path = record.folders.per_image(split)
+    if path.is_file():
+        table = read_per_image(path)
+        is_current = table.description.get("checkpoint") in (None, record.best_checkpoint)
+        if is_current and table.knows_influences:
+            return table
+    announce(record.folders.name)
+    measure_run(record.folders, split)
+    return read_per_image(path)
+
+
+def measure_run(run: RunFolders, split: str) -> None:
+    """Measure a run's best checkpoint, and write figures and results of every image into its version folder."""
+    opened = open_model(best_checkpoint(run))
+    evaluation = measure(opened.network, opened.data, split=split)
+    write_figures(run.version_folder, opened.data, evaluation, checkpoint=opened.name)

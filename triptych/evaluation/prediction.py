@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from triptych.data.images import Split
 from triptych.errors import DataError, DownloadError
 from triptych.evaluation.opening import ModelLike, find_model, open_model
 from triptych.evaluation.outputs import BATCH, Model, model_outputs
@@ -98,7 +99,7 @@ def predict(model: ModelLike, images: "Images", *, root: str | Path | None = Non
     try:
         opened = open_model(model, root=root)
         network: Model = opened.network
-        reference = _reference(network, opened.data.train.images, opened.data.validation.images)
+        reference = _reference(network, opened.data.train, opened.data.validation)
     except (DataError, DownloadError):
         network = read_model(find_model(model)).network().to(choose_device("auto"))
     saved = read_model(find_model(model)).description()
@@ -113,8 +114,13 @@ def predict(model: ModelLike, images: "Images", *, root: str | Path | None = Non
             else:
                 label, confidence, is_unlike = next(found)
                 rows.append((path, saved.classes[label], confidence, is_unlike))
-    paths, classes, confidence, unlike = zip(*rows, strict=True) if rows else ((), (), (), ())
-    return Predictions(paths, classes, np.array(confidence, dtype=np.float32), unlike, problems)
+    return Predictions(
+        paths=tuple(row[0] for row in rows),
+        classes=tuple(row[1] for row in rows),
+        confidence=np.array([row[2] for row in rows], dtype=np.float32),
+        unlike_training=tuple(row[3] for row in rows),
+        problems=problems,
+    )
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
@@ -149,12 +155,9 @@ def csv_rows(predictions: Predictions) -> Iterator[tuple[str, ...]]:
 
 
 @torch.inference_mode()
-def _reference(network: Model, train: Tensor, validation: Tensor) -> Reference:
-    from triptych.data.images import Split
-
-    def outputs(images: Tensor) -> tuple[Tensor, Tensor | None]:
-        rows = sampled_rows(len(images), at_most=REFERENCES, seed=0)
-        found = model_outputs(network, Split(images[rows], torch.zeros(len(rows), dtype=torch.int64)))
+def _reference(network: Model, train: Split, validation: Split) -> Reference:
+    def outputs(split: Split) -> tuple[Tensor, Tensor | None]:
+        found = model_outputs(network, split.select(sampled_rows(len(split), at_most=REFERENCES, seed=0)))
         part = found.reconstructed
         return (found.embeddings, None) if part is None else (part.mean, part.mse)
 

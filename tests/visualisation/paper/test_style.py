@@ -20,6 +20,7 @@ from triptych.visualisation.paper.style import (
     figure_png,
     fit_text,
     house_style,
+    missing_characters,
     new_figure,
     save_figure,
 )
@@ -103,19 +104,6 @@ def test_a_picture_of_few_colours_and_one_of_many_are_kept_exactly() -> None:
             )
 
 
-def test_a_chart_in_fewer_colours_is_a_smaller_file_that_looks_the_same() -> None:
-    figure = new_figure(600, 400)
-    for place, colour in enumerate((SAME_CLASS, OTHER_CLASS, "#1f2328")):
-        figure.text(0.05, 0.2 + 0.25 * place, "a line of the chart", color=colour, size=12)
-    whole, reduced = figure_png(figure), figure_png(figure, colours=128)
-    exact, near = (np.asarray(Image.open(BytesIO(png)).convert("RGB")).astype(int) for png in (whole, reduced))
-
-    assert len(reduced) < 0.6 * len(whole)
-    assert len(np.unique(near.reshape(-1, 3), axis=0)) <= 128 < len(np.unique(exact.reshape(-1, 3), axis=0))
-    assert np.abs(exact - near).max() <= 24
-    assert np.array_equal((exact == 255).all(axis=-1), (near == 255).all(axis=-1))
-
-
 def test_saving_makes_the_folder_and_leaves_only_the_picture(tmp_path: Path) -> None:
     save_figure(new_figure(30, 20), tmp_path / "a" / "b" / "figure.png")
 
@@ -172,3 +160,26 @@ def test_text_is_shortened_only_as_far_as_it_must_be() -> None:
     assert short.get_text() == "cat"
     assert long.get_text().endswith("…")
     assert 260 < long.get_window_extent().width <= 300
+
+
+def test_no_two_of_ten_classes_are_grey() -> None:
+    greys = [
+        colour
+        for colour in class_colours(10)
+        if np.ptp([int(colour[place : place + 2], 16) for place in (1, 3, 5)]) < 24
+    ]
+
+    assert len(greys) <= 1
+
+
+def test_characters_without_a_font_are_found_and_drawn_without_warnings(recwarn: pytest.WarningsRecorder) -> None:
+    rare = "\U0010fffd"
+
+    with house_style():
+        figure = new_figure(200, 100)
+        figure.text(0.1, 0.1, f"class {rare}")
+        figure_png(figure)
+
+    assert missing_characters(["Käse", "naïve œuvre", "\t"]) == ""
+    assert missing_characters([f"a{rare}", rare]) == rare
+    assert not [one for one in recwarn if "Glyph" in str(one.message)]

@@ -34,10 +34,10 @@ OTHER_CLASS = "#d55e00"
 """Blue and vermilion of Okabe and Ito's palette: told apart with every kind of colour vision."""
 
 _PALETTE = (
-    *("#3f90da", "#ffa90e", "#bd1f01", "#2a8a57", "#832db6"),
+    *("#3f90da", "#ffa90e", "#bd1f01", "#ff77aa", "#832db6"),
     *("#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"),
 )
-"""Petroff's ten colours, with a green in the place of one of the two greys, which look alike in small dots."""
+"""Petroff's ten colours, with a pink in the place of one of the two greys, which look alike in small dots."""
 
 _LIGHTNESSES = (0.55, 0.38, 0.68)
 _SATURATION = 0.68
@@ -168,17 +168,13 @@ def save_figure(figure: "Figure", path: Path) -> None:
         temporary.write_bytes(png)
 
 
-def figure_png(figure: "Figure", *, dots_per_inch: float | None = None, colours: int | None = None) -> bytes:
-    """Return a figure as a PNG, to save it or to write it into a page.
+def figure_png(figure: "Figure") -> bytes:
+    """Return a figure as a PNG, at its own resolution, to save it or to write it into a page.
 
-    The file carries no date and no software version: the same picture is the same bytes.
+    The file carries no date and no software version: the same figure gives the same bytes.
 
     Args:
         figure: Any Matplotlib figure.
-        dots_per_inch: Resolution; None is the figure's own, 300 for those of this folder, of which 150 draws half as
-            many pixels across.
-        colours: Most colours, up to 256, for a file a third as large: not seen on a chart, but on photographs. None
-            keeps all.
 
     Returns:
         The bytes of the file.
@@ -186,14 +182,13 @@ def figure_png(figure: "Figure", *, dots_per_inch: float | None = None, colours:
     from PIL import Image
 
     drawn, packed = BytesIO(), BytesIO()
-    resolution = figure.dpi if dots_per_inch is None else dots_per_inch
     with house_style():
-        figure.savefig(drawn, format="png", dpi=resolution, pil_kwargs={"compress_level": 0})
+        figure.savefig(drawn, format="png", dpi=figure.dpi, pil_kwargs={"compress_level": 0})
     with Image.open(drawn) as picture:
         opaque = picture.convert("RGB")
-    if colours is not None or opaque.getcolors(256):
-        opaque = opaque.quantize(colours or 256, dither=Image.Dither.NONE)
-    opaque.save(packed, format="PNG", dpi=(resolution, resolution))
+    if opaque.getcolors(256):
+        opaque = opaque.quantize(256, dither=Image.Dither.NONE)
+    opaque.save(packed, format="PNG", dpi=(figure.dpi, figure.dpi))
     return packed.getvalue()
 
 

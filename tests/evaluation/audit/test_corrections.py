@@ -1,0 +1,74 @@
+"""The suggestions of an audit become a table of corrections, which a person can change and training can read."""
+
+from pathlib import Path
+
+import pytest
+
+from triptych.errors import DataError
+from triptych.evaluation.audit.corrections import read_corrections, suggested_corrections, write_corrections
+
+LABEL_ISSUES = (
+    "rank,split,index,file,label,suggested,score,likely\n"
+    "1,train,3,cat/1.jpg,cat,dog,5,yes\n"
+    "2,test,9,'=dog/2.jpg,dog,'-emu,4,yes\n"
+    "3,train,4,cat/3.jpg,cat,emu,1,no\n"
+)
+NEAR_DUPLICATES = (
+    "rank,split,file,other_split,other_file,exact\n"
+    "1,train,cat/4.jpg,test,cat/5.jpg,yes\n"
+    "2,test,cat/6.jpg,train,cat/7.jpg,yes\n"
+    "3,train,cat/8.jpg,train,cat/9.jpg,no\n"
+)
+
+
+@pytest.fixture
+def audited(tmp_path: Path) -> Path:
+    (tmp_path / "label_issues.csv").write_text(LABEL_ISSUES)
+    (tmp_path / "near_duplicates.csv").write_text(NEAR_DUPLICATES)
+    return tmp_path
+
+
+def test_likely_errors_get_the_suggested_class(audited):
+    assert suggested_corrections(audited) == {"cat/1.jpg": "dog", "=dog/2.jpg": "-emu"}
+
+
+def test_the_most_doubtful_can_be_taken_instead(audited):
+    assert list(suggested_corrections(audited, top=3)) == ["cat/1.jpg", "=dog/2.jpg", "cat/3.jpg"]
+    assert suggested_corrections(audited, top=0) == {}
+
+
+def test_of_exact_duplicates_the_test_image_stays(audited):
+    found = suggested_corrections(audited, top=0, drop_duplicates=True)
+    assert found == {"cat/4.jpg": "", "cat/7.jpg": ""}
+
+
+def test_a_table_comes_back_as_it_was_written(tmp_path):
+    written = {"a.jpg": "cat", "=b.jpg": "-dog", "'c.jpg": "", "ü/d.jpg": "猫, kot"}
+    write_corrections(tmp_path / "corrections.csv", written)
+    assert read_corrections(tmp_path / "corrections.csv") == written
+    assert (tmp_path / "corrections.csv").read_text().splitlines()[0] == "path,label"
+    assert "\n=" not in (tmp_path / "corrections.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("path,class\na,b\n", "label is missing"),
+        ("path,label\na,b\na,c\n", "line 3: expected one label for a, got 'c' after 'b'"),
+        (b"path,label\n\xff,b\n", "expected a CSV file in UTF-8"),
+        ("path,label\n" + "x" * 200_000, "expected a CSV file in UTF-8"),
+        (None, "there is no such table"),
+    ],
+)
+def test_a_damaged_table_is_one_message(tmp_path, content, message):
+    path = tmp_path / "corrections.csv"
+    if content is not None:
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DataError, match=message):
+        read_corrections(path)
+
+
+def test_images_without_files_cannot_be_corrected_by_path(tmp_path):
+    (tmp_path / "label_issues.csv").write_text("file,suggested,likely\n,dog,yes\n")
+    with pytest.raises(DataError, match="the audited data set has none"):
+        suggested_corrections(tmp_path)
