@@ -134,6 +134,8 @@ def test_importing_is_quick(program: str) -> None:
         (("describe", "--config", "configs/digits.yaml", "--set", "model.layers=3"), 2),
         (("evaluate", "--help"), 0),
         (("runs", "--help"), 0),
+        (("index", "--help"), 0),
+        (("search", "--help"), 0),
         (("runs", "--output", "configs"), 2),
         (("runs", "compare", "digits/0", "digits/999"), 2),
     ],

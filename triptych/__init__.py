@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from triptych.inspection import Examination
     from triptych.losses import BatchTripletLoss, KLDivergenceLoss, MultiTaskLoss, ReconstructionLoss, TripletLoss
     from triptych.models import ImageEncoder, ImageTransformer, MultiTaskImageTransformer
+    from triptych.search.images import same
     from triptych.training.checkpoints.loading import load_lightning_model
     from triptych.training.modules import ImageTransformerLightning, MultiTaskImageTransformerLightning
     from triptych.training.train import RunResult
@@ -52,6 +53,7 @@ PUBLIC = {
     "load_model": "triptych.artefacts.loading",
     "nearest": "triptych.artefacts.embeddings",
     "read_images": "triptych.data.builder",
+    "same": "triptych.search.images",
 }
 """Where each public name lives that is not in this file."""
 
@@ -83,6 +85,7 @@ __all__ = [
     "load_model",
     "nearest",
     "read_images",
+    "same",
     "train",
 ]
 

@@ -130,7 +130,7 @@ class TrainedModel:
             ValueError, TypeError: Something that is no image.
         """
         vectors, paths = [np.zeros((0, self.embedding_dim), np.float32)], list[Path | None]()
-        for encoded, files in self._encoded(images, batch_size, progress):
+        for encoded, files in self.outputs(images, batch_size=batch_size, progress=progress):
             vectors.append(encoded.embeddings)
             paths += files
         return Embeddings(np.concatenate(vectors), tuple(paths), self.fingerprint)
@@ -142,7 +142,7 @@ class TrainedModel:
             Names (N,) and probabilities (N, K), which can be unpacked: `names, probabilities = model.classify(images)`.
         """
         logits = [np.zeros((0, len(self.classes)), np.float32)]
-        logits += [encoded.logits for encoded, _ in self._encoded(images, batch_size, progress)]
+        logits += [encoded.logits for encoded, _ in self.outputs(images, batch_size=batch_size, progress=progress)]
         probabilities = softmax(np.concatenate(logits))
         return Classification(tuple(self.classes[label] for label in probabilities.argmax(1)), probabilities)
 
@@ -157,7 +157,7 @@ class TrainedModel:
             ValueError: The model has no latent space.
         """
         latents = [np.zeros((0, self._required_latent_dim()), np.float32)]
-        for encoded, _ in self._encoded(images, batch_size, progress):
+        for encoded, _ in self.outputs(images, batch_size=batch_size, progress=progress):
             assert encoded.latents is not None
             latents.append(encoded.latents)
         return np.concatenate(latents)
@@ -209,10 +209,13 @@ class TrainedModel:
         shape = (n, self._required_latent_dim())
         return self.decode(np.random.default_rng(seed).standard_normal(shape, np.float32))
 
-    def _encoded(
-        self, images: Images, batch_size: int, progress: bool | None
+    def outputs(
+        self, images: Images, *, batch_size: int = BATCH_SIZE, progress: bool | None = None
     ) -> Iterator[tuple[Encoded, list[Path | None]]]:
-        """Run the model over images, a batch at a time."""
+        """Yield all that the model computes of images and their files, a batch at a time.
+
+        The arguments and errors are those of `embed`.
+        """
         from rich.console import Console
         from rich.progress import track
 

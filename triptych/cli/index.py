@@ -39,6 +39,9 @@ rate_option = click.option(
     show_default=True,
     help="Share of pairs of two classes that may count as a match.",
 )
+root_option = click.option(
+    "--root", metavar="PLACE", help="Where the images of the model's run lie now, if not where training found them."
+)
 model_option = click.option("--model", metavar="MODEL", help="The index's model, if it has moved since.")
 index_argument = click.argument("place", metavar="INDEX")
 
@@ -58,7 +61,8 @@ def index() -> None:
 @click.option("--out", "place", required=True, metavar="INDEX", help="A new folder, or URLs of PostgreSQL databases.")
 @click.option("--calibrate", "calibrated", is_flag=True, help='Choose a threshold of "no match" on the model\'s run.')
 @rate_option
-def create(*, model: str, images: str, place: str, calibrated: bool, false_match_rate: float) -> None:
+@root_option
+def create(*, model: str, images: str, place: str, calibrated: bool, false_match_rate: float, root: str | None) -> None:
     """Embed IMAGES by MODEL and write an index that `triptych search` finds them in.
 
     IMAGES is a folder, a file, or the Parquet files of `triptych embed`.
@@ -71,7 +75,7 @@ def create(*, model: str, images: str, place: str, calibrated: bool, false_match
     with opened:
         _print_report(report, f"Indexed {report.added:,} images in {place}")
         if calibrated:
-            _print_calibration(calibrate_index(opened, false_match_rate=false_match_rate, model=loaded))
+            _print_calibration(calibrate_index(opened, false_match_rate=false_match_rate, model=loaded, root=root))
 
 
 @index.command(short_help="Add images, or replace them.", context_settings=HELP)
@@ -159,8 +163,9 @@ def compact(*, place: str) -> None:
 @index.command(short_help='Choose the threshold of "no match".', context_settings=HELP)
 @index_argument
 @rate_option
+@root_option
 @model_option
-def calibrate(*, place: str, false_match_rate: float, model: str | None) -> None:
+def calibrate(*, place: str, false_match_rate: float, root: str | None, model: str | None) -> None:
     """Choose the threshold of "no match" of INDEX, on the validation images of its model's run.
 
     The rate of false matches is then measured on test images, of known classes and, where the run has them, of held-out
@@ -170,7 +175,7 @@ def calibrate(*, place: str, false_match_rate: float, model: str | None) -> None
     from triptych.search.images import calibrate_index
 
     with open_index(place) as opened:
-        _print_calibration(calibrate_index(opened, false_match_rate=false_match_rate, model=model))
+        _print_calibration(calibrate_index(opened, false_match_rate=false_match_rate, model=model, root=root))
 
 
 def _print_report(report: "Report", done: str) -> None:

@@ -14,11 +14,13 @@ from triptych.cli.cache import cache
 from triptych.cli.describe import describe
 from triptych.cli.doctor import doctor
 from triptych.cli.evaluate import evaluate
+from triptych.cli.index import index
 from triptych.cli.init import init
 from triptych.cli.options import HELP
 from triptych.cli.predict import predict
 from triptych.cli.relabel import relabel
 from triptych.cli.runs import runs
+from triptych.cli.search import search
 from triptych.cli.train import train
 from triptych.errors import Interruption, TriptychError
 from triptych.files import DISK_FULL
@@ -33,6 +35,8 @@ VERBS = {
     "relabel": relabel,
     "predict": predict,
     "describe": describe,
+    "index": index,
+    "search": search,
     "runs": runs,
     "cache": cache,
 }

@@ -106,7 +106,7 @@ class Segment:
             table = table.append_column(name, pa.nulls(self.stored.rows, arrow_types()[columns[name]]))
         # No column of metadata has this name, so that it can be that of the rows' numbers.
         table = table.append_column("embedding", pa.array(np.arange(self.stored.rows)))
-        rows = table.filter(arrow_expression(condition, columns))["embedding"].to_numpy()
+        rows: Rows = table.filter(arrow_expression(condition, columns))["embedding"].to_numpy()
         if self.deleted is not None:
             rows = np.setdiff1d(rows, self.deleted, assume_unique=True)
         self._last_match = (condition, rows)
