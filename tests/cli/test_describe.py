@@ -9,7 +9,7 @@ from triptych.models.builder import build_model
 @pytest.mark.parametrize("multitask", ["true", "false"])
 def test_the_table_adds_up_to_the_model(command, quick_yaml, multitask):
     override = f"training.use_multitask_loss={multitask}"
-    printed = command("describe", "--config", quick_yaml, "--set", override).ends(0)
+    printed = command("describe", quick_yaml, "--set", override).ends(0)
     model = build_model(load_config(quick_yaml, [override]), num_classes=10, pixel_mean=0.0, pixel_std=1.0)
     parameters = sum(parameter.numel() for parameter in model.parameters())
 

@@ -49,32 +49,32 @@ def textures(tmp_path: Path) -> Path:
 def test_digits_get_a_config_without_flips_that_says_why(run: Callable, digits: Path, tmp_path: Path) -> None:
     printed = run("init", digits, "--out", "digits.yaml")
 
-    assert "flips  no: classes are characters or numbers" in printed
-    assert "horizontal_flip: 0        # none: classes are characters" in (tmp_path / "digits.yaml").read_text()
+    assert "flips  no: the classes are characters or numbers" in printed
+    assert "horizontal_flip: 0        # none: the classes are characters" in (tmp_path / "digits.yaml").read_text()
     config = load_config(tmp_path / "digits.yaml")
     assert config.dataset.augmentation.horizontal_flip == 0
     assert (config.dataset.channels, config.dataset.image_size) == (1, 16)
     assert config.dataset.root == str(digits)
 
 
-def test_asked_for_flips_are_given(run: Callable, digits: Path, tmp_path: Path) -> None:
+def test_requested_flips_are_given(run: Callable, digits: Path, tmp_path: Path) -> None:
     printed = run("init", digits, "--flips", "--out", "digits.yaml")
 
-    assert "flips  yes: as asked" in printed
+    assert "flips  yes: as requested" in printed
     assert load_config(tmp_path / "digits.yaml").dataset.augmentation.horizontal_flip == 0.5
 
 
-def test_what_is_suggested_trains_and_goes_on_without_what_is_corrupt(run: Callable, textures: Path) -> None:
+def test_the_suggested_config_trains_without_corrupt_images(run: Callable, textures: Path) -> None:
     printed = run("init", textures.name, "--out", "configs/textures.yaml")
 
     assert "corrupt  1 of 81 images: fine/bad.jpg" in printed
     assert "flips  yes" in printed
-    printed = run("train", "--config", "configs/textures.yaml", "--epochs", "1")
+    printed = run("train", "configs/textures.yaml", "--epochs", "1")
     assert "test accuracy" in printed
     assert "1 of 81 images cannot be decoded and are left out" in printed
 
 
-def test_a_table_is_looked_at_like_a_folder(run: Callable, digits: Path, tmp_path: Path) -> None:
+def test_a_table_is_inspected_like_a_folder(run: Callable, digits: Path, tmp_path: Path) -> None:
     rows = [f"{file.relative_to(digits.parent)},{file.parent.name}" for file in sorted(digits.rglob("*.png"))]
     shutil.copytree(digits, tmp_path / "digits")
     (tmp_path / "images.csv").write_text("\n".join(["path,label", *rows]))
@@ -84,20 +84,46 @@ def test_a_table_is_looked_at_like_a_folder(run: Callable, digits: Path, tmp_pat
     assert load_config(tmp_path / "triptych.yaml").dataset.name == "table"
 
 
-def test_a_file_that_is_there_stays(run: Callable, digits: Path, tmp_path: Path) -> None:
+def test_an_existing_file_is_overwritten_only_by_force(run: Callable, digits: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("mine")
 
-    assert "there already" in run("init", digits, "--out", "mine.yaml", code=2)
+    assert "mine.yaml exists" in run("init", digits, "--out", "mine.yaml", code=2)
     assert (tmp_path / "mine.yaml").read_text() == "mine"
+
+    printed = run("init", digits, "--out", "mine.yaml", "--force", "--size", "24x16", "--epochs", "3")
+    config = load_config(tmp_path / "mine.yaml")
+    assert (config.dataset.image_size, config.training.epochs) == ([24, 16], 3)
+    assert "size  24 x 16 (as requested)" in printed
+    assert "time  about" in printed
+    assert (tmp_path / "mine.yaml").read_text().startswith("# triptych train mine.yaml\n")
+
+
+@pytest.mark.parametrize("size", ["7", "0", "2000", "64x", "x64", "64x7", "a", "-64", "64x64x3"])
+def test_an_impossible_size_is_one_message(run: Callable, digits: Path, size: str) -> None:
+    assert "expected pixels from 8 to 1024" in run("init", digits, f"--size={size}", code=2)
+
+
+def test_columns_of_a_table_can_be_named(run: Callable, digits: Path, tmp_path: Path) -> None:
+    rows = [f"{file},{file.parent.name}" for file in sorted(digits.rglob("*.png"))]
+    (tmp_path / "images.csv").write_text("\n".join(["file,digit", *rows]))
+
+    run("init", "images.csv", "--column", "path", "file", "--column", "label", "digit")
+
+    columns = load_config(tmp_path / "triptych.yaml").dataset.columns
+    assert (columns.path, columns.label) == ("file", "digit")
+
+
+def test_a_config_is_recognised_where_images_are_expected(run: Callable, tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text("dataset: {name: digits}\n")
+
+    assert "got a config" in run("init", "run.yaml", code=2)
 
 
 @pytest.mark.parametrize(
     ("place", "reason"),
     [("nowhere", "no such folder"), ("empty", "expected a folder of images for each class")],
 )
-def test_what_is_no_folder_of_images_ends_with_one_message(
-    run: Callable, tmp_path: Path, place: str, reason: str
-) -> None:
+def test_anything_else_than_images_is_one_message(run: Callable, tmp_path: Path, place: str, reason: str) -> None:
     (tmp_path / "empty").mkdir()
 
     printed = run("init", place, code=2)

@@ -2,9 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from triptych.data.builder import load_dataset
-from triptych.inspection.duplicates import CANDIDATES, appearances, find_duplicates
-from triptych.metrics import nearest_neighbours
+from triptych.data.known.datasets import load_dataset
+from triptych.inspection.duplicates import find_duplicates
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +27,7 @@ def with_copies(images: Tensor) -> Tensor:
 
 
 def pairs(images: Tensor) -> dict[tuple[int, int], tuple[float, bool]]:
-    found = find_duplicates(images, nearest_neighbours(appearances(images), k=CANDIDATES).indices)
+    found = find_duplicates(images)
     return {
         (first, second): (similarity, exact)
         for first, second, similarity, exact in zip(*(column.tolist() for column in found), strict=True)

@@ -45,7 +45,7 @@ def test_a_class_of_one_image_is_named() -> None:
 
     assert findings["single images"].severity is Severity.WARNING
     assert findings["single images"].examples == ("b",)
-    assert "The class b has one image" in findings["single images"].text
+    assert "The class b has a single training image" in findings["single images"].text
 
 
 def test_classes_that_no_test_measures_are_named() -> None:
@@ -92,7 +92,7 @@ def test_the_share_of_paired_images_is_that_of_many_drawn_batches() -> None:
 def test_batches_that_cannot_be_formed_are_wrong() -> None:
     findings = found(PLENTY, sampling="pk", classes_per_batch=4, images_per_class=8)
 
-    assert findings["batches"].severity is Severity.WRONG
+    assert findings["batches"].severity is Severity.ERROR
     assert "there are 3 classes" in findings["batches"].text
 
 

@@ -1,1 +1,1 @@
-"""The command line: one file per verb, and the place where mistakes become messages and exit codes."""
+"""The command line: one file per verb, and the place where exceptions become messages and exit codes."""

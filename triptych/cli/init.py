@@ -1,113 +1,126 @@
-"""`triptych init`: from a folder of labelled images to a config that fits them."""
+"""`triptych init`: inspects your images and writes a config for them."""
 
+import re
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
 from triptych.cli.options import HELP
+from triptych.text import terminal_text
 
 if TYPE_CHECKING:
-    from triptych.inspection.commented import Chosen
-    from triptych.inspection.survey import Survey
+    from triptych.inspection.suggestion import Suggestion
 
-TABLES = frozenset({".csv", ".tsv", ".parquet"})
-THREADS = 4
+COLUMNS = ("path", "image", "label", "split", "group")
 
 
-@click.command(short_help="Write a config that fits your images.", context_settings=HELP)
-@click.argument("place", metavar="FOLDER", type=click.Path(path_type=Path))
+class _Size(click.ParamType[tuple[int, int]]):
+    """A number, or height x width."""
+
+    name = "size"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        sides = re.fullmatch(r"(\d{1,4})(?:x(\d{1,4}))?", value)
+        height, width = (int(sides[1]), int(sides[2] or sides[1])) if sides else (0, 0)
+        if not (8 <= height <= 1024 and 8 <= width <= 1024):
+            self.fail(f"expected pixels from 8 to 1024, as in 64 or 48x64 (height x width); got {value!r}", param, ctx)
+        return height, width
+
+
+@click.command(short_help="Write a config for your images.", context_settings=HELP)
+@click.argument("images", metavar="IMAGES", type=click.Path(path_type=Path))
 @click.option(
     "--out",
     default="triptych.yaml",
     show_default=True,
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE.yaml",
-    help="The config to write. A file that is there already stays.",
+    help="The config to write.",
 )
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
+@click.option("--size", type=_Size(), metavar="N|HxW", help="Image size in pixels; by default as the images suggest.")
+@click.option("--epochs", type=click.IntRange(min=1), metavar="N", help="By default as the number of images suggests.")
+@click.option("--flips/--no-flips", default=None, help="Flip training images horizontally; by default as they suggest.")
 @click.option(
-    "--flips/--no-flips", default=None, help="Mirror training images, or do not; by default, as the images suggest."
+    "--column",
+    "columns",
+    type=(click.Choice(COLUMNS), str),
+    multiple=True,
+    metavar="ROLE NAME",
+    help="A column of a table, as --column label species.",
 )
-def init(*, place: Path, out: Path, flips: bool | None) -> None:
-    """Look at the images in FOLDER, or at those that a table (CSV, Parquet) names, and write a config that fits them.
+def init(
+    *,
+    images: Path,
+    out: Path,
+    force: bool,
+    size: tuple[int, int] | None,
+    epochs: int | None,
+    flips: bool | None,
+    columns: tuple[tuple[str, str], ...],
+) -> None:
+    """Inspect the labelled IMAGES and write a commented config that explains each choice.
 
-    A sample is decoded: at most 1,000 images, of every class as many. The config says beside each value why it is so.
+    IMAGES is a folder with a folder for each class, or a table (CSV, Parquet). At most 1,000 images are decoded.
     """
-    if out.exists():
+    if out.exists() and not force:
         raise click.BadParameter(
-            f"expected the name of a new file, got {out}, which is there already. Name another, or move it away.",
+            f"expected the name of a new file, but {terminal_text(out)} exists. Choose another name, or use --force.",
             param_hint="--out",
         )
 
-    import torch
     from rich.console import Console
     from rich.markup import escape
 
-    from triptych.config import load_config
-    from triptych.config.schema import DatasetConfig
-    from triptych.data.builder import list_images
-    from triptych.data.listing import TEST, TRAIN, VALIDATION
-    from triptych.files import replacing
-    from triptych.inspection.commented import commented
-    from triptych.inspection.suggestion import Facts, suggest
-    from triptych.inspection.survey import survey
+    from triptych.inspection.suggestion import suggest_config
 
-    name: Literal["folder", "table"] = "table" if place.suffix.lower() in TABLES else "folder"
-    listing = list_images(DatasetConfig(name=name, root=str(place), image_size=64))
     console = Console()
-    with console.status("looking at the images ..."):
-        seen = survey(listing, threads=THREADS)
-    counts = torch.bincount(listing.labels[listing.split == TRAIN], minlength=len(listing.classes))
-    helpful, reason = seen.flips if flips is None else (flips, "as asked")
-    facts = Facts(
-        name=name,
-        root=str(place),
-        counts=counts.tolist(),
-        has_validation=bool((listing.split == VALIDATION).any()),
-        has_test=bool((listing.split == TEST).any()),
-        sizes=seen.sizes,
-        channels=seen.channels,
-        corrupt=len(seen.refused),
-        flips=helpful,
-        flips_reason=reason,
-    )
-    choices = suggest(facts, has_gpu=torch.cuda.is_available())
-    command = f"triptych train --config {shlex.quote(str(out))}"
-    text = commented(
-        choices,
-        head=f"{command}\n\nBy `triptych init` for {len(listing):,} images of {len(listing.classes):,} classes, "
-        f"after a look at {seen.looked_at:,} of them.",
-    )
-    with replacing(out) as temporary:
-        temporary.write_text(text)
-        load_config(temporary)
-    lines = {
+    with Console(stderr=True).status("inspecting the images ..."):
+        found = suggest_config(images, flips=flips, image_size=size, epochs=epochs, columns=dict(columns))
+        found.write(out, force=force)
+        lines = _lines(found, out)
+    for key, value in lines.items():
+        console.print(f"[bold]{key:>10}[/bold]  {escape(terminal_text(value))}", highlight=False, soft_wrap=True)
+
+
+def _lines(found: "Suggestion", out: Path) -> dict[str, str]:
+    from triptych.data.listing import listed
+
+    listing, survey = found.listing, found.survey
+    chosen = {
+        "size": "dataset.image_size",
+        "channels": "dataset.channels",
+        "fit": "dataset.fit",
+        "patches": "model.patch_size",
+        "batch": "dataset.batch_size",
+        "sampling": "dataset.sampling",
+        "epochs": "training.epochs",
+    }
+    unreadable = f"{len(survey.unreadable):,} of {survey.images:,} images: {listed(survey.unreadable)}"
+    return {
         "images": f"{len(listing):,} of {len(listing.classes):,} classes ({listing.origin})",
-        "size": _told(choices["dataset.image_size"]),
-        "channels": _told(choices["dataset.channels"]),
-        "fit": _told(choices["dataset.fit"]),
-        "flips": f"{'yes' if facts.flips else 'no'}: {facts.flips_reason}",
-        "patches": _told(choices["model.patch_size"]),
-        "batch": _told(choices["dataset.batch_size"]),
-        **({"sampling": _told(choices["dataset.sampling"])} if "dataset.sampling" in choices else {}),
-        **({"corrupt": _refused(seen)} if seen.refused else {}),
+        **{name: _explained(found, key) for name, key in chosen.items() if key in found.choices},
+        "flips": f"{'yes' if found.flips.helpful else 'no'}: {found.flips.reason}",
+        **({"corrupt": unreadable} if survey.unreadable else {}),
         **{f"note {number}": note for number, note in enumerate(listing.notes, start=1)},
+        "time": f"about {_duration(found.estimated_seconds())} of training on this machine, measured by a few steps",
         "config": str(out),
         "next": f"triptych doctor {shlex.quote(str(out))}",
     }
-    for key, value in lines.items():
-        console.print(f"[bold]{key:>10}[/bold]  {escape(value)}", highlight=False, soft_wrap=True)
 
 
-def _told(chosen: "Chosen") -> str:
-    """Say what was chosen, and why."""
-    value = " x ".join(map(str, chosen.value)) if isinstance(chosen.value, list) else chosen.value
-    return f"{value} ({chosen.reason})" if chosen.reason else str(value)
+def _explained(found: "Suggestion", key: str) -> str:
+    """Return a value with its reason."""
+    value, reason = found.choices[key]
+    text = " x ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return f"{text} ({reason})" if reason else text
 
 
-def _refused(seen: "Survey") -> str:
-    """Name the first few that cannot be decoded."""
-    from triptych.data.listing import listed
-
-    return f"{len(seen.refused):,} of {seen.looked_at:,} images: {listed(seen.refused)}"
+def _duration(seconds: float) -> str:
+    """Round a time to what an estimate can say."""
+    for size, unit in ((3600, "hours"), (60, "minutes")):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.2g} {unit}" if seconds < 10 * size else f"{seconds / size:.0f} {unit}"
+    return "a minute" if seconds >= 50 else f"{max(1, round(seconds))} seconds"

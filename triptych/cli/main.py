@@ -1,4 +1,4 @@
-"""The `triptych` command: its verbs, and the one place where mistakes become messages and exit codes."""
+"""The `triptych` command: its verbs, and the one place where exceptions become messages and exit codes."""
 
 import errno
 import os
@@ -16,6 +16,7 @@ from triptych.cli.doctor import doctor
 from triptych.cli.evaluate import evaluate
 from triptych.cli.index import index
 from triptych.cli.init import init
+from triptych.cli.lasting import lasting_output
 from triptych.cli.options import HELP
 from triptych.cli.predict import predict
 from triptych.cli.relabel import relabel
@@ -24,6 +25,7 @@ from triptych.cli.search import search
 from triptych.cli.train import train
 from triptych.errors import Interruption, TriptychError
 from triptych.files import DISK_FULL
+from triptych.text import terminal_lines
 from triptych.version import __version__
 
 VERBS = {
@@ -41,20 +43,20 @@ VERBS = {
     "cache": cache,
 }
 
-USERS_MISTAKE = 2
+USER_ERROR = 2
 
 UNUSABLE_PATH = (
     *(errno.EACCES, errno.EPERM, errno.EROFS),
     *(errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
     *(errno.EIO, errno.ESTALE),
 )
-"""What the system says of a folder or file that it does not let us use; any other error is a mistake of ours."""
+"""Errors of the system about a path; all others are bugs."""
 
 
 @click.group(commands=VERBS, context_settings=HELP)
 @click.version_option(__version__, prog_name="triptych")
 def triptych() -> None:
-    """Image embeddings from labelled images: compare, name and repaint, in one latent space."""
+    """Image embeddings from labelled images: metric learning, classification and a VAE in one latent space."""
 
 
 def main() -> None:
@@ -63,10 +65,15 @@ def main() -> None:
 
 
 def run(command: click.Command) -> None:
-    """Run a command and leave the process with its exit code.
+    """Run a command and exit the process with its code.
 
-    0 for success, 2 for a mistake of the user's (one message, no traceback), 130 and 143 for Ctrl-C and SIGTERM.
+    0 for success, 2 for errors of the user (one message, no traceback), 130 and 143 for Ctrl-C and SIGTERM.
     """
+    with lasting_output():
+        _run(command)
+
+
+def _run(command: click.Command) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     threading.excepthook = _report_thread
@@ -74,26 +81,26 @@ def run(command: click.Command) -> None:
         sys.exit(command.main(standalone_mode=False))
     except click.ClickException as error:
         error.show()
-        sys.exit(USERS_MISTAKE)
+        sys.exit(USER_ERROR)
     except TriptychError as error:
-        _say(str(error))
-        sys.exit(USERS_MISTAKE)
+        _report(str(error))
+        sys.exit(USER_ERROR)
     except Interruption as interruption:
-        _say(str(interruption))
+        _report(str(interruption))
         sys.exit(interruption.exit_code)
     except Exception as error:
         if not (message := _about_a_full_disk(error) or _about_a_path(error)):
             raise
-        _say(message)
-        sys.exit(USERS_MISTAKE)
+        _report(message)
+        sys.exit(USER_ERROR)
 
 
 def _about_a_full_disk(error: BaseException | None) -> str | None:
-    """Describe a full disk, also where a library made another error of it (as loggers do)."""
+    """Describe a full disk, even if a library has raised another error because of it, as loggers do."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             return (
-                f"The disk is full: {_with_place(error)}. What was saved before is whole; free some space and go on "
+                f"The disk is full: {_with_place(error)}. Files saved before are complete; free some space and resume "
                 "with --resume."
             )
         error = error.__cause__ or error.__context__
@@ -101,12 +108,12 @@ def _about_a_full_disk(error: BaseException | None) -> str | None:
 
 
 def _about_a_path(error: Exception) -> str | None:
-    """Describe what the system says of a path, and nothing else."""
+    """Describe an error of the system about a path."""
     if not (isinstance(error, OSError) and error.errno in UNUSABLE_PATH and error.filename):
         return None
     return (
-        f"Expected a path that is there and can be used; got: {_with_place(error)}. Check the path and its "
-        "permissions, or name another folder."
+        f"The path does not exist or is not accessible: {_with_place(error)}. Check the path and its permissions, or "
+        "choose another folder."
     )
 
 
@@ -116,20 +123,21 @@ def _with_place(error: OSError) -> str:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    """Stop where we stand; the training loop puts a handler of its own in place, which finishes the step first."""
+    """Stop at once; during training another handler completes the step first."""
     name = signal.Signals(number).name
-    raise Interruption(number, f"Stopped by {name}. What was saved before is whole; go on with --resume.")
+    raise Interruption(number, f"Stopped by {name}. Files saved before are complete; resume with --resume.")
 
 
 def _report_thread(failure: threading.ExceptHookArgs) -> None:
-    """Leave a full disk to the main thread: TensorBoard's writer hands its error over, which is then told once."""
+    """Leave a full disk to the main thread, which TensorBoard's writer passes its error to."""
     error = failure.exc_value
     if not (isinstance(error, OSError) and error.errno in DISK_FULL):
         threading.__excepthook__(failure)
 
 
-def _say(message: str) -> None:
-    """Print a message once, however many processes train together: the first tells all, the others name themselves."""
+def _report(message: str) -> None:
+    """Print a message once: of several processes the first prints all of it, the others one line with their rank."""
+    message = terminal_lines(message)
     rank = next((os.environ[key] for key in ("RANK", "LOCAL_RANK", "SLURM_PROCID") if key in os.environ), "0")
     click.echo(message if rank == "0" else f"[process {rank}] {message.splitlines()[0]}", err=True)
 

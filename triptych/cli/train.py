@@ -5,13 +5,13 @@ from pathlib import Path
 
 import click
 
-from triptych.cli.options import HELP, config_option, set_option
+from triptych.cli.options import HELP, set_option, takes_config
 
 NEWEST = "the newest run's last checkpoint"
 
 
 @click.command(short_help="Train a model and test its best epoch.", context_settings=HELP)
-@config_option
+@takes_config
 @set_option
 @click.option("--epochs", type=int, metavar="N", help="Short for --set training.epochs=N.")
 @click.option("--seed", type=int, metavar="N", help="Short for --set training.seed=N.")

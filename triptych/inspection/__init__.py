@@ -1,4 +1,4 @@
-"""What is wrong with a run's images, told before anything is trained on them: `triptych doctor`."""
+"""Inspects images without a model: `triptych doctor` and `triptych init`; and a config's model before training."""
 
 from triptych.inspection.examine import Examination, examine
 from triptych.inspection.finding import Finding, Severity

@@ -1,6 +1,6 @@
-"""Images that come twice, exactly or nearly: leakage where one is in the test set, a contradiction where labels differ.
+"""Finds exact and near-duplicates of images: leakage between splits, or contradictory labels.
 
-Letters: N images, P numbers in an image.
+Letters: N images, P numbers of an image, M pairs.
 """
 
 import hashlib
@@ -11,53 +11,58 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from triptych.data.pixels.mapped import Images, parts
+from triptych.inspection.cells import near_neighbours
 from triptych.inspection.thumbnails import thumbnails
 
 CANDIDATES = 8
 """Nearest neighbours whose pixels are compared."""
 
 NEAR = 0.985
-"""Correlation of the pixels, after a small blur, below which two images are not the same picture."""
+"""Smallest correlation of the slightly blurred pixels of near-duplicates."""
 
 UNUSUAL = 0.3
-"""How far two images of one picture are, at most, in units of what is usual between neighbours there."""
+"""Largest distance of near-duplicates, relative to the median distance of the neighbours of either."""
 
-COMPARED_AT_ONCE = 4096
+COARSE_SIDE = 8
+COARSELY_NEAR = 0.9
+"""Correlation of images of 8x8 pixels below which their full pixels are not compared."""
 
 LONGEST = 48
-"""Pixels to a side that are compared: larger images are shrunk."""
+"""Pixels to a side that are compared: larger images are reduced."""
+
+AT_ONCE = 1024
 
 
 class Duplicates(NamedTuple):
-    """Pairs of images, the most alike first."""
+    """Pairs of images, exact ones first, then by similarity."""
 
     first: Tensor
     """(M,) rows of the images."""
     second: Tensor
     """(M,) rows of the images, each greater than its first."""
     similarity: Tensor
-    """(M,) correlation of the pixels, 1 for exact copies."""
+    """(M,) correlation of the pixels, 1 for exact duplicates."""
     exact: Tensor
     """(M,) whether all pixels are equal."""
 
 
-def find_duplicates(images: Images, neighbours: Tensor | None) -> Duplicates:
-    """Find the pairs: exact copies by their bytes, near ones among neighbours, confirmed on their pixels.
+def find_duplicates(images: Images, neighbours: Tensor | None = None) -> Duplicates:
+    """Find exact duplicates by their bytes, and near-duplicates among neighbours by their pixels.
 
-    Near are images whose pixels correlate by 0.985 or more after a small blur, which a change of brightness or
-    contrast, a little noise, or storing as JPEG again leaves alike; and which are less than 0.3 times as far from each
-    other (1 - correlation) as either is, in the median, from its neighbours: plain strokes are alike without being
-    copies.
-    The cost grows linearly with the images. Of a picture that comes more than twice, each further exact copy is paired
-    with the first.
+    Near-duplicates correlate by 0.985 or more after a slight blur, which tolerates changes of brightness and contrast,
+    a little noise and another JPEG compression. Their distance (1 - correlation) is also less than 0.3 times the median
+    distance of either image from its neighbours: simple strokes resemble each other without being duplicates.
+    Time grows almost linearly with the images. Each further exact duplicate of an image is paired with the first.
 
     Args:
         images: (N, C, H, W) uint8.
-        neighbours: (N, k) each image's nearest others, in whatever space tells pictures apart; None finds exact copies
-            alone.
+        neighbours: (N, k) nearest other images of each, in any embedding that distinguishes images; None: those whose
+            reduced pixels correlate most.
     """
-    exact = _exact_pairs(images)
-    near = {} if neighbours is None else _near_pairs(appearances(images), neighbours[:, :CANDIDATES])
+    originals = _originals(images)
+    exact = {(original, row) for row, original in enumerate(originals.tolist()) if row != original}
+    distinct = (originals == torch.arange(len(originals))).nonzero()[:, 0]
+    near = _near_pairs(images, distinct, None if neighbours is None else originals[neighbours[distinct]])
     found = {**near, **dict.fromkeys(exact, 1.0)}
     pairs = sorted(found, key=lambda pair: (pair not in exact, -found[pair], pair))
     rows = torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2)
@@ -69,41 +74,69 @@ def find_duplicates(images: Images, neighbours: Tensor | None) -> Duplicates:
     )
 
 
-def appearances(images: Images) -> Tensor:
+def _originals(images: Images) -> Tensor:
+    """Map each image to the first with the same pixels, (N,)."""
+    first: dict[bytes, int] = {}
+    return torch.tensor(
+        [
+            first.setdefault(hashlib.blake2b(image.cpu().numpy().tobytes(), digest_size=16).digest(), row)
+            for row, image in enumerate(images)
+        ]
+    )
+
+
+def _near_pairs(images: Images, distinct: Tensor, neighbours: Tensor | None) -> dict[tuple[int, int], float]:
+    """Map pairs of near-duplicates among the `distinct` images to their correlation; `neighbours` are theirs."""
+    if len(distinct) < 2:
+        return {}
+    coarse = torch.cat([_unit(_reduced(part)) for part in parts(images, AT_ONCE)])
+    if neighbours is None:
+        neighbours = distinct[near_neighbours(coarse[distinct], k=min(CANDIDATES, len(distinct) - 1))]
+    neighbours = neighbours[:, :CANDIDATES]
+    is_close = torch.cat(
+        [
+            torch.einsum("np,nkp->nk", coarse[rows], coarse[others]) >= COARSELY_NEAR
+            for rows, others in zip(torch.split(distinct, AT_ONCE), torch.split(neighbours, AT_ONCE), strict=True)
+        ]
+    )
+    is_close &= neighbours != distinct[:, None]
+    if not is_close.any():
+        return {}
+    # Exact distances are needed of the images in question, and of those that they resemble.
+    place = torch.full((len(coarse),), -1)
+    place[distinct] = torch.arange(len(distinct))
+    needed = torch.unique(torch.cat([is_close.any(1).nonzero()[:, 0], place[neighbours[is_close]]]))
+    far = torch.full(neighbours.shape, torch.inf)
+    for chosen in torch.split(needed, AT_ONCE // CANDIDATES):
+        own = appearances(images[distinct[chosen]])
+        others = appearances(images[neighbours[chosen].flatten()]).view(*neighbours[chosen].shape, -1)
+        far[chosen] = 1 - torch.einsum("np,nkp->nk", own, others)
+    usual = far.median(dim=1).values
+    is_near = is_close & (far <= 1 - NEAR)
+    is_near &= far <= UNUSUAL * torch.minimum(usual[:, None], usual[place[neighbours]])
+    found = {}
+    for row, column in is_near.nonzero().tolist():
+        pair = int(distinct[row]), int(neighbours[row, column])
+        found[min(pair), max(pair)] = 1 - max(float(far[row, column]), 0.0)
+    return found
+
+
+def appearances(images: Tensor) -> Tensor:
     """Return the images' pixels, blurred, centred and of unit length, (N, P): their products are correlations.
 
-    An image of one grey has no look: its row is zero, and only an exact copy is its duplicate.
+    An image of one tone is a row of zeros, and only its exact duplicates are found.
     """
-    looks = []
-    for part in parts(images, COMPARED_AT_ONCE):
-        pixels = thumbnails(part, longest=LONGEST).float() / 255
-        if min(pixels.shape[2:]) >= 16:
-            pixels = F.avg_pool2d(pixels, kernel_size=2)
-        pixels = pixels.flatten(1)
-        centred = pixels - pixels.mean(dim=1, keepdim=True)
-        length = centred.norm(dim=1, keepdim=True)
-        looks.append(torch.where(length > 1e-3, centred / length.clamp(min=1e-3), 0.0))
-    return torch.cat(looks)
+    pixels = thumbnails(images, longest=LONGEST).float() / 255
+    return _unit(F.avg_pool2d(pixels, kernel_size=2) if min(pixels.shape[2:]) >= 16 else pixels)
 
 
-def _exact_pairs(images: Images) -> set[tuple[int, int]]:
-    first: dict[bytes, int] = {}
-    pairs = set()
-    for row, image in enumerate(images):
-        original = first.setdefault(hashlib.blake2b(image.cpu().numpy().tobytes(), digest_size=16).digest(), row)
-        if original != row:
-            pairs.add((original, row))
-    return pairs
+def _reduced(images: Tensor) -> Tensor:
+    size = [min(side, COARSE_SIDE) for side in images.shape[2:]]
+    return F.interpolate(images.float() / 255, size=size, mode="area")
 
 
-def _near_pairs(looks: Tensor, neighbours: Tensor) -> dict[tuple[int, int], float]:
-    """Map pairs of neighbours that look alike to their correlation."""
-    parts = zip(torch.split(looks, COMPARED_AT_ONCE), torch.split(neighbours, COMPARED_AT_ONCE), strict=True)
-    far = torch.cat([1 - torch.einsum("np,nkp->nk", own, looks[others]) for own, others in parts])
-    usual = far.median(dim=1).values
-    is_near = (far <= 1 - NEAR) & (far <= UNUSUAL * torch.minimum(usual[:, None], usual[neighbours]))
-    found = {}
-    for row, place in is_near.nonzero().tolist():
-        other = int(neighbours[row, place])
-        found[min(row, other), max(row, other)] = 1 - max(float(far[row, place]), 0.0)
-    return found
+def _unit(pixels: Tensor) -> Tensor:
+    flat = pixels.flatten(1)
+    centred = flat - flat.mean(dim=1, keepdim=True)
+    length = centred.norm(dim=1, keepdim=True)
+    return torch.where(length > 1e-3, centred / length.clamp(min=1e-3), 0.0)

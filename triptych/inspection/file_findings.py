@@ -1,4 +1,4 @@
-"""What the files of one's own images tell: corrupt ones, and sizes and channels that the config bends."""
+"""Findings about image files: corrupt ones, and sizes and channels that the config changes."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,22 +13,22 @@ from triptych.data.pixels.decoding import Measure, measure, usual_channels
 from triptych.data.pixels.opening import Source, UndecodableImage
 from triptych.inspection.finding import Finding, Severity
 
-LOOKED_AT = 10_000
+MEASURED = 10_000
 """Images, evenly spread over all, whose sizes are read."""
-BENT = 0.25
-"""Share of an image that bars may fill or a crop may take, on average."""
-OTHER = 1.15
-"""Factor from which on the usual proportions are others than those of the config."""
+CHANGED = 0.25
+"""Mean share of an image from which black bars or cropping are reported."""
+OTHER_RATIO = 1.15
+"""Factor between two aspect ratios from which on another `image_size` is proposed."""
 DISTORTED = 1.5
-"""Factor by which stretching may change an image's proportions, on average."""
+"""Mean change of the aspect ratio from which on stretching is reported, as a factor."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sizes:
-    """Of some images, n in all.
+    """Sizes of n images.
 
     Attributes:
-        height: (n,) in pixels, upright.
+        height: (n,) in pixels, after rotation by EXIF data.
         width: Likewise.
     """
 
@@ -36,17 +36,17 @@ class Sizes:
     width: np.ndarray
 
     def summary(self) -> dict[str, dict[str, float]]:
-        """Smallest, middle and largest height, width and ratio of width to height."""
+        """Return minimum, median and maximum of height, width and aspect ratio (width over height)."""
         values = {"height": self.height, "width": self.width, "aspect_ratio": np.round(self.width / self.height, 3)}
         return {
-            name: {"least": float(value.min()), "median": float(np.median(value)), "most": float(value.max())}
+            name: {"min": float(value.min()), "median": float(np.median(value)), "max": float(value.max())}
             for name, value in values.items()
         }
 
 
 def measured_sizes(listing: Listing, *, threads: int) -> Sizes:
-    """Read the headers of images, of up to `LOOKED_AT`; those that cannot be read have no say."""
-    places = range(0, len(listing), -(-len(listing) // LOOKED_AT))
+    """Read the headers of up to `MEASURED` images; unreadable ones are left out."""
+    places = range(0, len(listing), -(-len(listing) // MEASURED))
     with ThreadPoolExecutor(max(1, threads)) as executor:
         found = executor.map(_measured, (listing.encoded[place] for place in places))
         known = [one for one in found if one is not None]
@@ -54,13 +54,13 @@ def measured_sizes(listing: Listing, *, threads: int) -> Sizes:
 
 
 def file_findings(dataset: DatasetConfig, found: DecodedListing, sizes: Sizes) -> list[Finding]:
-    """Say what decoding has refused, and what is lost on the way to the size and channels that the config asks for."""
+    """Report corrupt images, and what conversion to the size and channels of the config loses."""
     return [
         *_corrupt(dataset, found),
         *_enlarged(dataset, sizes),
-        *_bent(dataset, sizes),
+        *_reshaped(dataset, sizes),
         *_colours(dataset, found.listing),
-        *(Finding(Severity.NOTE, "files", note, "They are not used.") for note in found.listing.notes),
+        *(Finding(Severity.NOTE, "files", note, "") for note in found.listing.notes),
     ]
 
 
@@ -72,18 +72,18 @@ def _measured(source: Source) -> Measure | None:
 
 
 def _corrupt(dataset: DatasetConfig, found: DecodedListing) -> Iterator[Finding]:
-    refused = found.decoded.refused
-    if not refused:
+    corrupt = found.decoded.refused
+    if not corrupt:
         return
     skips = dataset.on_corrupt == "skip"
     yield Finding(
-        Severity.WARNING if skips else Severity.WRONG,
+        Severity.WARNING if skips else Severity.ERROR,
         "corrupt files",
-        f"{len(refused):,} of {len(found.listing):,} images cannot be decoded.",
+        f"{len(corrupt):,} of {len(found.listing):,} images cannot be decoded.",
         "They are left out (dataset.on_corrupt: skip)."
         if skips
-        else "Training refuses to begin; mend or remove them, or leave them out by dataset.on_corrupt: skip.",
-        tuple(f"{found.listing.name(place)} {reason}" for place, reason in refused.items()),
+        else "Training stops; repair or remove them, or leave them out with dataset.on_corrupt: skip.",
+        tuple(f"{found.listing.name(place)} {reason}" for place, reason in corrupt.items()),
     )
 
 
@@ -95,44 +95,42 @@ def _enlarged(dataset: DatasetConfig, sizes: Sizes) -> Iterator[Finding]:
         yield Finding(
             Severity.WARNING,
             "enlarged images",
-            f"{is_small.mean():.0%} of the images are less than half as high and wide as dataset.image_size "
+            f"{is_small.mean():.0%} of the images have less than half the height and width of dataset.image_size "
             f"({height}x{width}).",
-            f"They are enlarged, which costs time and shows nothing new; a side of {side} holds what there is.",
+            f"Enlarging costs time and adds no detail; a side of {side} keeps all of it.",
         )
 
 
-def _bent(dataset: DatasetConfig, sizes: Sizes) -> Iterator[Finding]:
-    """See how far the images' proportions are from those that are wanted."""
+def _reshaped(dataset: DatasetConfig, sizes: Sizes) -> Iterator[Finding]:
+    """Compare the aspect ratios of the images with that of the config."""
     _, height, width = dataset.stored_shape
     factor = np.exp(abs(np.log(sizes.width / sizes.height) - np.log(width / height)))
     lost = float((1 - 1 / factor).mean())
     match dataset.fit:
-        case "letterbox" if lost > BENT:
+        case "letterbox" if lost > CHANGED:
             text, remedy = f"Black bars fill {lost:.0%} of an image on average.", "Nothing is cut off"
-        case "crop" if lost > BENT:
-            text, remedy = f"Cropping cuts off {lost:.0%} of an image on average.", "What is cut off is not seen"
+        case "crop" if lost > CHANGED:
+            text, remedy = f"Cropping removes {lost:.0%} of an image on average.", "The model never sees those parts"
         case "stretch" if factor.mean() > DISTORTED:
-            text = f"Stretching changes the images' proportions by a factor of {factor.mean():.1f} on average."
+            text = f"Stretching changes aspect ratios by a factor of {factor.mean():.1f} on average."
             remedy = "Shapes are distorted"
         case _:
             return
     ratio = float(np.median(sizes.width / sizes.height))
-    if abs(np.log(ratio * height / width)) > np.log(OTHER):
-        remedy += (
-            f"; the usual image is {ratio:.2f} times as wide as high, which dataset.image_size: [height, width] can "
-            "follow"
-        )
-    yield Finding(Severity.WARNING, "proportions", text, f"{remedy}.")
+    if abs(np.log(ratio * height / width)) > np.log(OTHER_RATIO):
+        remedy += f"; the median aspect ratio is {ratio:.2f}, which dataset.image_size: [height, width] can match"
+    yield Finding(Severity.WARNING, "aspect ratio", text, f"{remedy}.")
 
 
 def _colours(dataset: DatasetConfig, listing: Listing) -> Iterator[Finding]:
     usual, wanted = usual_channels(listing.encoded), dataset.stored_shape[0]
     if (usual, wanted) == (3, 1):
-        yield Finding(Severity.NOTE, "colours", "Most images are coloured.", "dataset.channels: 1 makes them grey.")
+        remedy = "dataset.channels: 1 converts them to grey."
+        yield Finding(Severity.NOTE, "colours", "Most images have colours.", remedy)
     if (usual, wanted) == (1, 3):
         yield Finding(
             Severity.NOTE,
             "colours",
             "Most images are grey.",
-            "dataset.channels: 3 stores each three times; 1 tells as much.",
+            "dataset.channels: 3 stores each channel three times; 1 keeps the same information.",
         )

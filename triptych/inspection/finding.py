@@ -1,29 +1,29 @@
-"""One thing that the doctor has to say."""
+"""One finding of the examination of images."""
 
 from enum import StrEnum
 from typing import NamedTuple
 
 
 class Severity(StrEnum):
-    """How bad it is."""
+    """How serious a finding is."""
 
-    WRONG = "wrong"
-    """Training would fail, or its figures would not mean what they say."""
+    ERROR = "error"
+    """Training would fail, or its metrics would be misleading."""
     WARNING = "warning"
-    """Training is possible, and something is lost."""
+    """Training works, but something is lost."""
     NOTE = "note"
-    """Nothing is lost, but it should be known."""
+    """Nothing is lost."""
 
 
 class Finding(NamedTuple):
-    """What was found, and what comes of it.
+    """A finding and its consequences.
 
     Attributes:
-        severity: How bad it is.
-        topic: A word or two.
-        text: What was found, in a sentence.
-        remedy: What will be done about it, or can be.
-        examples: The first few images or classes that it is about.
+        severity: How serious it is.
+        topic: One to three words.
+        text: The finding, in one or two sentences.
+        remedy: What Triptych does about it, or what the user can do.
+        examples: The first few images or classes.
     """
 
     severity: Severity

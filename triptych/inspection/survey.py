@@ -1,4 +1,4 @@
-"""Looks at a sample of labelled images before anything is decided about them; for `triptych init`."""
+"""Inspects a sample of labelled images: sizes, channels, unreadable files, and whether flips help."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,86 +9,73 @@ import numpy as np
 from torch import Tensor
 
 from triptych.data.listing import Listing
-from triptych.data.pixels.cache import Progress
 from triptych.data.pixels.decoding import measure
 from triptych.data.pixels.opening import Source, UndecodableImage
 from triptych.data.pixels.resizing import decode_and_fit
 from triptych.errors import DataError
-from triptych.inspection.flips import Flips, advise_flips
-from triptych.inspection.mirror import SIDE, mirror_test
-from triptych.inspection.strokes import drawn_in_strokes
+from triptych.inspection.flips import SIDE, Flips, advise_flips
 
-LOOKED_AT = 1000
-"""Images of the sample, at most."""
-
-AT_ONCE = 50
-"""Images after which progress is told."""
+SAMPLE = 1000
+"""Most images of a sample."""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a sample of images is like.
+    """Properties of a sample of images.
 
     Attributes:
-        looked_at: How many images it has.
-        sizes: Height and width, upright, of those that can be decoded.
+        images: Images of the sample.
+        sizes: Height and width of the readable ones, after rotation by EXIF data.
         channels: Of most of them: 1 for grey ones, 3 for coloured ones, or those of arrays.
-        other_channels: How many have others.
-        refused: Why images cannot be decoded, by their names.
-        flips: Whether to mirror them.
+        unreadable: Reasons why images cannot be decoded, by their names.
+        flips: Whether horizontal flips help.
     """
 
-    looked_at: int
+    images: int
     sizes: tuple[tuple[int, int], ...]
     channels: int
-    other_channels: int
-    refused: dict[str, str]
+    unreadable: dict[str, str]
     flips: Flips
 
 
-def survey(listing: Listing, *, threads: int = 1, progress: Progress | None = None) -> Survey:
-    """Decode a sample, as many images of every class as can be, and say what it is like.
+def survey(listing: Listing, *, threads: int = 1) -> Survey:
+    """Decode a sample with an equal number of images of every class, as far as possible.
 
     Args:
         listing: The images.
-        threads: That read and decode.
-        progress: Told how far it is.
+        threads: Threads that read and decode.
 
     Raises:
-        DataError: None of the sample can be decoded.
+        DataError: No image of the sample can be decoded.
     """
-    places = sample_by_class(listing.labels, LOOKED_AT)
-    seen: dict[int, _Seen] = {}
-    refused: dict[str, str] = {}
-    reason = ""
-    for place, found in zip(places, _looks(listing, places, threads, progress), strict=True):
+    places = sample_by_class(listing.labels, SAMPLE)
+    seen: list[_Seen] = []
+    unreadable: dict[str, str] = {}
+    for place, found in zip(places, _seen(listing, places, threads), strict=True):
         if isinstance(found, _Seen):
-            seen[place] = found
+            seen.append(found)
         else:
-            reason = refused[listing.name(place)] = found
+            unreadable[listing.name(place)] = found
     if not seen:
         raise DataError(
-            f"Expected images; got {len(listing):,} files of which none could be decoded. The last {reason}."
+            f"Expected images; got {len(listing):,} files of which none could be decoded. "
+            f"The last {list(unreadable.values())[-1]}."
         )
-    channels = [one.channels for one in seen.values()]
-    usual = max(sorted(set(channels)), key=channels.count)
-    thumbnails = np.stack([one.thumbnail for one in seen.values()])
-    test = mirror_test(thumbnails, listing.labels[list(seen)].numpy())
+    channels = [one.channels for one in seen]
     return Survey(
-        looked_at=len(places),
-        sizes=tuple(one.size for one in seen.values()),
-        channels=usual,
-        other_channels=len(channels) - channels.count(usual),
-        refused=refused,
-        flips=advise_flips(listing.classes, test, drawn=drawn_in_strokes(thumbnails)),
+        images=len(places),
+        sizes=tuple(one.size for one in seen),
+        channels=max(sorted(set(channels)), key=channels.count),
+        unreadable=unreadable,
+        flips=advise_flips(listing.classes, np.stack([one.thumbnail for one in seen])),
     )
 
 
 def sample_by_class(labels: Tensor, most: int) -> list[int]:
-    """Choose images, spread over each class, so that small classes are in it with as many images as large ones.
+    """Choose images spread over each class, so that small classes have as many of them as large ones.
 
     Returns:
-        Ascending positions of at most `most` images; of more classes than that, of some.
+        Ascending positions of at most `most` images; if there are more classes, of some of them.
 
     Example:
         >>> import torch
@@ -111,18 +98,13 @@ class _Seen(NamedTuple):
     thumbnail: np.ndarray
 
 
-def _looks(listing: Listing, places: Sequence[int], threads: int, progress: Progress | None) -> Iterator[_Seen | str]:
+def _seen(listing: Listing, places: Sequence[int], threads: int) -> Iterator[_Seen | str]:
     with ThreadPoolExecutor(max(1, threads)) as executor:
-        for start in range(0, len(places), AT_ONCE):
-            if progress:
-                progress("looking at", start, len(places))
-            yield from executor.map(_look, [listing.encoded[place] for place in places[start : start + AT_ONCE]])
-    if progress:
-        progress("looking at", len(places), len(places))
+        yield from executor.map(_see, (listing.encoded[place] for place in places))
 
 
-def _look(source: Source) -> _Seen | str:
-    """Measure an image and make it small, or say why that is impossible."""
+def _see(source: Source) -> _Seen | str:
+    """Measure an image and reduce it, or return the reason why that is impossible."""
     try:
         header = measure(source)
         pixels = decode_and_fit(source, size=(SIDE, SIDE), how="stretch").astype(np.float32)

@@ -1,4 +1,4 @@
-"""Small images for pages: one by one, and many as one sheet, behind the report's map and in TensorBoard's projector."""
+"""Thumbnails, and many of them in one picture: for the map of embeddings, the projector and comparisons of pixels."""
 
 import math
 from base64 import b64encode

@@ -234,7 +234,7 @@ def _examined(config: RunConfig, data: ImageDataModule) -> list[str]:
         ConfigError: Batches cannot be formed as the config asks.
     """
     findings = label_findings(config, data)
-    if wrong := [finding.text for finding in findings if finding.severity is Severity.WRONG]:
+    if wrong := [finding.text for finding in findings if finding.severity is Severity.ERROR]:
         raise ConfigError("\n".join(wrong))
     return [f"{one.text} {one.remedy}" for one in findings if one.severity is Severity.WARNING]
 

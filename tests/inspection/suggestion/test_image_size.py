@@ -1,6 +1,6 @@
 import pytest
 
-from triptych.inspection.image_size import Size, choose_fit, size_of, usual_ratio, usual_side
+from triptych.inspection.suggestion.image_size import Size, choose_fit, size_of, usual_ratio, usual_side
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Writes a config with a reason beside each value, as people write it; for `triptych init`."""
+"""Writes a config with a reason beside each value; for `suggest.py`."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -7,15 +7,16 @@ from typing import Any, NamedTuple
 import yaml
 
 from triptych.config.document import NotYamlError, read_document
+from triptych.text import terminal_text
 
 COLUMN = 30
-"""Where reasons begin, unless a value is longer."""
+"""Column of the reasons, unless a value is longer."""
 WIDTH = 110
-"""A longer line has its reason above it."""
+"""Longest line; the reason of a longer one is written above it."""
 
 
 class Chosen(NamedTuple):
-    """A value, and why."""
+    """A value and the reason for it."""
 
     value: Any
     reason: str = ""
@@ -37,12 +38,12 @@ def commented(choices: Mapping[str, Chosen], *, head: str) -> str:
           root: "a: b"
         <BLANKLINE>
     """
-    comment = [f"# {_printable(line)}".rstrip() for line in head.splitlines()]
+    comment = [f"# {terminal_text(line)}".rstrip() for line in head.splitlines()]
     return "\n".join([*comment, *_lines(choices)]) + "\n"
 
 
 def _lines(choices: Mapping[str, Chosen]) -> Iterator[str]:
-    """Write the keys, and the names of the sections where they begin, the outermost after an empty line."""
+    """Write the keys, and the names of the sections before their first keys, the outermost after an empty line."""
     open_sections: list[str] = []
     for path, (value, reason) in choices.items():
         *sections, key = path.split(".")
@@ -58,14 +59,14 @@ def _lines(choices: Mapping[str, Chosen]) -> Iterator[str]:
 def _value_lines(line: str, reason: str) -> list[str]:
     if not reason:
         return [line]
-    comment = f"# {_printable(reason)}"
+    comment = f"# {terminal_text(reason)}"
     whole = f"{line:<{COLUMN - 2}}  {comment}"
     indent = line[: len(line) - len(line.lstrip())]
     return [whole] if len(whole) <= WIDTH else [indent + comment, line]
 
 
 def _text(value: object) -> str:
-    """Write a number, a word or a list of such on one line, a word in quotes where it would be read as another."""
+    """Write a number, text or a list of these on one line; text in quotes if it would be read as another type."""
     if isinstance(value, list):
         return f"[{', '.join(map(_text, value))}]"
     if not isinstance(value, str):
@@ -78,8 +79,3 @@ def _reads_back(text: str) -> bool:
         return bool(read_document(f"x: {text}  # y").values == {"x": text})
     except NotYamlError:
         return False
-
-
-def _printable(text: str) -> str:
-    """Keep a name with odd characters from ending a comment."""
-    return "".join(character if character.isprintable() else "?" for character in text)

@@ -1,44 +1,48 @@
-"""A config that fits images of one's own, with a reason for each choice; for `triptych init`.
+"""Chooses the values of a config for given images, each with a reason.
 
-Rates, losses and augmentation are those of the shipped configs, carried over to other sizes and numbers of images.
+Learning rates, losses and augmentation are those of the shipped configs, transferred to other sizes and numbers of
+images.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from math import ceil
 from statistics import median
 from typing import NamedTuple
 
-from triptych.inspection.commented import Chosen
-from triptych.inspection.image_size import SMALL, Size, choose_fit, size_of, usual_side
+from triptych.inspection.flips import Flips
+from triptych.inspection.suggestion.commented import Chosen
+from triptych.inspection.suggestion.image_size import SMALL, Size, choose_fit, requested_size, size_of, usual_side
 
 PAIRS = 2
-"""Images of a class that a shuffled batch should hold on average, for there to be positives in it."""
+"""Images per class that a shuffled batch should contain on average, so that most anchors have positives."""
 PER_CLASS = 4
-"""Images of a class in a batch where a shuffle would hold fewer (Hermans et al., 2017)."""
-UNEVEN = 10
-"""Times that the largest class is larger than the smallest, from which on rare classes come more often."""
+"""Images per class in a batch if shuffling would give fewer (Hermans et al., 2017)."""
+IMBALANCED = 10
+"""Ratio of the largest to the smallest class from which on rare classes are drawn more often."""
 BATCH_PIXELS = 4_000_000
-"""Of a batch, at most: training keeps about a kilobyte of each between forward and backward pass."""
+"""Most pixels of a batch: training keeps about one kilobyte for each between forward and backward pass."""
 LARGE = 20_000
-"""Images from which on a wide model is worth its time."""
+"""Images from which on a wider model is worth its time."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of the images.
+    """Facts about the images, and what the user has decided.
 
     Attributes:
         name: `dataset.name`.
         root: `dataset.root`.
-        counts: Images of each class in training and in what has no images of its own.
-        has_validation: Whether there are validation images.
-        has_test: Whether there are test images.
+        counts: Training images of each class, including those that will be held out.
+        has_validation: Whether the data have a validation split.
+        has_test: Whether the data have a test split.
         sizes: Heights and widths of a sample.
-        channels: Of most images.
-        corrupt: How many of the sample cannot be decoded.
-        flips: Whether mirror images belong to their classes.
-        flips_reason: Why.
+        channels: Channels of most images.
+        unreadable: Images of the sample that cannot be decoded.
+        flips: The decision about horizontal flips.
+        columns: `dataset.columns`, as far as they are given.
+        image_size: Height and width, if the user has decided.
+        epochs: `training.epochs`, if the user has decided.
     """
 
     name: str
@@ -48,18 +52,20 @@ class Facts:
     has_test: bool
     sizes: Sequence[tuple[int, int]]
     channels: int
-    corrupt: int
-    flips: bool
-    flips_reason: str
+    unreadable: int
+    flips: Flips
+    columns: Mapping[str, str] = field(default_factory=dict)
+    image_size: tuple[int, int] | None = None
+    epochs: int | None = None
 
 
 class Shape(NamedTuple):
-    """A model for images up to a side.
+    """A model for images up to a size.
 
     Attributes:
-        largest: The side.
-        patch_size: `model.patch_size`; so on for the others.
-        latent_dim: With enough images.
+        largest: Largest shorter side of the images.
+        patch_size: `model.patch_size`; likewise the others.
+        latent_dim: If there are enough images.
         principal_components: Likewise.
     """
 
@@ -99,7 +105,7 @@ class _Plan(NamedTuple):
 
 
 def suggest(facts: Facts, *, has_gpu: bool) -> dict[str, Chosen]:
-    """Choose a whole config: values by their key paths, in the order of the file."""
+    """Choose a complete config: values by key path, in the order of the file."""
     plan = _plan(facts, has_gpu=has_gpu)
     sections = {
         "dataset": _dataset(facts, plan, has_gpu=has_gpu),
@@ -113,27 +119,32 @@ def suggest(facts: Facts, *, has_gpu: bool) -> dict[str, Chosen]:
 
 def _plan(facts: Facts, *, has_gpu: bool) -> _Plan:
     images = sum(facts.counts)
-    side = usual_side(facts.sizes, images=images, has_gpu=has_gpu)
+    given = facts.image_size
+    side = min(given) if given else usual_side(facts.sizes, images=images, has_gpu=has_gpu)
     shape = next(one for one in SHAPES if one.largest >= side)
     if images >= LARGE and shape.largest == SMALL:
         shape = shape._replace(**COARSE_SHAPE)
     if images >= LARGE and has_gpu:
         shape = shape._replace(**WIDE_SHAPE)
-    size = size_of(side, facts.sizes, patch_size=shape.patch_size)
-    # A tenth of few images is too few to tell one epoch from another.
+    if given:
+        size, patch_size = requested_size(*given, patch_size=shape.patch_size)
+        shape = shape._replace(patch_size=patch_size)
+    else:
+        size = size_of(side, facts.sizes, patch_size=shape.patch_size)
+    # A tenth of few images is too few to compare epochs.
     held_out = 0.1 if images >= 4000 else 0.2
     train = max(2, round(images * (1 - held_out * ((not facts.has_validation) + (not facts.has_test)))))
-    # Some 25 steps an epoch, as far as they make sense.
+    # About 25 steps per epoch, within limits.
     wanted = min(512 if has_gpu else 256, max(16, _power_of_two(train / 25)))
     batch_size = min(wanted, max(4, _power_of_two(BATCH_PIXELS / size.pixels)))
-    epochs = min(200, max(5, round(20 * (50_000 / train) ** (1 / 3))))
+    epochs = facts.epochs or min(200, max(5, round(20 * (50_000 / train) ** (1 / 3))))
     return _Plan(size, shape, held_out, train, batch_size, ceil(train / batch_size), epochs)
 
 
 def _dataset(facts: Facts, plan: _Plan, *, has_gpu: bool) -> dict[str, Chosen]:
     size = plan.size
-    fit = choose_fit(size, facts.sizes, keeps_all=not facts.flips)
-    place = "as seen from the folder in which the command is run"
+    fit = choose_fit(size, facts.sizes, keeps_all=not facts.flips.helpful)
+    place = "relative to the working directory"
     chosen = {
         "name": Chosen(facts.name),
         "root": Chosen(facts.root, "" if facts.root.startswith(("/", "~")) else place),
@@ -141,39 +152,40 @@ def _dataset(facts: Facts, plan: _Plan, *, has_gpu: bool) -> dict[str, Chosen]:
             size.height if size.height == size.width else [size.height, size.width],
             _why_size(facts, plan, has_gpu=has_gpu),
         ),
-        "channels": Chosen(facts.channels, {1: "grey, as most images are", 3: "colours"}.get(facts.channels, "")),
+        **{f"columns.{key}": Chosen(name) for key, name in facts.columns.items()},
+        "channels": Chosen(facts.channels, {1: "grey, as most images", 3: "colours"}.get(facts.channels, "")),
         "fit": Chosen(fit.how, fit.reason),
     }
-    if facts.corrupt:
-        chosen["on_corrupt"] = Chosen("skip", "goes on without what cannot be decoded; error ends with a list of it")
-    chosen["batch_size"] = Chosen(plan.batch_size, f"{plan.steps:,} steps an epoch")
+    if facts.unreadable:
+        chosen["on_corrupt"] = Chosen("skip", "leave out images that cannot be decoded; error: stop and list them")
+    chosen["batch_size"] = Chosen(plan.batch_size, f"{plan.steps:,} steps per epoch")
     if sampling := _sampling(facts.counts, plan.batch_size):
         chosen["sampling"] = sampling
         if sampling.value == "pk":
             chosen["images_per_class"] = Chosen(PER_CLASS)
-    few = "a tenth is too few to tell one epoch from another" if plan.held_out > 0.1 else ""
+    few = "a tenth would be too few to compare epochs" if plan.held_out > 0.1 else ""
     if not facts.has_validation:
         chosen["validation_fraction"] = Chosen(plan.held_out, few)
     if not facts.has_test:
         chosen["test_fraction"] = Chosen(plan.held_out, "" if few and not facts.has_validation else few)
     if size.pad:
         height, width = size.height + 2 * size.pad, size.width + 2 * size.pad
-        chosen["pad"] = Chosen(size.pad, f"pixels: {height}x{width}, which the patches divide")
-    chosen["unaugmented_share"] = Chosen(0.25, "of the epochs, the last ones: embeddings of the training images settle")
+        chosen["pad"] = Chosen(size.pad, f"pixels: {height}x{width}, a multiple of the patch size")
+    chosen["unaugmented_share"] = Chosen(0.25, "of the epochs, the last, without augmentation: embeddings stabilise")
     return chosen
 
 
 def _augmentation(facts: Facts, size: Size) -> dict[str, Chosen]:
-    if facts.flips:
+    if facts.flips.helpful:
         padding = max(1, round(min(size.height, size.width) / 16))
         return {
-            "horizontal_flip": Chosen(0.5, facts.flips_reason),
+            "horizontal_flip": Chosen(0.5, facts.flips.reason),
             "crop_padding": Chosen(padding, "pixels"),
         }
     return {
-        "horizontal_flip": Chosen(0, f"none: {facts.flips_reason}"),
-        "rotation": Chosen(10, "degrees either way"),
-        "translate": Chosen(0.1, "of the side"),
+        "horizontal_flip": Chosen(0, f"none: {facts.flips.reason}"),
+        "rotation": Chosen(10, "degrees in either direction"),
+        "translate": Chosen(0.1, "of the image side"),
         "scale": Chosen(0.1),
     }
 
@@ -191,7 +203,7 @@ def _model(facts: Facts, plan: _Plan) -> dict[str, Chosen]:
         "embed_dim": Chosen(shape.embed_dim),
         "num_heads": Chosen(shape.num_heads),
         "num_layers": Chosen(
-            shape.num_layers, "most of the work is done by the convolutions before it" if shape.num_layers == 1 else ""
+            shape.num_layers, "the convolutions before it do most of the work" if shape.num_layers == 1 else ""
         ),
         "latent_dim": Chosen(latent_dim, "learned dimensions, which the embedding reads"),
         "principal_components": Chosen(components, "fixed dimensions beside them, for the reconstruction"),
@@ -202,22 +214,20 @@ def _model(facts: Facts, plan: _Plan) -> dict[str, Chosen]:
 
 def _training(plan: _Plan) -> dict[str, Chosen]:
     is_tiny = plan.shape.largest == SHAPES[0].largest
-    # Some twenty steps, and less than an epoch, so that a run of one epoch is a config's too.
+    # About twenty steps, and less than an epoch, so that a run of one epoch is valid too.
     warmup = round(min(0.9, 0.05 * plan.epochs, 20 / plan.steps), 2)
     return {
         "epochs": Chosen(plan.epochs, f"{plan.epochs * plan.steps:,} steps"),
-        "learning_rate": Chosen(0.005 if is_tiny else 0.002, "AdamW's, for shifts, heads and decoder"),
-        "muon_learning_rate": Chosen(0.05, "Muon's, for the encoder's filters and matrices"),
+        "learning_rate": Chosen(0.005 if is_tiny else 0.002, "of AdamW, for shifts, heads and decoder"),
+        "muon_learning_rate": Chosen(0.05, "of Muon, for filters and matrices inside the encoder"),
         "scheduler.name": Chosen("LinearLR", "to zero"),
         "scheduler.warmup_epochs": Chosen(warmup),
-        "averaged_share": Chosen(
-            0.35, "of the steps, the last ones: their weights' average is surer than the last weights"
-        ),
+        "averaged_share": Chosen(0.35, "of the steps, the last ones: the average of their weights generalises better"),
         "reconstruction_loss": Chosen("gaussian"),
         "reconstruction_weight": Chosen(0.3),
-        "kl_weight": Chosen(0.3, "as the reconstruction's: together a third of the evidence lower bound"),
+        "kl_weight": Chosen(0.3, "as reconstruction_weight: together 0.3 times the evidence lower bound"),
         "triplet_mining": Chosen("semihard"),
-        "early_stopping.enabled": Chosen(False, "the last epochs, at the lowest rates, are the best"),
+        "early_stopping.enabled": Chosen(False, "the last epochs, with the lowest learning rates, are the best"),
     }
 
 
@@ -229,24 +239,26 @@ def _logging(plan: _Plan) -> dict[str, Chosen]:
 
 
 def _sampling(counts: Sequence[int], batch_size: int) -> Chosen | None:
-    """Choose how images form batches, where a plain shuffle would leave out pairs or classes."""
+    """Choose a sampling if shuffled batches would lack pairs or classes."""
     if batch_size < PAIRS * len(counts):
-        reason = f"a shuffled batch would hold {batch_size / len(counts):.1f} images of a class, too few for triplets"
+        reason = f"shuffled batches would have {batch_size / len(counts):.1f} images per class, too few for triplets"
         return Chosen("pk", reason)
     ratio = max(counts) / min(counts)
-    if ratio >= UNEVEN:
+    if ratio >= IMBALANCED:
         return Chosen("class_balanced", f"the largest class has {ratio:,.0f} times as many images as the smallest")
     return None
 
 
 def _why_size(facts: Facts, plan: _Plan, *, has_gpu: bool) -> str:
+    if facts.image_size:
+        return "as requested" if facts.image_size == (plan.size.height, plan.size.width) else "close to the request"
     height, width = (round(median(side)) for side in zip(*facts.sizes, strict=True))
     if max(height, width) <= SMALL:
-        return "as they are" if len(set(facts.sizes)) == 1 else f"they are usually {height}x{width}"
+        return "the size of all images" if len(set(facts.sizes)) == 1 else f"the median is {height}x{width}"
     if min(plan.size.height, plan.size.width) * 2 > min(height, width):
-        return f"they are usually {height}x{width}"
-    limit = f"as {sum(facts.counts):,} images are worth" if has_gpu else "as a CPU trains on in reasonable time"
-    return f"they are usually {height}x{width}; as large {limit}"
+        return f"the median is {height}x{width}"
+    limit = f"more needs more than {sum(facts.counts):,} images" if has_gpu else "more takes very long without a GPU"
+    return f"the median is {height}x{width}; {limit}"
 
 
 def _power_of_two(number: float) -> int:

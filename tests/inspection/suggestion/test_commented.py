@@ -1,7 +1,7 @@
 import pytest
 
 from triptych.config.document import read_document
-from triptych.inspection.commented import Chosen, commented
+from triptych.inspection.suggestion.commented import Chosen, commented
 
 
 def test_values_read_back_as_they_were_whatever_they_hold() -> None:

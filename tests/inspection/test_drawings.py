@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from triptych.data.builder import load_dataset
-from triptych.inspection.strokes import drawn_in_strokes
+from triptych.data.known.datasets import load_dataset
+from triptych.inspection.drawings import drawn_in_strokes, has_flat_areas
 
 
 def page(text: str, *, ink: int = 0, ground: int = 255) -> np.ndarray:
@@ -47,3 +47,30 @@ def test_handwritten_digits_of_eight_pixels_are_too_coarse_to_tell() -> None:
     digits = load_dataset("digits").train.images[:50, 0].repeat_interleave(4, 1).repeat_interleave(4, 2)
 
     assert not drawn_in_strokes(digits.numpy())
+
+
+def scene(seed: int) -> np.ndarray:
+    """A smooth scene with the noise of a camera, reduced as photographs are."""
+    random = np.random.default_rng(seed)
+    coarse = Image.fromarray(random.integers(0, 256, (5, 5), np.uint8)).resize((128, 128), Image.Resampling.BICUBIC)
+    noisy = np.asarray(coarse) + random.normal(0, 8, (128, 128))
+    return np.asarray(Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).resize((32, 32), Image.Resampling.BOX))
+
+
+def icon(seed: int) -> np.ndarray:
+    """A few plain shapes on a plain background."""
+    random = np.random.default_rng(seed)
+    image = Image.new("L", (128, 128), 255)
+    for _ in range(3):
+        left, top = random.integers(10, 60, 2).tolist()
+        ImageDraw.Draw(image).ellipse((left, top, left + 50, top + 50), fill=int(random.integers(0, 200)))
+    return np.asarray(image.resize((32, 32), Image.Resampling.BOX))
+
+
+def test_icons_have_flat_areas_and_photographs_have_not() -> None:
+    assert has_flat_areas(np.stack([icon(seed) for seed in range(20)]))
+    assert not has_flat_areas(np.stack([scene(seed) for seed in range(20)]))
+
+
+def test_no_images_have_no_flat_areas() -> None:
+    assert not has_flat_areas(np.zeros((0, 32, 32)))

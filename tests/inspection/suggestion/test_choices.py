@@ -8,8 +8,9 @@ import pytest
 
 from triptych.config import load_config
 from triptych.config.schema import RunConfig
-from triptych.inspection.commented import Chosen, commented
-from triptych.inspection.suggestion import Facts, suggest
+from triptych.inspection.flips import Flips
+from triptych.inspection.suggestion.choices import Facts, suggest
+from triptych.inspection.suggestion.commented import Chosen, commented
 
 PHOTOS = Facts(
     name="folder",
@@ -19,9 +20,8 @@ PHOTOS = Facts(
     has_test=False,
     sizes=((480, 640), (640, 480), (500, 500)),
     channels=3,
-    corrupt=0,
-    flips=True,
-    flips_reason="nothing speaks against it",
+    unreadable=0,
+    flips=Flips(True, "photographs"),
 )
 
 
@@ -53,12 +53,16 @@ def test_every_suggestion_can_be_run(
     ("changes", "key", "value"),
     [
         ({}, "dataset.augmentation.horizontal_flip", 0.5),
-        ({"flips": False}, "dataset.augmentation.horizontal_flip", 0),
-        ({"corrupt": 2}, "dataset.on_corrupt", "skip"),
+        ({"flips": Flips(False, "icons")}, "dataset.augmentation.horizontal_flip", 0),
+        ({"unreadable": 2}, "dataset.on_corrupt", "skip"),
         ({"counts": (10, 100)}, "dataset.sampling", "class_balanced"),
         ({"counts": (50,) * 300}, "dataset.sampling", "pk"),
         ({"channels": 1}, "dataset.channels", 1),
         ({"name": "table"}, "dataset.name", "table"),
+        ({"columns": {"label": "species"}}, "dataset.columns.label", "species"),
+        ({"epochs": 3}, "training.epochs", 3),
+        ({"image_size": (40, 64)}, "dataset.image_size", [40, 64]),
+        ({"image_size": (100, 100)}, "dataset.image_size", 100),
     ],
 )
 def test_what_was_seen_decides(changes: dict[str, Any], key: str, value: object) -> None:
@@ -67,7 +71,7 @@ def test_what_was_seen_decides(changes: dict[str, Any], key: str, value: object)
 
 def test_many_small_images_get_the_shape_of_the_shipped_config() -> None:
     small = replace(PHOTOS, counts=(6000,) * 10, sizes=((32, 32),))
-    shipped = load_config(Path(__file__).parents[2] / "configs" / "cifar10.yaml").model
+    shipped = load_config(Path(__file__).parents[3] / "configs" / "cifar10.yaml").model
 
     many = suggest(small, has_gpu=False)
     few = suggest(replace(small, counts=(100,) * 10), has_gpu=False)
@@ -97,7 +101,21 @@ def test_images_of_their_own_are_not_taken_from_training() -> None:
 
 
 def test_the_reason_against_flips_is_written_beside_them() -> None:
-    choices = suggest(replace(PHOTOS, flips=False, flips_reason="strokes on a plain ground"), has_gpu=False)
+    choices = suggest(replace(PHOTOS, flips=Flips(False, "strokes on a plain background")), has_gpu=False)
 
-    assert choices["dataset.augmentation.horizontal_flip"].reason == "none: strokes on a plain ground"
+    assert choices["dataset.augmentation.horizontal_flip"].reason == "none: strokes on a plain background"
     assert "dataset.augmentation.rotation" in choices
+
+
+@pytest.mark.parametrize("size", [(8, 8), (30, 30), (64, 64), (100, 64), (101, 64), (33, 33), (224, 300), (1024, 8)])
+@pytest.mark.parametrize("has_gpu", [False, True])
+def test_a_requested_size_is_kept_or_nearly_kept_and_can_be_run(
+    size: tuple[int, int], has_gpu: bool, tmp_path: Path
+) -> None:
+    config = read(suggest(replace(PHOTOS, image_size=size), has_gpu=has_gpu), tmp_path)
+
+    _, height, width = config.dataset.stored_shape
+    assert abs(height - size[0]) <= 8
+    assert abs(width - size[1]) <= 8
+    if size in ((8, 8), (30, 30), (64, 64), (100, 64)):
+        assert (height, width) == size
