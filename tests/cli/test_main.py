@@ -1,4 +1,4 @@
-"""The one place where mistakes become messages and exit codes, and where bugs stay bugs."""
+"""The one place where exceptions become messages and exit codes, and where bugs stay bugs."""
 
 import errno
 import os
@@ -63,7 +63,7 @@ def test_success_is_zero(outcome):
 
 
 @pytest.mark.parametrize("kind", [ConfigError, DataError, DownloadError, TrainingError])
-def test_a_users_mistake_is_its_message_and_two(outcome, kind):
+def test_a_user_error_is_its_message_and_two(outcome, kind):
     assert outcome(kind("expected a, got b")) == (2, "expected a, got b\n")
 
 
@@ -88,7 +88,7 @@ def test_a_full_disk_is_told_wherever_it_shows(outcome, number):
 
 
 @pytest.mark.parametrize("number", UNUSABLE_PATH)
-def test_a_path_that_cannot_be_used_is_told_with_its_name(outcome, number):
+def test_an_unusable_path_is_reported_with_its_name(outcome, number):
     code, printed = outcome(OSError(number, os.strerror(number), "/some/where"))
     assert code == 2
     assert "/some/where" in printed
@@ -99,7 +99,7 @@ def test_a_path_that_cannot_be_used_is_told_with_its_name(outcome, number):
 @pytest.mark.parametrize(
     "error", [RuntimeError("bug"), KeyError("bug"), OSError("bug"), OSError(errno.EBADF, "bug"), OSError(2, "bug")]
 )
-def test_our_own_mistakes_keep_their_traceback(outcome, error):
+def test_bugs_keep_their_traceback(outcome, error):
     with pytest.raises(type(error), match="bug"):
         outcome(error)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from triptych.data.known.datasets import load_dataset
+from triptych.data.builder import load_dataset
 from triptych.inspection.drawings import drawn_in_strokes, has_flat_areas
 
 

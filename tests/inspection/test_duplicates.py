@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from triptych.data.known.datasets import load_dataset
+from triptych.data.builder import load_dataset
 from triptych.inspection.duplicates import find_duplicates
 
 

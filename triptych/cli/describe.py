@@ -13,6 +13,10 @@ from triptych.text import terminal_lines
 @set_option
 def describe(*, path: Path, overrides: tuple[str, ...]) -> None:
     """Show the parameters and FLOPs per image of the model of CONFIG, by part."""
+    from triptych.config import load_config
+
+    config = load_config(path, overrides)
+
     from triptych.inspection.describe import describe as described
 
-    click.echo(terminal_lines(described(path, overrides).format()))
+    click.echo(terminal_lines(described(config).format()))
