@@ -50,14 +50,17 @@ def test_every_step_leaves_what_the_next_one_needs(walked: dict[str, str], folde
     (version,) = (folder / "img_tasks" / "photos" / "experiment").iterdir()
     left = {file.name for file in version.iterdir()}
     assert {"report.html", "metrics.json", "audit.html", "label_issues.csv"} <= left
-    assert "nothing speaks against training" in walked["doctor"]
+    assert "no blocking problems found" in walked["doctor"]
     assert "1 data set of" in walked["cache"]
 
 
 def test_what_init_prints_is_what_the_tutorial_shows(walked: dict[str, str]) -> None:
     (told,) = re.findall(r"```text\n(.*?)```", (ROOT / "docs" / "tutorial.md").read_text(), re.DOTALL)
 
-    assert walked["init"] == told
+    def without_times(text: str) -> str:
+        return re.sub(r"about .*? of training", "about T of training", text)
+
+    assert without_times(walked["init"]) == without_times(told)
 
 
 def test_the_search_finds_the_query_first_and_then_others_of_its_kind(walked: dict[str, str]) -> None:

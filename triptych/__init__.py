@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from triptych.evaluation.audit import Audit
     from triptych.evaluation.evaluate import Evaluation
     from triptych.inspection import Examination
+    from triptych.inspection.suggestion import suggest_config
     from triptych.losses import BatchTripletLoss, KLDivergenceLoss, MultiTaskLoss, ReconstructionLoss, TripletLoss
     from triptych.models import ImageEncoder, ImageTransformer, MultiTaskImageTransformer
     from triptych.search.images import same
@@ -54,6 +55,7 @@ PUBLIC = {
     "nearest": "triptych.artefacts.embeddings",
     "read_images": "triptych.data.builder",
     "same": "triptych.search.images",
+    "suggest_config": "triptych.inspection.suggestion",
 }
 """Where each public name lives that is not in this file."""
 
@@ -86,6 +88,7 @@ __all__ = [
     "nearest",
     "read_images",
     "same",
+    "suggest_config",
     "train",
 ]
 
