@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from triptych.data.batches.triplets import TripletDataset
     from triptych.data.builder import read_images
     from triptych.evaluation.audit import Audit
-    from triptych.evaluation.evaluate import Evaluation
-    from triptych.inspection import Examination
+    from triptych.evaluation.measured import Evaluation
+    from triptych.inspection import examine
     from triptych.inspection.suggestion import suggest_config
     from triptych.losses import BatchTripletLoss, KLDivergenceLoss, MultiTaskLoss, ReconstructionLoss, TripletLoss
     from triptych.models import ImageEncoder, ImageTransformer, MultiTaskImageTransformer
@@ -48,6 +48,7 @@ PUBLIC = {
     "TrainedModel": "triptych.artefacts.model",
     "TripletDataset": "triptych.data.batches.triplets",
     "TripletLoss": "triptych.losses",
+    "examine": "triptych.inspection",
     "load": "triptych.artefacts.loading",
     "load_config": "triptych.config",
     "load_lightning_model": "triptych.training.checkpoints.loading",
@@ -150,13 +151,19 @@ def evaluate(
     *,
     split: Literal["train", "val", "test"] = "test",
     root: str | Path | None = None,
+    output: str | Path | None = None,
+    report: bool = True,
 ) -> "Evaluation":
-    """Measure a model on a split of the images of its run, beside simple baselines.
+    """Measure a model on a split of the images of its run, beside simple baselines, as `triptych evaluate` does.
+
+    Writes metrics.json, the results of every image and report.html.
 
     Args:
         model: The model, or the place of one, as `load` takes it.
         split: The split that is measured.
-        root: Where the images of the run lie now (`dataset.root`); None: where training found them.
+        root: Where the images of the run are now (`dataset.root`); None: where training found them.
+        output: Where to write; None: the run's version folder, or a folder beside a checkpoint without its run.
+        report: Whether to write report.html too.
 
     Returns:
         Everything that was measured; `figures` holds the metrics by name.
@@ -166,65 +173,43 @@ def evaluate(
         DataError, DownloadError: The images cannot be read, or have other classes.
 
     Example:
-        >>> sorted(evaluate("best.ckpt", split="val").figures)[:4]
+        >>> sorted(evaluate("best.ckpt", split="val", output="measured", report=False).figures)[:4]
         ['accuracy', 'active_units', 'alignment', 'ami']
     """
     from triptych.evaluation.evaluate import evaluate as measure
-    from triptych.evaluation.run_images import run_images
 
-    model = _loaded(model)
-    return measure(model.network, run_images(model.description, root=root), split_name=split)
+    return measure(model, split=split, root=root, output=output, report=report)
 
 
-def audit(model: "TrainedModel | str | Path", *, top: int | None = None, root: str | Path | None = None) -> "Audit":
+def audit(
+    model: "TrainedModel | str | Path",
+    *,
+    top: int | None = None,
+    root: str | Path | None = None,
+    output: str | Path | None = None,
+) -> "Audit":
     """Find probable label errors, near-duplicates and outliers among all images of a model's run.
+
+    Writes audit.html and the findings as CSV files, as `triptych audit` does.
 
     Args:
         model: The model, or the place of one, as `load` takes it.
         top: How many label errors and outliers are listed; None lists the probable ones.
-        root: Where the images of the run lie now (`dataset.root`); None: where training found them.
+        root: Where the images of the run are now (`dataset.root`); None: where training found them.
+        output: Where to write; None: the run's version folder, or a folder beside a checkpoint without its run.
 
     Raises:
         CheckpointError: There is no model at that place.
         DataError, DownloadError: The images cannot be read, or have other classes.
 
     Example:
-        >>> found = audit("best.ckpt", top=3)
+        >>> found = audit("best.ckpt", top=3, output="audited")
         >>> len(found.label_issues), len(found.outlier_rows)
         (3, 3)
     """
-    from triptych.evaluation.audit import audit_run
-    from triptych.evaluation.run_images import run_images
+    from triptych.evaluation.audit import audit as audit_model
 
-    model = _loaded(model)
-    return audit_run(model.network, run_images(model.description, root=root), top=top)
-
-
-def examine(config: "ConfigLike", *, overrides: Sequence[str] = ()) -> "Examination":
-    """Examine the images of a config before training: counts, sizes, corrupt files, duplicates, imbalance.
-
-    Args:
-        config: A YAML file, a mapping of the same form, or a `RunConfig`.
-        overrides: `section.key=value` each, as the command line's `--set`.
-
-    Raises:
-        ConfigError, DataError, DownloadError: The config is invalid, there are no images, or they cannot be split.
-
-    Example:
-        >>> found = examine("photos.yaml")
-        >>> found.is_wrong, found.counts()["cat"]["train"]
-        (False, 10)
-    """
-    from triptych.config import load_config
-    from triptych.inspection import examine as examine_images
-
-    return examine_images(load_config(config, overrides))
-
-
-def _loaded(model: "TrainedModel | str | Path") -> "TrainedModel":
-    from triptych.artefacts.loading import load
-
-    return load(model) if isinstance(model, str | Path) else model
+    return audit_model(model, root=root, output=output, top=top)
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a public name can be anything

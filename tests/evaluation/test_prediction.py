@@ -73,7 +73,7 @@ def test_no_cell_is_a_formula() -> None:
 def test_arrays_and_loaded_models_serve_too(reported: Any) -> None:
     model = load(reported.folder)
 
-    found = predict(model, reported.evaluation.split.images[:3, 0].numpy())
+    found = predict(model, list(reported.evaluation.split.images[:3, 0].numpy()))
 
     assert found.paths == ("", "", "")
     assert len(found) == 3

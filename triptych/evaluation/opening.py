@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 from triptych.data.module import ImageDataModule
-from triptych.errors import CheckpointError, DataError
+from triptych.errors import CheckpointError
 from triptych.evaluation.outputs import Model
+from triptych.evaluation.run_images import run_images
 from triptych.runs.checkpoint_list import best_name
 from triptych.runs.find import find_run, run_of_checkpoint
 from triptych.runs.folders import RunFolders
 
 if TYPE_CHECKING:
     from triptych.artefacts.model import TrainedModel
-    from triptych.config.schema import RunConfig
 
 ModelLike: TypeAlias = Union[str, Path, "TrainedModel"]
 """A checkpoint, a run folder, a run's name as "digits/3", or a model that `triptych.load` has loaded from a file."""
@@ -56,18 +56,10 @@ def open_model(model: ModelLike, *, root: str | Path | None = None, output: str 
     """
     from triptych.artefacts.checkpoint import read_model
     from triptych.artefacts.torch_engine import choose_device
-    from triptych.data.builder import open_images
-    from triptych.data.listing import listed
 
     path = find_model(model, output=output)
     saved = read_model(path)
-    config = saved.config if root is None else _moved(saved.config, root)
-    data = ImageDataModule(*open_images(config))
-    if data.classes != saved.classes:
-        raise DataError(
-            f"{data.title}: expected images of the model's classes, {listed(saved.classes)}; got "
-            f"{listed(data.classes)}. Name the folder of the run's own images by --root."
-        )
+    data = run_images(saved.description(), root=root)
     run = run_of_checkpoint(path)
     return OpenedModel(
         network=saved.network().to(choose_device("auto")),
@@ -113,11 +105,6 @@ def best_checkpoint(run: RunFolders) -> Path:
             "choose another run."
         )
     return run.checkpoints / name
-
-
-def _moved(config: "RunConfig", root: str | Path) -> "RunConfig":
-    """Let a run read its images from another place."""
-    return config.model_copy(update={"dataset": config.dataset.model_copy(update={"root": str(root)})})
 
 
 def result_folder(path: Path) -> Path:

@@ -24,8 +24,8 @@ from triptych.models import MultiTaskImageTransformer
 from triptych.text import csv_cell
 
 if TYPE_CHECKING:
-    from triptych.artefacts.images import Images
-    from triptych.artefacts.preprocessing import ImageLike, Preprocessing
+    from triptych.data.own.unlabelled import Images
+    from triptych.data.pixels.preprocessing import AnyImage, Preprocessing
 
 # N images, L latent_dim, R reference images.
 
@@ -92,8 +92,8 @@ def predict(model: ModelLike, images: "Images", *, root: str | Path | None = Non
         DataError: A folder holds no image.
     """
     from triptych.artefacts.checkpoint import read_model
-    from triptych.artefacts.images import flattened
     from triptych.artefacts.torch_engine import choose_device
+    from triptych.data.own.unlabelled import flattened
 
     reference = None
     try:
@@ -199,17 +199,16 @@ def _judged(
 
 
 def _batches(
-    images: "Iterable[ImageLike]", preprocessing: "Preprocessing"
+    images: "Iterable[AnyImage]", preprocessing: "Preprocessing"
 ) -> Iterator[list[tuple[str, NDArray[np.float32] | None, str]]]:
     """Yield path, pixels and problem of images, a batch at a time; threads decode them."""
-    from triptych.artefacts.images import THREADS
+    from triptych.data.own.unlabelled import THREADS
     from triptych.data.pixels.opening import UndecodableImage
 
-    def prepared(image: "ImageLike") -> tuple[str, NDArray[np.float32] | None, str]:
-        checked = preprocessing.checked(image)
-        path = str(checked) if isinstance(checked, Path) else ""
+    def prepared(image: "AnyImage") -> tuple[str, NDArray[np.float32] | None, str]:
+        path = str(image) if isinstance(image, str | Path) else ""
         try:
-            return path, preprocessing.prepare(checked), ""
+            return path, preprocessing.prepare(preprocessing.known(image)), ""
         except (UndecodableImage, OSError) as error:
             return path, None, str(error)
 

@@ -18,9 +18,9 @@ from triptych.search.contract import Index, Match
 from triptych.search.opening import Location, create_index, open_index
 
 if TYPE_CHECKING:
-    from triptych.artefacts.images import Images
     from triptych.artefacts.model import TrainedModel
     from triptych.data.images import Split
+    from triptych.data.own.unlabelled import Images
 
 AT_ONCE = 1024
 """Images, or rows of a table, that are added together."""
@@ -237,7 +237,7 @@ class _Files:
         Raises:
             DataError: There are none.
         """
-        from triptych.artefacts.images import image_files
+        from triptych.data.own.unlabelled import image_files
 
         place = Path(images).expanduser()
         if not place.exists():
