@@ -163,6 +163,6 @@ def shard_of(name: str, shards: int) -> int:
 
     Example:
         >>> [shard_of(f"{number}.png", 2) for number in range(6)]
-        [0, 1, 1, 1, 1, 0]
+        [0, 0, 0, 0, 1, 1]
     """
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % shards
