@@ -21,8 +21,8 @@ from shipped_way import fit_shipped, settled_precision, shipped, shipped_config
 
 from triptych.evaluation.measures import image_columns, split_figures
 from triptych.evaluation.outputs import model_outputs
+from triptych.training.building import build_module
 from triptych.training.hardware.denormals import flushing_denormals
-from triptych.training.train import build_module
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     "as shipped": (),
@@ -70,7 +70,7 @@ def measured(path: Path, changes: list[str]) -> dict[str, Any]:
     figures = split_figures(
         image_columns(model, data.validation, outputs), data.validation, outputs, model_outputs(model, data.train)
     )
-    weights = module.weighted_sum.weights
+    weights = module.loss.weights
     absent = {"accuracy": weights["classification"] == 0, "mse": weights.get("reconstruction", 0) == 0}
     values = {name: round(figures[name], 5) for name in FIGURES if name in figures and not absent.get(name, False)}
     return {**values, "train_seconds": round(seconds, 1)}

@@ -34,7 +34,7 @@ from triptych.data.module import ImageDataModule
 from triptych.data.pixels.cache import decode_once
 from triptych.data.pixels.entries import Form
 from triptych.data.pixels.mapped import Images, MappedImages, map_pixels
-from triptych.training.train import build_module
+from triptych.training.building import build_module
 
 SIDE = 64
 CONFIG = Path(__file__).parents[1] / "configs" / "cifar10.yaml"

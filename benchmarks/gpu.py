@@ -34,8 +34,8 @@ from triptych.data.builder import load_dataset
 from triptych.data.module import ImageDataModule
 from triptych.evaluation.outputs import model_outputs
 from triptych.models import model_summary
+from triptych.training.building import build_module
 from triptych.training.hardware.machine import resolve_hardware
-from triptych.training.train import build_module
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*_gpu.yaml"))
 PUBLISHED_PEAKS = {"NVIDIA H100 80GB HBM3": 989e12}

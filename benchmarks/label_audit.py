@@ -25,9 +25,9 @@ from triptych.data.module import ImageDataModule
 from triptych.evaluation.audit.labels import doubt_labels, votes
 from triptych.evaluation.audit.pool import Pool, pool_images
 from triptych.runs.folders import new_run
-from triptych.training.checkpoints.run_checkpoints import RunCheckpoints
+from triptych.training.building import build_module
 from triptych.training.hardware.machine import resolve_hardware
-from triptych.training.train import build_module, build_trainer
+from triptych.training.trainer import build_callbacks, build_trainer
 
 METHODS = (
     ("self_confidence", False),
@@ -105,8 +105,8 @@ def trained(config: RunConfig, data: ImageDataModule) -> torch.nn.Module:
     """Train as the command does, and return the model after the last epoch."""
     module = build_module(config, data)
     with tempfile.TemporaryDirectory() as output:
-        checkpoints = RunCheckpoints(new_run(Path(output), config.dataset.name))
-        trainer = build_trainer(config, data, checkpoints, Console(), resolve_hardware(config.training))
+        folders, hardware = new_run(Path(output), config.dataset.name), resolve_hardware(config.training)
+        trainer = build_trainer(config, build_callbacks(config, data, folders, Console(), hardware), hardware)
         trainer.fit(module, datamodule=data)
     return module.model
 

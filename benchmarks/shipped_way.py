@@ -17,11 +17,11 @@ from triptych.data.batches.loader import Batch
 from triptych.data.builder import load_dataset
 from triptych.data.module import ImageDataModule
 from triptych.runs.folders import new_run
-from triptych.training.checkpoints.run_checkpoints import RunCheckpoints
+from triptych.training.building import build_module
 from triptych.training.hardware.machine import resolve_hardware
-from triptych.training.hardware.probing import settle_precision
+from triptych.training.hardware.precision import settle_precision
 from triptych.training.modules import TaskModule
-from triptych.training.train import build_module, build_trainer
+from triptych.training.trainer import build_callbacks, build_trainer
 
 FLOAT32 = "training.precision=32-true"
 """The change for benchmarks that compare something else than precisions."""
@@ -78,7 +78,8 @@ def settled_precision(path: Path, changes: Sequence[str] = ()) -> str:
         'training.precision=32-true'
     """
     config, data = shipped(path, changes)
-    hardware = settle_precision(resolve_hardware(config.training), build_module(config, data), data, begun_with=None)
+    model = build_module(config, data).model
+    hardware = settle_precision(resolve_hardware(config.training), config.training, model)
     return f"training.precision={hardware.precision}"
 
 
@@ -115,8 +116,9 @@ def fit_shipped(
         validation: Lightning's `limit_val_batches`: the share of the validation batches, or an int for their number.
     """
     with tempfile.TemporaryDirectory() as output:
-        checkpoints = RunCheckpoints(new_run(Path(output), config.dataset.name))
-        trainer = build_trainer(config, data, checkpoints, Console(quiet=True), resolve_hardware(config.training))
+        folders, hardware = new_run(Path(output), config.dataset.name), resolve_hardware(config.training)
+        own = build_callbacks(config, data, folders, Console(quiet=True), hardware)
+        trainer = build_trainer(config, own, hardware)
         trainer.limit_val_batches = validation
         trainer.callbacks.extend(callbacks)  # type: ignore[attr-defined] # undeclared by Lightning
         trainer.fit(build_module(config, data) if module is None else module, datamodule=data)

@@ -30,8 +30,8 @@ from shipped_way import Clocked, fit_shipped, settled_precision, shipped, shippe
 
 from triptych.data.images import Split
 from triptych.models import ImageTransformer, MultiTaskImageTransformer
+from triptych.training.building import build_module
 from triptych.training.hardware.denormals import flushing_denormals
-from triptych.training.train import build_module
 
 PURE_VIT = (
     "dataset.pad=0",

@@ -38,9 +38,9 @@ from shipped_way import Clocked, fit_shipped, settled_precision, shipped, shippe
 from triptych.config.schema import RunConfig
 from triptych.data.module import ImageDataModule
 from triptych.models import MultiTaskImageTransformer
+from triptych.training.building import build_module
 from triptych.training.hardware.denormals import flushing_denormals
 from triptych.training.modules import TaskModule
-from triptych.training.train import build_module
 
 CONFIG = Path(__file__).parents[1] / "configs" / "cifar10.yaml"
 EPOCHS = 10_000
@@ -89,7 +89,7 @@ class BareLoop(Callback):
         assert isinstance(pl_module, TaskModule)
         (optimizer,), (schedule,) = trainer.optimizers, trainer.lr_scheduler_configs
         loader, parameters = trainer.train_dataloader, list(pl_module.parameters())
-        clip, epoch = pl_module.config.training.gradient_clip_norm, 0
+        clip, epoch = trainer.gradient_clip_val or 0.0, 0
         pl_module.train()
         while True:
             loader.sampler.set_epoch(epoch)

@@ -81,10 +81,22 @@ def test_only_training_images_are_augmented_and_shuffled() -> None:
     index = torch.cat([batch.index for batch in data.train_dataloader()])
     assert not torch.equal(train, data.train.images[index].float() / 255)
     assert index.tolist() != sorted(index.tolist())
-    for loader, split in ((data.val_dataloader(), data.validation), (data.test_dataloader(), data.test)):
-        batches = list(loader)
-        assert torch.equal(torch.cat([batch.anchor for batch in batches]), split.images.float() / 255)
-        assert torch.equal(torch.cat([batch.label for batch in batches]), split.labels)
+    validated = torch.cat([batch.index for batch in data.val_dataloader()])
+    shown = torch.cat([batch.anchor for batch in data.val_dataloader()])
+    assert torch.equal(shown, data.validation.images[validated].float() / 255)
+
+
+def test_validation_has_one_fixed_random_order() -> None:
+    loader = module().val_dataloader()
+
+    orders = []
+    for epoch in range(2):
+        loader.sampler.set_epoch(epoch)
+        orders.append(torch.cat([batch.index for batch in loader]))
+
+    assert torch.equal(*orders)
+    assert sorted(orders[0].tolist()) == list(range(len(orders[0])))
+    assert orders[0].tolist() != list(range(len(orders[0])))
 
 
 @pytest.mark.parametrize(("share", "augmented"), [(0.0, 4), (0.25, 3), (0.6, 2), (1.0, 0)])
@@ -99,14 +111,13 @@ def test_the_last_epochs_may_show_images_as_they_are(share: float, augmented: in
 
 
 @pytest.mark.parametrize("mining", ["random", "all", "semihard", "hard"])
-def test_triplets_are_drawn_for_training_only_where_they_are_not_mined(mining: str) -> None:
+def test_triplets_are_drawn_where_they_are_not_mined(mining: str) -> None:
     data = module(training={"triplet_mining": mining})
 
     batch = next(iter(data.train_dataloader()))
 
     assert (batch.positive is None) == (batch.negative is None) == (mining != "random")
-    assert next(iter(data.val_dataloader())).positive is None
-    assert next(iter(data.test_dataloader())).positive is None
+    assert (next(iter(data.val_dataloader())).positive is None) == (mining != "random")
 
 
 def test_processes_share_every_batch_between_them() -> None:
@@ -117,7 +128,7 @@ def test_processes_share_every_batch_between_them() -> None:
         share.trainer = SimpleNamespace(global_rank=rank, world_size=2)
         shares.append(share)
 
-    for name in ("train_dataloader", "val_dataloader", "test_dataloader"):
+    for name in ("train_dataloader", "val_dataloader"):
         whole = [batch.index for batch in getattr(alone, name)()]
         parts = zip(*([batch.index for batch in getattr(share, name)()] for share in shares), strict=True)
         assert all(torch.equal(torch.cat(part), batch) for part, batch in zip(parts, whole, strict=True))

@@ -11,7 +11,6 @@ from triptych.losses import (
     MultiTaskLoss,
     ReconstructionLoss,
     TripletLoss,
-    UncertaintyWeights,
 )
 
 LABELS = torch.arange(24) % 4
@@ -27,6 +26,13 @@ def reconstructed(kind):
     return lambda x: loss(x.sigmoid().reshape(24, 2, 2, 2), torch.linspace(0, 1, 192).reshape(24, 2, 2, 2))
 
 
+def weighted(x):
+    terms = {"kl": (KLDivergenceLoss(), 0.5), "triplet": (BatchTripletLoss(mining="all"), 1.0)}
+    loss = MultiTaskLoss(terms)
+    outputs = {"mean": x[:, :4], "log_variance": x[:, 4:], "embedding": F.normalize(x, dim=1), "label": LABELS}
+    return loss(loss.rows(outputs), {"kl": 0.5}).total
+
+
 # Each takes a (24, 8) tensor of standard normal numbers to a scalar.
 LOSSES = {
     "triplet, margin": lambda x: TripletLoss(margin=0.2)(x[:8], x[8:16], x[16:]),
@@ -40,8 +46,9 @@ LOSSES = {
     "mse": reconstructed("mse"),
     "bce": reconstructed("bce"),
     "gaussian": reconstructed("gaussian"),
-    "uncertainty": lambda x: UncertaintyWeights(["a"])({"a": x.square().mean()})["a"],
-    "multi-task": lambda x: MultiTaskLoss()(*x.square().mean(dim=0)[:4], kl_factor=0.5).total,
+    "given triplets": lambda x: BatchTripletLoss()(F.normalize(x, dim=1), None, torch.arange(24).split(8)),
+    "references": lambda x: BatchTripletLoss()(x[:8], LABELS[:8], None, x[8:], LABELS[8:]),
+    "multi-task": weighted,
 }
 every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
 

@@ -79,7 +79,7 @@ def test_prints_its_margin():
 @pytest.mark.parametrize("margin", [0.3, None])
 def test_the_statistics_count_the_triplets_that_are_not_yet_as_asked(margin):
     parts = triplets(5, 40, 3)
-    statistics = TripletLoss(margin=margin).compare(*parts)
+    statistics = TripletLoss(margin=margin).measure(*parts)
 
     losses = []
     for a, p, n in zip(*(part.detach() for part in parts), strict=True):

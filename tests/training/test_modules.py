@@ -1,4 +1,3 @@
-import math
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +11,7 @@ from triptych.config.schema import RunConfig
 from triptych.data.batches.loader import Batch
 from triptych.data.images import ImageData
 from triptych.data.module import ImageDataModule
-from triptych.losses import TripletStatistics
+from triptych.training.building import assemble, build_module
 from triptych.training.modules import (
     ImageTransformerLightning,
     MultiTaskImageTransformerLightning,
@@ -21,7 +20,6 @@ from triptych.training.modules import (
 )
 from triptych.training.optimisation.muon import MuonAdamW
 from triptych.training.optimisation.optimizers import build_optimizer
-from triptych.training.train import build_module
 
 Prepare = Callable[..., tuple[TaskModule, Batch]]
 
@@ -158,19 +156,21 @@ def test_numbers_are_those_of_all_processes_and_weigh_as_much_as_their_images(
         return tuple(torch.cat([tensor, tensor[others]]) for tensor in tensors)
 
     logged: dict[str, Any] = {}
-    module.log_dict = lambda values, **how: logged.update(values=values, how=how)
+    module.log_dict = logged.update
     monkeypatch.setattr("triptych.training.modules.gather_rows", gather)
     whole = Batch(*(torch.cat([part, part[others]]) for part in (batch.index, batch.anchor, batch.label)))
 
-    module.test_step(batch, 0)
+    module.on_validation_epoch_start()
+    module.validation_step(batch, 0)
+    module.on_validation_epoch_end()
 
     logits = module.model(whole.anchor).logits
-    assert float(logged["values"]["test/classification"]) == pytest.approx(
+    assert float(logged["val/classification"]) == pytest.approx(
         float(nn.functional.cross_entropy(logits, whole.label).detach()), rel=1e-5
     )
     right = (logits.argmax(1) == whole.label).float().mean()
-    assert float(logged["values"]["test/accuracy"]) == pytest.approx(float(right))
-    assert logged["how"]["batch_size"] == len(batch.label) + 4
+    assert float(logged["val/accuracy"]) == pytest.approx(float(right))
+    assert module._validated_images == len(batch.label) + 4
 
 
 # A weight of zero
@@ -201,32 +201,22 @@ def test_a_head_that_only_terms_of_weight_zero_use_gets_no_gradient(
 class Steep(nn.Module):
     """A term whose gradient nobody could overlook."""
 
-    def mine(self, embeddings: Tensor, labels: Tensor) -> TripletStatistics:
-        return TripletStatistics(self(embeddings), torch.ones(()), torch.ones(()))
+    def __init__(self, inputs: tuple[str, ...]) -> None:
+        super().__init__()
+        self.inputs = inputs
 
     def forward(self, first: Tensor, *others: Tensor) -> Tensor:
         return 1e6 * sum((each.sum() for each in (first, *others) if each.is_floating_point()), torch.zeros(()))
 
-    def per_image(self, reconstruction: Tensor, images: Tensor) -> Tensor:
-        return 1e6 * reconstruction.flatten(1).sum(1)
-
-    def reduce(self, errors: Tensor) -> Tensor:
-        return errors.mean()
-
 
 @pytest.mark.parametrize(
     ("weight", "part"),
-    [
-        ("triplet_weight", "mined_triplets"),
-        ("classification_weight", "classification"),
-        ("reconstruction_weight", "reconstruction"),
-        ("kl_weight", "kl"),
-    ],
+    [(f"{part}_weight", part) for part in ("triplet", "classification", "reconstruction", "kl")],
 )
 def test_a_term_of_weight_zero_leaves_every_gradient_alone(prepare: Prepare, weight: str, part: str) -> None:
     def changed(value: float) -> bool:
         plain, steep = prepare(f"training.{weight}={value}")[0], prepare(f"training.{weight}={value}")[0]
-        setattr(steep, part, Steep())
+        steep.loss.losses[part] = Steep(plain.loss.losses[part].inputs)
         for module in (plain, steep):
             module.training_step(batch, 0).backward()
         pairs = zip(gradients(plain.model).values(), gradients(steep.model).values(), strict=True)
@@ -278,9 +268,8 @@ def test_beside_the_gaussian_loss_the_kl_divergence_is_a_mean_over_pixels_too(pr
 
     losses = module.measure(batch).losses
 
-    pixels = math.prod(module.config.dataset.image_shape)
+    pixels = batch.anchor[0].numel()
     assert float((losses.weighted["kl"] / losses.terms["kl"]).detach()) == pytest.approx(0.1 / pixels, rel=1e-6)
-    assert module.weighted_sum.weights["kl"] == 0.1  # as the diagnoses of a run quote it from its config
 
 
 # Randomness
@@ -366,7 +355,7 @@ def test_a_training_step_never_waits_for_the_device(prepare: Prepare, mining: st
     module, batch = prepare(
         f"training.triplet_mining={mining}", f"training.use_multitask_loss={mode}", "training.kl_free_bits=0.1"
     )
-    optimizer = build_optimizer(module, module.model.encoder, module.config)
+    optimizer = build_optimizer(module, module.model.encoder, RunConfig.model_validate(module.hparams["config"]))
 
     with NoWaiting():
         module.training_step(batch, 0).backward()
@@ -390,10 +379,11 @@ def test_a_module_is_rebuilt_from_its_plain_hyper_parameters(
 ) -> None:
     module, _ = prepare(f"training.use_multitask_loss={mode}")
 
-    rebuilt = kind(**module.hparams)
+    saved = dict(module.hparams)
+    rebuilt = assemble(RunConfig.model_validate(saved.pop("config")), **saved)
 
-    assert type(module) is kind
-    assert rebuilt.config == module.config
+    assert type(rebuilt) is type(module) is kind
+    assert rebuilt.hparams == module.hparams
     assert rebuilt.classes == module.classes == tuple("0123456789")
     assert rebuilt.state_dict().keys() == module.state_dict().keys()
     plain = (dict, list, str, int, float, bool, type(None))
@@ -426,3 +416,39 @@ def test_muon_multiplies_in_bfloat16_where_the_run_does(prepare: Prepare, precis
 
     assert isinstance(optimizer, MuonAdamW)
     assert optimizer.muon_dtype == dtype
+
+
+# Accumulated gradients
+
+
+@pytest.mark.parametrize(("batches", "window"), [(7, 4), (8, 4), (3, 5), (5, 1)])
+def test_every_batch_of_a_window_counts_alike_in_the_last_one_too(prepare: Prepare, batches: int, window: int) -> None:
+    module, batch = prepare(f"training.accumulate_gradients={window}")
+    _trainer = attach(module, num_training_batches=batches)
+    loss = float(module.measure(batch).losses.total.detach())
+
+    # Lightning divides by the whole window.
+    shares = [float(module.training_step(batch, step).detach()) / window / loss for step in range(batches)]
+
+    for start in range(0, batches, window):
+        assert sum(shares[start : start + window]) == pytest.approx(1.0)
+
+
+# Validation
+
+
+def test_validation_is_measured_in_float32_whatever_trains(prepare: Prepare) -> None:
+    module, batch = prepare()
+    module.eval()
+    module.log_dict = lambda values: None
+
+    def validated() -> dict[str, float]:
+        module.on_validation_epoch_start()
+        module.validation_step(batch, 0)
+        module.on_validation_epoch_end()
+        return module.validated
+
+    plain = validated()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert float(module.measure(batch, "val").losses.total.detach()) != plain["loss"]
+        assert validated() == plain

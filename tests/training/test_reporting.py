@@ -13,9 +13,9 @@ from triptych.config.schema import RunConfig
 from triptych.data.images import ImageData
 from triptych.data.module import ImageDataModule
 from triptych.runs.folders import RunFolders
+from triptych.training.building import build_module
 from triptych.training.hardware.machine import Hardware
-from triptych.training.reporting import announce, environment, summarise
-from triptych.training.train import build_module
+from triptych.training.reporting import announce, environment, shown_figures, summarise
 
 TERMS = {"accuracy": 0.97222, "loss": 0.512345, "triplet": 0.05, "classification": 0.4, "reconstruction": 0.01}
 
@@ -48,7 +48,7 @@ def test_a_run_says_what_it_will_do(tiny_config: Callable[..., RunConfig], digit
     assert lines == {
         "data": "digits, 10 classes (part of the installation)",
         "images": "8x8x1: 1,293 training, 144 validation, 360 test",
-        "model": f"MultiTaskImageTransformer (compare, name, repaint), {parameters:,} parameters",
+        "model": f"MultiTaskImageTransformer (embedding, classification, reconstruction), {parameters:,} parameters",
         "device": f"CPU, {threads} thread{'s' if threads > 1 else ''}",
         "precision": "32-true",
         "compiled": "no",
@@ -63,7 +63,7 @@ def test_it_says_what_is_special_about_a_run(tiny_config: Callable[..., RunConfi
     hardware = Hardware("cpu", 2, 3, "bf16-mixed", "so it began", compiled=True, compile_reason="so long")
     lines = announced(config, digits, hardware, resumed_from=Path("/out/version_3-last.ckpt"))
 
-    assert lines["model"].startswith("ImageTransformer (compare, name), ")
+    assert lines["model"].startswith("ImageTransformer (embedding, classification), ")
     assert lines["device"].endswith(", 6 processes")
     assert lines["precision"] == "bf16-mixed (auto: so it began)"
     assert lines["compiled"] == "yes (auto: so long)"
@@ -109,7 +109,8 @@ def test_the_table_gives_each_metric_of_both_splits_in_eighty_columns() -> None:
     rows = [line.split() for line in text.getvalue().splitlines()]
     assert ["test", "validation"] in rows
     for name, value in TERMS.items():
-        assert [name, f"{value:.4f}", f"{value + 0.001:.4f}"] in rows
+        shown = {"classification": "cross-entropy"}.get(name, name)
+        assert [shown, f"{value:.4f}", f"{value + 0.001:.4f}"] in rows
     assert ["test", "accuracy", "0.9722"] in rows
     assert max(map(len, text.getvalue().splitlines())) <= 80
     assert "tensorboard" not in text.getvalue()
@@ -138,3 +139,12 @@ def test_what_the_guard_has_found_is_said_again_at_the_end() -> None:
     unheard = {"epoch": 3, "last_epoch": 3, "name": "unheard_loss"}
     assert "diagnosis  point collapse in epochs 2 to 5; unheard loss in epoch 3\n" in last_lines(point, unheard)
     assert "diagnosis" not in last_lines()
+
+
+def test_squared_errors_are_shown_in_place_of_a_loss_without_a_unit() -> None:
+    figures = {"accuracy": 0.9, "loss": 1.0, "triplet": 0.1, "classification": 0.4, "reconstruction": -0.9, "kl": 9.0}
+
+    assert list(shown_figures(figures)) == ["accuracy", "loss", "triplet", "cross-entropy", "reconstruction", "KL"]
+    assert shown_figures({**figures, "mse": 0.01}) == {
+        **{"accuracy": 0.9, "loss": 1.0, "triplet": 0.1, "cross-entropy": 0.4, "MSE": 0.01, "KL": 9.0}
+    }

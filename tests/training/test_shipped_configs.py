@@ -10,8 +10,8 @@ from triptych.config.datasets import KNOWN_DATASETS
 from triptych.data.images import ImageData, Split
 from triptych.data.module import ImageDataModule
 from triptych.models import model_summary
+from triptych.training.building import build_module
 from triptych.training.optimisation.optimizers import build_optimizer
-from triptych.training.train import build_module
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
 every_config = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -14,15 +14,15 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from triptych.config import load_config
 from triptych.config.combinations import flat_values
 from triptych.config.schema import RunConfig
-from triptych.data.batches.loader import BatchLoader
 from triptych.data.images import ImageData, Split
 from triptych.data.module import ImageDataModule
 from triptych.errors import TrainingError
+from triptych.training.building import build_module
 from triptych.training.checkpoints.loading import load_lightning_model
-from triptych.training.checkpoints.run_checkpoints import RunCheckpoints
 from triptych.training.hardware.machine import Hardware
 from triptych.training.modules import TaskModule
-from triptych.training.train import RunResult, build_module, build_trainer, train
+from triptych.training.train import RunResult, _measure, train
+from triptych.training.trainer import build_callbacks, build_trainer
 
 Config = Callable[..., RunConfig]
 
@@ -55,12 +55,11 @@ class Finished:
 
 @pytest.fixture(scope="module")
 def finished(tiny_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    loaders: list[BatchLoader] = []
-    original = ImageDataModule.test_dataloader
+    measured: list[Split] = []
 
-    def counted(data: ImageDataModule) -> BatchLoader:
-        loaders.append(original(data))
-        return loaders[-1]
+    def counted(module: TaskModule, config: RunConfig, split: Split) -> dict[str, float]:
+        measured.append(split)
+        return _measure(module, config, split)
 
     config = tiny_config(
         "training.epochs=4",
@@ -77,10 +76,10 @@ def finished(tiny_config: Config, tmp_path_factory: pytest.TempPathFactory) -> F
             parameter.detach().zero_()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ImageDataModule, "test_dataloader", counted)
+        patch.setattr("triptych.training.train._measure", counted)
         patch.setattr(TaskModule, "on_train_end", spoil)
         run = Finished(config, tmp_path_factory.mktemp("run"))
-    run.asked_for_the_test_set = len(loaders)
+    run.asked_for_the_test_set = sum(len(split) == 360 for split in measured)
     return run
 
 
@@ -95,7 +94,7 @@ def test_metrics_json_has_the_promised_keys(finished: Finished) -> None:
     metrics = json.loads((finished.folder / "metrics.json").read_text())
 
     assert list(metrics) == ["test", "val", "best_checkpoint", "epochs", "train_seconds", "diagnoses", "environment"]
-    assert list(metrics["test"]) == list(metrics["val"]) == ["accuracy", *TERMS]
+    assert list(metrics["test"]) == list(metrics["val"]) == ["accuracy", *TERMS, "mse"]
     assert metrics == finished.result.metrics
     assert metrics["best_checkpoint"] == str(finished.result.best_checkpoint)
     assert metrics["epochs"] == 4
@@ -137,7 +136,7 @@ def test_the_best_epoch_is_the_one_that_is_tested(finished: Finished) -> None:
 
     assert finished.result.metrics["val"]["accuracy"] == pytest.approx(max(curve), abs=1e-6)
     best = curve.index(max(curve))
-    assert finished.result.best_checkpoint.name == f"epoch={best:02d}-val_accuracy={max(curve):.2f}.ckpt"
+    assert finished.result.best_checkpoint.name == f"epoch={best + 1:02d}-val_accuracy={max(curve):.4f}.ckpt"
 
 
 def test_checkpoints_lie_where_they_are_promised(finished: Finished) -> None:
@@ -327,9 +326,9 @@ def gradient_steps(config: RunConfig, digits: ImageData, tmp_path: Path) -> list
     module = build_module(config, data)
     module.configure_optimizers = lambda: torch.optim.SGD(module.parameters(), lr=0.1)
     folders = train_folders(tmp_path)
-    trainer = build_trainer(
-        config, data, RunCheckpoints(folders), Console(quiet=True), Hardware("cpu", 1, 1, "32-true")
-    )
+    hardware = Hardware("cpu", 1, 1, "32-true")
+    callbacks = build_callbacks(config, data, folders, Console(quiet=True), hardware)
+    trainer = build_trainer(config, callbacks, hardware)
     trainer.fit(module, datamodule=data)
     return [parameter.detach() for parameter in module.parameters()]
 
@@ -382,13 +381,14 @@ def test_a_refusal_of_lightning_is_told_as_a_mistake(
     tiny_config: Config, digits: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny_config(*SHORT)
-    checkpoints = RunCheckpoints(train_folders(tmp_path))
     hardware = Hardware("cpu", 2, 1, "32-true")
+    data = ImageDataModule(config, digits)
+    callbacks = build_callbacks(config, data, train_folders(tmp_path), Console(quiet=True), hardware)
     for name, value in {"TORCHELASTIC_RUN_ID": "1", "WORLD_SIZE": "5", "RANK": "0", "LOCAL_RANK": "0"}.items():
         monkeypatch.setenv(name, value)
 
     with pytest.raises(TrainingError, match=r"training\.accelerator, devices, num_nodes.*world size \(5\)"):
-        build_trainer(config, ImageDataModule(config, digits), checkpoints, Console(quiet=True), hardware)
+        build_trainer(config, callbacks, hardware)
 
 
 def test_every_module_kind_is_chosen_by_the_config(tiny_config: Config, digits: ImageData) -> None:

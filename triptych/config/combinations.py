@@ -5,6 +5,7 @@ from math import gcd, lcm
 from typing import Any, NamedTuple
 
 from triptych.config.datasets import OWN_IMAGES, image_shape
+from triptych.config.loss_terms import LOSS_TERMS
 from triptych.config.report import Invalid, shown
 
 BACKBONE_LIBRARIES = ("hf", "timm", "module")
@@ -239,10 +240,8 @@ def _some_weight_is_positive(multitask: bool, *weights: float) -> str | None:
     # The triplet loss of the simple mode has no weight.
     if any(weights) or not multitask:
         return None
-    return (
-        "all weights of the multi-task loss are 0; expected at least one of triplet_weight, classification_weight, "
-        "reconstruction_weight and kl_weight above 0"
-    )
+    *others, last = (f"{name}_weight" for name in LOSS_TERMS)
+    return f"all weights of the multi-task loss are 0; expected at least one of {', '.join(others)} and {last} above 0"
 
 
 def _semihard_needs_a_margin(margin: float | None, triplet_mining: str) -> str | None:
@@ -301,16 +300,7 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., str | None]], ...] = (
     (("dataset.augmentation.crop_padding", "dataset.pad", "dataset.name"), _crop_leaves_an_image),
     (("training.scheduler.warmup_epochs", "training.epochs"), _warmup_ends_before_the_run),
     (("training.kl_warmup_epochs", "training.epochs", "training.use_multitask_loss"), _kl_warmup_ends_with_the_run),
-    (
-        (
-            "training.use_multitask_loss",
-            "training.triplet_weight",
-            "training.classification_weight",
-            "training.reconstruction_weight",
-            "training.kl_weight",
-        ),
-        _some_weight_is_positive,
-    ),
+    (("training.use_multitask_loss", *(f"training.{name}_weight" for name in LOSS_TERMS)), _some_weight_is_positive),
     (("training.margin", "training.triplet_mining"), _semihard_needs_a_margin),
     (("training.precision", "training.accelerator"), _half_precision_needs_a_gpu),
 )

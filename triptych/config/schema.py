@@ -4,13 +4,15 @@ Unknown keys and wrong types are errors, all of which `loader.py` reports togeth
 of a section, is its documentation, which editors show too.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from triptych.config.combinations import flat_values, invalid_combinations
 from triptych.config.datasets import KNOWN_DATASETS, OWN_IMAGES, image_shape
+from triptych.config.loss_terms import LOSS_TERMS
 from triptych.config.report import key_name
 
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -34,6 +36,17 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+    removed_keys: ClassVar[Mapping[str, object]] = {}
+    """Keys of earlier versions, with the value that is ignored; any other value is an error."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_removed_keys(cls, values: Any) -> Any:  # noqa: ANN401 # anything that a file contains
+        if not isinstance(values, Mapping):
+            return values
+        removed = {key for key, value in cls.removed_keys.items() if key in values and values[key] == value}
+        return {key: value for key, value in values.items() if key not in removed} if removed else values
 
 
 class AugmentationConfig(Section):
@@ -231,8 +244,8 @@ class EarlyStoppingConfig(Section):
     """Smallest increase of accuracy that counts as an improvement."""
 
 
-class TrainingConfig(Section):
-    """Optimisation, losses and hardware."""
+class _Optimisation(Section):
+    """The keys above the weights of the losses."""
 
     epochs: PositiveInt = 10
     """Passes over the training images."""
@@ -265,16 +278,26 @@ class TrainingConfig(Section):
 
     use_multitask_loss: bool = True
     """Triplet, classification and VAE losses (true), or triplet and classification only, the simple mode (false)."""
-    triplet_weight: NonNegativeFloat = 1.0
-    """Multi-task mode: weight of the triplet loss."""
-    classification_weight: NonNegativeFloat = 1.0
-    """Multi-task mode: weight of the classification loss."""
-    reconstruction_weight: NonNegativeFloat = 0.3
-    """Multi-task mode: weight of the reconstruction loss, a mean over pixels."""
-    kl_weight: NonNegativeFloat = 0.3
-    """Multi-task mode: weight of the KL divergence, a sum over latent dimensions. With the gaussian reconstruction loss
-    it is divided by the number of pixel values of an image, over which that loss is a mean, so that equal weights give
-    the evidence lower bound. With mse and bce a weight of about 0.001 is usual."""
+
+
+if TYPE_CHECKING:
+    _LossWeights = _Optimisation
+else:
+    _LossWeights = create_model(
+        "_LossWeights",
+        __base__=_Optimisation,
+        **{
+            f"{name}_weight": (NonNegativeFloat, Field(default=term.weight, description=term.comment))
+            for name, term in LOSS_TERMS.items()
+        },
+    )
+
+
+class TrainingConfig(_LossWeights):
+    """Optimisation, losses and hardware."""
+
+    removed_keys: ClassVar[Mapping[str, object]] = {"loss_balancing": "fixed"}
+
     classifier_weight: NonNegativeFloat = 1.0
     """Simple mode: weight of the classification loss; the triplet loss has weight 1."""
     margin: PositiveFloat | None = 0.2
@@ -283,9 +306,6 @@ class TrainingConfig(Section):
     """Triplets drawn from all images (random), or mined in each batch: all of them, semi-hard or hardest negatives."""
     label_smoothing: ProperFraction = 0.0
     """Probability that the targets spread evenly over all classes."""
-    loss_balancing: Literal["fixed", "uncertainty"] = "fixed"
-    """Multi-task mode: the weights alone, or times learned uncertainties (Kendall et al., 2018) of all losses but the
-    KL divergence and the gaussian reconstruction loss, which has its own."""
     reconstruction_loss: Literal["mse", "bce", "gaussian"] = "gaussian"
     """Loss per pixel in [0, 1]: squared error, binary cross-entropy, or half the logarithm of the mean squared error
     (gaussian), whose scale does not depend on the data set."""
@@ -307,13 +327,24 @@ class TrainingConfig(Section):
     strategy: Literal["auto", "ddp"] = "auto"
     """Parallelisation over processes. auto: ddp if there are several."""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = "auto"
-    """Width of the floating-point numbers; 16-mixed needs a GPU. auto is bf16 where a few steps, timed before the run,
-    are at least 1.15 times as fast with it, else 32 bits. Nothing is timed in deterministic runs, with several
-    processes, or for a compiled model on a GPU: these take bf16 on a GPU that has it. A resumed run keeps its own."""
+    """Floating-point precision of training; 16-mixed needs a GPU. auto: bf16 on a GPU that supports it, and, for models
+    of at least 10 MFLOPs per image, on a CPU that does (AMX, AVX-512, ARM); otherwise 32 bits. It depends on hardware
+    and model only, and a resumed run keeps its own. Validation and test always use 32 bits."""
     compile: Literal["auto"] | bool = "auto"
     """Let PyTorch's compiler speed up the model. It takes a minute or more at the start: auto compiles on a CUDA GPU in
     runs of 5,000 steps and more, and never on a CPU or an Apple GPU, where it rarely pays, nor in deterministic runs.
     true needs Triton on a GPU, or a C++ compiler on a CPU."""
+
+    def loss_weights(self) -> dict[str, float]:
+        """Return the weights of the losses of the mode, by name."""
+        weights: dict[str, float] = {
+            name: getattr(self, f"{name}_weight")
+            for name, term in LOSS_TERMS.items()
+            if self.use_multitask_loss or not term.needs_decoder
+        }
+        if not self.use_multitask_loss:
+            weights |= {"triplet": 1.0, "classification": self.classifier_weight}
+        return {name: weight for name, weight in weights.items() if weight or LOSS_TERMS[name].weight}
 
 
 class EvaluationConfig(Section):

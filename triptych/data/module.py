@@ -10,7 +10,7 @@ from triptych.config.schema import RunConfig
 from triptych.data.augment.augmentation import Augmentation
 from triptych.data.batches.class_sampling import ClassBalancedBatchSampler, PKBatchSampler, fill_batch
 from triptych.data.batches.loader import Batch, BatchLoader
-from triptych.data.batches.sampling import BalancedBatchSampler
+from triptych.data.batches.sampling import BalancedBatchSampler, FixedBatchSampler
 from triptych.data.batches.triplets import ImageDataset, TripletDataset
 from triptych.data.dividing import with_validation
 from triptych.data.holdout import held_out_labels, hold_out
@@ -87,11 +87,10 @@ class ImageDataModule(LightningDataModule):
         drawn = torch.randperm(len(self.train), generator=generator)[:size]
         return self.train.images[drawn]
 
-    def setup(self, stage: str) -> None:
+    def setup(self, stage: str) -> None:  # noqa: ARG002 # as Lightning calls it
         """Move the images to the GPU that trains, when they fit."""
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        splits = {"fit": ("train", "validation"), "validate": ("validation",), "test": ("test",)}[stage]
-        for name in splits:
+        for name in ("train", "validation"):
             split: Split = getattr(self, name)
             if device.type == "cuda" and split.images.nbytes < DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
                 moved = replace(split, images=split.images.to(device), labels=split.labels.to(device))
@@ -101,8 +100,7 @@ class ImageDataModule(LightningDataModule):
         """Augmented batches, sampled as the config asks; triplets where it draws them instead of mining them."""
         training = self.config.training
         plain = round(training.epochs * self.config.dataset.unaugmented_share)
-        kind = TripletDataset if training.triplet_mining == "random" else ImageDataset
-        dataset = kind(
+        dataset = self._dataset_kind()(
             self.train.images,
             self.train.labels,
             augment=self.augmentation,
@@ -112,19 +110,24 @@ class ImageDataModule(LightningDataModule):
         return BatchLoader(dataset, self._training_sampler())
 
     def val_dataloader(self) -> BatchLoader:
-        """Validation batches, in order."""
-        return self._loader(ImageDataset(self.validation.images, self.validation.labels))
+        """Validation batches in a fixed random order; triplets where training draws them instead of mining them."""
+        split = self.validation
+        rank, world_size = self._process()
+        sampler = FixedBatchSampler(
+            len(split),
+            batch_size=self.config.dataset.batch_size,
+            seed=self.config.training.seed,
+            rank=rank,
+            world_size=world_size,
+        )
+        return BatchLoader(self._dataset_kind()(split.images, split.labels, seed=self.config.training.seed), sampler)
 
-    def test_dataloader(self) -> BatchLoader:
-        """Test batches, in order."""
-        return self._loader(ImageDataset(self.test.images, self.test.labels))
+    def _dataset_kind(self) -> type[TripletDataset] | type[ImageDataset]:
+        return TripletDataset if self.config.training.triplet_mining == "random" else ImageDataset
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:  # noqa: ARG002
         """Copy what is not there yet."""
         return batch.to(device)
-
-    def _loader(self, dataset: ImageDataset) -> BatchLoader:
-        return BatchLoader(dataset, self._sampler(len(dataset), shuffle=False))
 
     def _training_sampler(self) -> BalancedBatchSampler:
         """Choose how images form batches.
@@ -135,7 +138,9 @@ class ImageDataModule(LightningDataModule):
         dataset, labels = self.config.dataset, self.train.labels.cpu()
         seed, (rank, world_size) = self.config.training.seed, self._process()
         if dataset.sampling == "shuffle":
-            return self._sampler(len(labels), shuffle=True)
+            return BalancedBatchSampler(
+                len(labels), batch_size=dataset.batch_size, shuffle=True, seed=seed, rank=rank, world_size=world_size
+            )
         if dataset.sampling == "class_balanced":
             return ClassBalancedBatchSampler(
                 labels, batch_size=dataset.batch_size, seed=seed, rank=rank, world_size=world_size
@@ -155,17 +160,6 @@ class ImageDataModule(LightningDataModule):
             classes_per_batch=filled.classes_per_batch,
             images_per_class=filled.images_per_class,
             seed=seed,
-            rank=rank,
-            world_size=world_size,
-        )
-
-    def _sampler(self, size: int, *, shuffle: bool) -> BalancedBatchSampler:
-        rank, world_size = self._process()
-        return BalancedBatchSampler(
-            size,
-            batch_size=self.config.dataset.batch_size,
-            shuffle=shuffle,
-            seed=self.config.training.seed,
             rank=rank,
             world_size=world_size,
         )

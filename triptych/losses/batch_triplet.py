@@ -1,14 +1,17 @@
 """The triplet loss over triplets mined in the batch: for training on plain labelled batches.
 
-Letters: B batch, E embedding dimension. In every B x B matrix, a row is an anchor.
+Letters: B batch, R reference embeddings (the batch itself by default), E embedding dimension. In every B x R matrix, a
+row is an anchor.
 """
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from triptych.losses.calling import check_embeddings, triplets_of
 from triptych.losses.distances import pairwise_distances
 from triptych.losses.triplet import TripletStatistics, checked_margin
 
@@ -46,9 +49,13 @@ class BatchTripletLoss(nn.Module):
         >>> embeddings, labels = torch.tensor([[0.0], [1.0], [1.5]]), torch.tensor([0, 0, 1])
         >>> BatchTripletLoss(margin=1.0, mining="all")(embeddings, labels)  # (0.5 + 1.5) / 2
         tensor(1.)
+        >>> BatchTripletLoss(margin=1.0)(embeddings, labels)  # semihard: from anchor 0 alone
+        tensor(0.5000)
     """
 
-    def __init__(self, *, margin: float | None, mining: Mining) -> None:
+    inputs = ("embedding", "label")
+
+    def __init__(self, *, margin: float | None = 0.2, mining: Mining = "semihard") -> None:
         super().__init__()
         if mining not in get_args(Mining):
             raise ValueError(f"mining must be one of {', '.join(get_args(Mining))}, but it is {mining!r}")
@@ -60,28 +67,54 @@ class BatchTripletLoss(nn.Module):
         self.margin = checked_margin(margin)
         self.mining: Mining = mining
 
-    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """Compare the (B, E) embeddings by their (B,) labels; returns a scalar, float32 at least.
+    def forward(
+        self,
+        embeddings: Tensor,
+        labels: Tensor | None = None,
+        indices_tuple: Sequence[Tensor] | None = None,
+        ref_emb: Tensor | None = None,
+        ref_labels: Tensor | None = None,
+    ) -> Tensor:
+        """Compare embeddings by their labels; the arguments are those of the losses of pytorch-metric-learning.
+
+        Args:
+            embeddings: (B, E), the anchors.
+            labels: (B,) integers; not needed where triplets are given.
+            indices_tuple: triplets (a, p, n) of (T,) positions each, or pairs (a, p, a, n), as the miners of
+                pytorch-metric-learning return them; they are compared as given, without further mining.
+            ref_emb: (R, E), where positives and negatives are taken from; by default from the embeddings.
+            ref_labels: (R,), their labels.
+
+        Returns:
+            A scalar, float32 at least.
 
         Raises:
-            ValueError: as `mine`.
+            ValueError: as `measure`.
         """
-        return self.mine(embeddings, labels).loss
+        return self.measure(embeddings, labels, indices_tuple, ref_emb, ref_labels).loss
 
-    def mine(self, embeddings: Tensor, labels: Tensor) -> TripletStatistics:
-        """The same loss, with the number of triplets behind it.
+    def measure(
+        self,
+        embeddings: Tensor,
+        labels: Tensor | None = None,
+        indices_tuple: Sequence[Tensor] | None = None,
+        ref_emb: Tensor | None = None,
+        ref_labels: Tensor | None = None,
+    ) -> TripletStatistics:
+        """The same loss, with the number of triplets behind it; the arguments are those of `forward`.
 
         Raises:
-            ValueError: the shapes are not (B, E) and (B,) with B of at least 1.
+            ValueError: shapes or types do not fit, labels or reference embeddings are missing, or the positions of
+                given triplets are out of range.
         """
-        if embeddings.ndim != 2 or labels.shape != embeddings.shape[:1] or len(labels) == 0:
-            raise ValueError(
-                "embeddings and labels must have the shapes (B, E) and (B,) with B of at least 1, but they have "
-                f"{tuple(embeddings.shape)} and {tuple(labels.shape)}; give one embedding and one label for each image"
-            )
-        distances = pairwise_distances(embeddings)
-        negative = labels[:, None] != labels
-        positive = (~negative).fill_diagonal_(False)
+        check_embeddings(embeddings, labels, ref_emb, ref_labels, has_triplets=indices_tuple is not None)
+        distances = pairwise_distances(embeddings, ref_emb)
+        if indices_tuple is not None:
+            return _given(distances, *triplets_of(indices_tuple), self.margin)
+        assert labels is not None
+        columns = labels if ref_labels is None else ref_labels
+        negative = labels[:, None] != columns
+        positive = ~negative if ref_emb is not None else (~negative).fill_diagonal_(False)
         if self.mining == "hard":
             return _hardest(distances, positive, negative, self.margin)
         if self.margin is None:
@@ -91,6 +124,24 @@ class BatchTripletLoss(nn.Module):
     def extra_repr(self) -> str:
         """The margin and the mining, for `print(loss)`."""
         return f"margin={self.margin}, mining={self.mining!r}"
+
+
+def _given(
+    distances: Tensor, anchors: Tensor, positives: Tensor, negatives: Tensor, margin: float | None
+) -> TripletStatistics:
+    """The triplets at these positions, all of one kind: those whose loss is positive count in the mean."""
+    try:
+        gaps = distances[anchors, positives] - distances[anchors, negatives]
+    except IndexError as error:
+        raise ValueError(
+            f"indices_tuple must hold positions in {distances.shape[0]} embeddings and {distances.shape[1]} reference "
+            f"embeddings, but {error}; mine the triplets in the same embeddings"
+        ) from error
+    losses = F.softplus(gaps) if margin is None else F.relu(gaps + margin)
+    valid = losses.new_full((), len(losses), dtype=torch.int64)
+    active = valid if margin is None else (losses > 0).sum()
+    # A sum over no triplets at all would have no gradient.
+    return TripletStatistics(losses.sum() / active.clamp(min=1) + 0 * distances.sum(), active, valid)
 
 
 def _within_margin(
@@ -112,7 +163,7 @@ def _within_margin(
         ends = torch.searchsorted(near_to_far, to_positive + margin)  # active: d_an < d_ap + margin
         starts = torch.searchsorted(near_to_far, to_positive, right=True) if semihard else torch.zeros_like(ends)
         of_positive = (ends - starts) * is_positive
-        of_negative = _runs_over(starts, ends, is_positive.long(), places=len(distances))
+        of_negative = _runs_over(starts, ends, is_positive.long(), places=distances.shape[1])
 
         active = of_positive.sum()
         triplets = torch.zeros_like(distances).scatter_(1, negatives, -of_negative.to(distances.dtype))
@@ -123,8 +174,8 @@ def _within_margin(
 
 
 def most_positives(positive: Tensor) -> int:
-    """The positives of the anchor that has most, or as many as there could be where a GPU would be waited for."""
-    return int(positive.sum(dim=1).max()) if positive.device.type == "cpu" else len(positive)
+    """The positives of the anchor that has most, or, on a GPU, as many as there could be: the count would stall it."""
+    return int(positive.sum(dim=1).max()) if positive.device.type == "cpu" else positive.shape[1]
 
 
 def _runs_over(starts: Tensor, ends: Tensor, counts: Tensor, *, places: int) -> Tensor:
@@ -153,8 +204,8 @@ def _hardest(distances: Tensor, positive: Tensor, negative: Tensor, margin: floa
 def _all_soft(distances: Tensor, positive: Tensor, negative: Tensor) -> TripletStatistics:
     """All triplets under the soft margin, a few anchors at a time.
 
-    The loss and its derivative by each distance are summed up in the same pass, so that nothing of size B³ waits for
-    the backward pass.
+    The loss and its derivative by each distance are summed up in the same pass, so that nothing of size B³ is kept
+    until the backward pass.
     """
     valid = _count_valid(positive, negative)
     with torch.no_grad():
@@ -162,7 +213,7 @@ def _all_soft(distances: Tensor, positive: Tensor, negative: Tensor) -> TripletS
         to_negative = distances.masked_fill(~negative, torch.inf)
         chunk = max(1, SOFT_CHUNK_ELEMENTS // positive.numel())
         # Filled in place: small results kept between the chunks' large ones would fragment the heap.
-        losses, weights = torch.empty_like(distances[0]), torch.empty_like(distances)
+        losses, weights = torch.empty_like(distances[:, 0]), torch.empty_like(distances)
         parts = (torch.split(whole, chunk) for whole in (to_positive, to_negative, losses, weights))
         for positives, negatives, loss, weight in zip(*parts, strict=True):
             gap = positives[:, :, None] - negatives[:, None, :]  # -inf, of loss and slope 0, where there is no triplet

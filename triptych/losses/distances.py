@@ -4,12 +4,12 @@ import torch
 from torch import Tensor
 
 
-def pairwise_distances(embeddings: Tensor) -> Tensor:
-    """Euclidean (not squared) distances between the rows of a batch.
+def pairwise_distances(embeddings: Tensor, others: Tensor | None = None) -> Tensor:
+    """Euclidean (not squared) distances between the rows of a batch, or between these and the rows of another one.
 
-    Computed as |a|² + |b|² - 2ab from one matrix product, in float32 at least, also under autocast: memory is B x B,
-    where exact differences would need B x B x E. The rows are centred first, which changes no distance and lets the
-    rounding follow the spread of the batch, so that a batch that collapses to a point keeps its geometry.
+    Computed as |a|² + |b|² - 2ab from one matrix product, in float32 at least, also under autocast: memory is B x R,
+    where exact differences would need B x R x E. The rows are centred first, which changes no distance and makes the
+    rounding error follow the spread of the batch, so that a batch that collapses to a point keeps its geometry.
 
     With eps the float's resolution and |a|, |b| the distances from the batch's centre, a squared distance is off by
     at most about 5 eps (|a|² + |b|²): for unit vectors, relatively 1e-6 where they are far apart and absolutely 1e-3
@@ -19,22 +19,30 @@ def pairwise_distances(embeddings: Tensor) -> Tensor:
 
     Args:
         embeddings: (B, E), any floating type.
+        others: (R, E), likewise; the embeddings themselves by default.
 
     Returns:
-        (B, B), symmetric with a zero diagonal, float32 or float64.
+        (B, R), float32 or float64; without `others` symmetric with a zero diagonal.
 
     Example:
         >>> pairwise_distances(torch.tensor([[0.0, 0.0], [3.0, 4.0]]))
         tensor([[0., 5.],
                 [5., 0.]])
     """
-    points = embeddings.to(torch.promote_types(embeddings.dtype, torch.float32))
-    points = points - points.mean(dim=0)
+    dtype = torch.promote_types(embeddings.dtype, torch.float32)
+    points = embeddings.to(dtype)
+    columns = points if others is None else others.to(dtype)
+    centre = columns.mean(dim=0)
+    points = points - centre
+    columns = points if others is None else columns - centre
     with torch.autocast(points.device.type, enabled=False):
-        products = points @ points.T
-    squared_norms = products.diagonal()
-    scale = squared_norms[:, None] + squared_norms
+        products = points @ columns.T
+    if others is None:
+        squared_norms = products.diagonal()
+        scale = squared_norms[:, None] + squared_norms
+    else:
+        scale = points.square().sum(1)[:, None] + columns.square().sum(1)
     squared = scale - 2 * products
-    touching = squared <= 4 * torch.finfo(points.dtype).eps * scale
+    touching = squared <= 4 * torch.finfo(dtype).eps * scale
     # The inner fill keeps the derivative of the root finite; the outer one cuts it off.
     return squared.masked_fill(touching, 1.0).sqrt().masked_fill(touching, 0.0)

@@ -1,4 +1,4 @@
-"""The KL divergence of the VAE's latent from the standard normal, and its warm-up: for the panel that repaints.
+"""The KL divergence of the VAE's latent from the standard normal, and its warm-up: for the variational autoencoder.
 
 Letters: B batch, L latent dimension.
 """
@@ -13,11 +13,12 @@ class KLDivergenceLoss(nn.Module):
     """KL(N(mean, exp(log_variance)) || N(0, I)) in closed form, in nats (Kingma & Welling 2014, appendix B).
 
     Reduction: the sum over latent dimensions of the mean over the batch. Free bits (Kingma et al. 2016, appendix C.8)
-    charge each dimension max(its mean over the batch, free_bits): a dimension that says less is not pushed further
-    towards saying nothing, and has no gradient. The value is unweighted: weight and warm-up belong to `MultiTaskLoss`.
+    charge each dimension max(its mean over the batch, free_bits): a dimension with less information is not pushed
+    further towards the prior, and has no gradient. The value is unweighted: weight and warm-up belong to
+    `MultiTaskLoss`.
 
     Args:
-        free_bits: nats per latent dimension that cost nothing more; 0 charges every nat.
+        free_bits: nats per latent dimension that are free; 0 charges every nat.
 
     Raises:
         ValueError: free_bits is not a finite number of at least 0.
@@ -26,6 +27,8 @@ class KLDivergenceLoss(nn.Module):
         >>> KLDivergenceLoss()(torch.tensor([[1.0, 0.0]]), torch.zeros(1, 2))
         tensor(0.5000)
     """
+
+    inputs = ("mean", "log_variance")
 
     def __init__(self, *, free_bits: float = 0.0) -> None:
         super().__init__()

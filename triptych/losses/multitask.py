@@ -1,17 +1,17 @@
-"""The losses of a training step, weighted into the one number that is minimised: for the training modules."""
+"""Several losses of one model, weighted into the one number that is minimised."""
 
 import math
-from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from triptych.losses.uncertainty import UncertaintyWeights
+from triptych.losses.triplet import TripletStatistics
 
 
 class LossBreakdown(NamedTuple):
-    """A training step's loss and what it is made of."""
+    """A training step's loss and its terms."""
 
     total: Tensor
     """The weighted sum, a scalar to be differentiated, float32 at least."""
@@ -19,95 +19,94 @@ class LossBreakdown(NamedTuple):
     """Every term by name, unweighted and detached: for the log."""
     weighted: dict[str, Tensor]
     """The terms of positive weight as they enter the sum, to be differentiated one by one."""
+    statistics: dict[str, TripletStatistics]
+    """What stands behind the terms that count triplets, by name."""
 
 
 class MultiTaskLoss(nn.Module):
-    """Multi-task mode: the three panels and the prior of the latent, each a scalar, in a weighted sum.
+    """A weighted sum of losses: total = Σ weight · factor · loss. Each loss is a scalar.
 
-    total = triplet_weight · triplet + classification_weight · classification + reconstruction_weight · reconstruction
-    + kl_weight · kl_factor · kl. A term of weight zero is left out, not multiplied by zero: it has no gradient, and
-    no harm comes of it where it is not finite. It is still reported.
+    A term of weight zero is left out, not multiplied by zero: it has no gradient, and does no harm where it is not
+    finite. It is still reported.
+
+    A loss names what it compares in its attribute `inputs`, such as `("embedding", "label")`. A loss with the methods
+    `per_image`, from its inputs to errors (B,), and `reduce`, from these to a scalar, exchanges only its errors
+    between processes, not its inputs. A loss with the method `measure` returns `TripletStatistics`.
 
     Args:
-        triplet_weight: weight of the triplet loss, of at least 0, as are all.
-        classification_weight: weight of the cross-entropy.
-        reconstruction_weight: weight of the reconstruction error, a mean per pixel.
-        kl_weight: weight of the KL divergence, a sum over latent dimensions.
-        balanced: terms, by name, that are weighed by a learned uncertainty as well (see `UncertaintyWeights`).
+        terms: by name, a loss and its weight, of at least 0.
 
     Raises:
         ValueError: a weight is negative or not finite, or all of them are zero.
 
     Example:
-        >>> triplet, classification, reconstruction, kl = torch.tensor([0.2, 2.0, 0.1, 30.0])
-        >>> MultiTaskLoss(kl_weight=0.01)(triplet, classification, reconstruction, kl, kl_factor=0.5).total
-        tensor(2.4500)
+        >>> from triptych.losses import ClassificationLoss, KLDivergenceLoss
+        >>> loss = MultiTaskLoss({"classification": (ClassificationLoss(), 1.0), "kl": (KLDivergenceLoss(), 0.1)})
+        >>> label = torch.tensor([0, 1])
+        >>> outputs = {"logits": torch.eye(2) * 9, "label": label, "mean": torch.ones(2, 4)}
+        >>> outputs["log_variance"] = torch.zeros(2, 4)
+        >>> loss(loss.rows(outputs)).terms["kl"]
+        tensor(2.)
     """
 
-    def __init__(
-        self,
-        *,
-        triplet_weight: float = 1.0,
-        classification_weight: float = 1.0,
-        reconstruction_weight: float = 1.0,
-        kl_weight: float = 1.0,
-        balanced: Collection[str] = (),
-    ) -> None:
+    def __init__(self, terms: Mapping[str, tuple[nn.Module, float]]) -> None:
         super().__init__()
-        self.weights = _checked(
-            {
-                "triplet": triplet_weight,
-                "classification": classification_weight,
-                "reconstruction": reconstruction_weight,
-                "kl": kl_weight,
-            }
-        )
-        # A term that is left out would leave its uncertainty without a gradient.
-        self.balance = UncertaintyWeights([name for name in balanced if self.weights[name]]) if balanced else None
+        self.weights = _checked({name: weight for name, (_, weight) in terms.items()})
+        self.losses = nn.ModuleDict({name: loss for name, (loss, _) in terms.items()})
 
-    def forward(
-        self, triplet: Tensor, classification: Tensor, reconstruction: Tensor, kl: Tensor, kl_factor: float = 1.0
-    ) -> LossBreakdown:
-        """Weigh four scalars; `kl_factor` multiplies the KL weight at this step (see `warmup_factor`).
+    def rows(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return what the terms need of each image: tensors (B, ...), to be joined with those of other processes.
+
+        Args:
+            outputs: (B, ...) each, by name: everything that the losses compare.
+        """
+        rows: dict[str, Tensor] = {}
+        for name, loss in self._named():
+            inputs = {key: outputs[key] for key in loss.inputs}
+            rows |= {_errors(name): loss.per_image(*inputs.values())} if hasattr(loss, "per_image") else inputs
+        return rows
+
+    def forward(self, rows: Mapping[str, Tensor], factors: Mapping[str, float] | None = None) -> LossBreakdown:
+        """Weigh the losses of a batch.
+
+        Args:
+            rows: what `rows` returned, for all images of the batch.
+            factors: by name, what multiplies a weight at this step (see `warmup_factor`); 1 where none is given. A
+                factor of zero multiplies: the total stays connected to what is trained while a warm-up begins.
 
         Raises:
-            ValueError: a term is not a scalar.
+            ValueError: a loss is not a scalar.
         """
-        terms = {"triplet": triplet, "classification": classification, "reconstruction": reconstruction, "kl": kl}
-        return _weighted_sum(terms, self.weights, factors={"kl": kl_factor}, balance=self.balance)
+        factors, terms, statistics = factors or {}, {}, {}
+        for name, loss in self._named():
+            if hasattr(loss, "per_image"):
+                term = loss.reduce(rows[_errors(name)])
+            elif hasattr(loss, "measure"):
+                statistics[name] = loss.measure(*(rows[key] for key in loss.inputs))
+                term = statistics[name].loss
+            else:
+                term = loss(*(rows[key] for key in loss.inputs))
+            if term.ndim != 0:
+                raise ValueError(
+                    f"losses must be scalars, but {name} has the shape {tuple(term.shape)}; reduce it first"
+                )
+            terms[name] = term.to(torch.promote_types(term.dtype, torch.float32))
+        weighted = {
+            name: weight * factors.get(name, 1.0) * terms[name] for name, weight in self.weights.items() if weight > 0
+        }
+        total = torch.stack(list(weighted.values())).sum()
+        return LossBreakdown(total, {name: term.detach() for name, term in terms.items()}, weighted, statistics)
+
+    def _named(self) -> Iterator[tuple[str, Any]]:
+        yield from self.losses.items()
 
     def extra_repr(self) -> str:
         """The weights, for `print(loss)`."""
-        return ", ".join(f"{name}_weight={weight}" for name, weight in self.weights.items())
+        return ", ".join(f"{name}: {weight}" for name, weight in self.weights.items())
 
 
-class SimpleLoss(nn.Module):
-    """Simple mode: total = triplet + classifier_weight · classification, each a scalar.
-
-    A classifier weight of zero leaves the classification out, as in `MultiTaskLoss`.
-
-    Args:
-        classifier_weight: weight of the cross-entropy beside the triplet loss, of at least 0.
-
-    Raises:
-        ValueError: the weight is negative or not finite.
-    """
-
-    def __init__(self, *, classifier_weight: float = 1.0) -> None:
-        super().__init__()
-        self.weights = _checked({"triplet": 1.0, "classification": classifier_weight})
-
-    def forward(self, triplet: Tensor, classification: Tensor) -> LossBreakdown:
-        """Weigh two scalars.
-
-        Raises:
-            ValueError: a term is not a scalar.
-        """
-        return _weighted_sum({"triplet": triplet, "classification": classification}, self.weights)
-
-    def extra_repr(self) -> str:
-        """The weight, for `print(loss)`."""
-        return f"classifier_weight={self.weights['classification']}"
+def _errors(name: str) -> str:
+    return f"{name}.errors"
 
 
 def _checked(weights: dict[str, float]) -> dict[str, float]:
@@ -124,28 +123,3 @@ def _checked(weights: dict[str, float]) -> dict[str, float]:
             "nothing would be learned: raise one"
         )
     return weights
-
-
-def _weighted_sum(
-    terms: Mapping[str, Tensor],
-    weights: Mapping[str, float],
-    factors: Mapping[str, float] | None = None,
-    balance: UncertaintyWeights | None = None,
-) -> LossBreakdown:
-    """Sum the terms of positive weight, balanced, each times its weight and its factor (1 where none is given).
-
-    A factor of zero does multiply, so that the total stays connected to what is being trained while a warm-up begins.
-    """
-    factors = factors or {}
-    for name, term in terms.items():
-        if term.ndim != 0:
-            raise ValueError(
-                f"loss terms must be scalars, but {name} has the shape {tuple(term.shape)}; reduce it first"
-            )
-    terms = {name: term.to(torch.promote_types(term.dtype, torch.float32)) for name, term in terms.items()}
-    kept = {name: term for name, term in terms.items() if weights[name] > 0}
-    if balance is not None:
-        kept = balance(kept)
-    weighted = {name: weights[name] * factors.get(name, 1.0) * term for name, term in kept.items()}
-    total = torch.stack(list(weighted.values())).sum()
-    return LossBreakdown(total, {name: term.detach() for name, term in terms.items()}, weighted)

@@ -1,4 +1,4 @@
-"""How far a repainted image is from the original: for the VAE's decoder."""
+"""The reconstruction error: for the decoder of the variational autoencoder."""
 
 import math
 from typing import Literal, get_args
@@ -37,6 +37,8 @@ class ReconstructionLoss(nn.Module):
         tensor(0.2500)
     """
 
+    inputs = ("reconstruction", "image")
+
     def __init__(self, *, kind: ReconstructionKind = "mse") -> None:
         super().__init__()
         if kind not in get_args(ReconstructionKind):
@@ -52,7 +54,7 @@ class ReconstructionLoss(nn.Module):
         return self.reduce(self.per_image(reconstruction, images))
 
     def reduce(self, errors: Tensor) -> Tensor:
-        """Make the loss, a scalar, of the (B,) errors of the images of a batch, those of other processes among them."""
+        """Return the loss, a scalar, from the (B,) errors of all images of a batch, those of other processes too."""
         error = errors.mean()
         if self.kind == "gaussian":
             return 0.5 * (2 * math.pi * math.e * error.clamp_min(LEAST_VARIANCE)).log()
@@ -67,7 +69,7 @@ class ReconstructionLoss(nn.Module):
         if images.ndim != 4 or reconstruction.shape != images.shape:
             raise ValueError(
                 "reconstruction and images must have one shape (B, C, H, W), but they have "
-                f"{tuple(reconstruction.shape)} and {tuple(images.shape)}; compare each image with its own repainting"
+                f"{tuple(reconstruction.shape)} and {tuple(images.shape)}; compare each with its own image"
             )
         dtype = torch.promote_types(reconstruction.dtype, torch.float32)
         reconstruction, images = reconstruction.to(dtype), images.to(dtype)
@@ -84,6 +86,19 @@ def _squared_error(reconstruction: Tensor, images: Tensor) -> Tensor:
 
 
 def _cross_entropy(reconstruction: Tensor, images: Tensor) -> Tensor:
-    """Not PyTorch's, which CUDA's autocast refuses and which dies on a NaN, where the run should name the loss."""
+    """Not PyTorch's own: that one rejects CUDA's autocast, and fails on NaN before the run can name the loss."""
     probability = reconstruction.clamp(BCE_EPSILON, 1 - BCE_EPSILON)
     return -(images * probability.log() + (1 - images) * (-probability).log1p())
+
+
+def squared_errors(reconstruction: Tensor, image: Tensor, *, pad: int = 0) -> Tensor:
+    """Return the squared error (B,) of each reconstruction (B, C, H, W), a mean over channels and pixels.
+
+    Args:
+        reconstruction: pixels in [0, 1].
+        image: the originals.
+        pad: width of the border that was added to the images, which does not count.
+    """
+    height, width = image.shape[2:]
+    inner = (..., slice(pad, height - pad), slice(pad, width - pad))
+    return (reconstruction[inner].float() - image[inner].float()).square().flatten(1).mean(1)

@@ -25,7 +25,7 @@ class TripletStatistics(NamedTuple):
 
 
 class TripletLoss(nn.Module):
-    """Asks of each anchor to lie nearer to its positive than to its negative.
+    """Moves each anchor nearer to its positive than to its negative.
 
     With a margin, max(0, d_ap - d_an + margin), as in FaceNet (Schroff et al. 2015) but with Euclidean distances, not
     squared: value and gradient are those of `torch.nn.TripletMarginLoss`. Without, the soft margin
@@ -43,7 +43,9 @@ class TripletLoss(nn.Module):
         tensor(0.5000)
     """
 
-    def __init__(self, *, margin: float | None) -> None:
+    inputs = ("embedding", "positive", "negative")
+
+    def __init__(self, *, margin: float | None = 0.2) -> None:
         super().__init__()
         self.margin = checked_margin(margin)
 
@@ -51,11 +53,11 @@ class TripletLoss(nn.Module):
         """Compare (B, E) anchors with their (B, E) positives and negatives; returns a scalar, float32 at least.
 
         Raises:
-            ValueError: as `compare`.
+            ValueError: as `measure`.
         """
-        return self.compare(anchor, positive, negative).loss
+        return self.measure(anchor, positive, negative).loss
 
-    def compare(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> TripletStatistics:
+    def measure(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> TripletStatistics:
         """The same loss, with the number of triplets behind it.
 
         Raises:
@@ -65,7 +67,7 @@ class TripletLoss(nn.Module):
             raise ValueError(
                 "anchor, positive and negative must have one shape (B, E), but they have "
                 f"{tuple(anchor.shape)}, {tuple(positive.shape)} and {tuple(negative.shape)}; "
-                "embed the three in the same way, one row for each triplet"
+                "embed the three in the same way, one row for each triplet, or use BatchTripletLoss with labels"
             )
         dtype = torch.promote_types(anchor.dtype, torch.float32)
         anchor, positive, negative = anchor.to(dtype), positive.to(dtype), negative.to(dtype)

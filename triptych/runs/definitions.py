@@ -4,6 +4,8 @@ from collections.abc import Collection
 from difflib import get_close_matches
 from typing import Literal, NamedTuple
 
+from triptych.config.loss_terms import LOSS_TERMS
+
 
 class Definition(NamedTuple):
     """A figure in words."""
@@ -45,10 +47,7 @@ DEFINITIONS: dict[str, Definition] = {
     "spread": Definition("spread", "of embeddings on the sphere: 0 is a point, 1 is even", ""),
     "trustworthiness": Definition("map's trustworthiness", "neighbours on the map that are true ones", "higher"),
     "loss": Definition("loss", "the weighted sum that training minimises", "lower"),
-    "triplet": Definition("triplet loss", "over the triplets of a batch", "lower"),
-    "classification": Definition("classification loss", "cross-entropy, in nats", "lower"),
-    "reconstruction": Definition("reconstruction loss", "squared error, cross-entropy or nats of a pixel", "lower"),
-    "kl": Definition("KL loss", "the divergence as training counts it, after free bits", ""),
+    **{name: Definition(term.title, term.meaning, term.better) for name, term in LOSS_TERMS.items()},
 }
 """In the order in which tables show them."""
 

@@ -1,4 +1,4 @@
-"""What a run says: a few lines before it starts, a small table when it ends, and what its figures depend on."""
+"""What a run prints: a few lines before it starts, a small table when it ends, and how figures are named there."""
 
 import os
 import platform
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from triptych.config.loss_terms import LOSS_TERMS
 from triptych.config.schema import RunConfig
 from triptych.data.images import ImageData
 from triptych.data.module import ImageDataModule
@@ -35,11 +36,11 @@ def announce(
     resumed_from: Path | None,
     notes: Sequence[str],
 ) -> None:
-    """Say what the run will do, and what is odd about its images."""
+    """Print what the run will do, and what is unusual about its images."""
     channels, height, width = config.dataset.image_shape
     parameters = sum(parameter.numel() for parameter in module.model.parameters())
     training = config.training
-    panels = "compare, name, repaint" if training.use_multitask_loss else "compare, name"
+    panels = "embedding, classification" + (", reconstruction" if training.use_multitask_loss else "")
     splits = {"training": data.train, "validation": data.validation, "test": data.test}
     sizes = ", ".join(f"{len(split.labels):,} {name}" for name, split in splits.items())
     device, batch = hardware.device, str(config.dataset.batch_size)
@@ -66,18 +67,19 @@ def announce(
 def summarise(
     console: Console, metrics: dict[str, Any], folders: RunFolders, pictures: Sequence[Path], *, has_curves: bool
 ) -> None:
-    """Print the results and where to look."""
+    """Print the results, and where the files are."""
     table = Table(title=f"{folders.dataset}, the best epoch", box=SIMPLE_HEAD)
     table.add_column()
     for split in ("test", "validation"):
         table.add_column(split, justify="right")
-    for name, value in metrics["test"].items():
-        table.add_row(name, f"{value:.4f}", f"{metrics['val'][name]:.4f}")
+    validation = shown_figures(metrics["val"])
+    for name, value in shown_figures(metrics["test"]).items():
+        table.add_row(name, f"{value:.4f}", f"{validation[name]:.4f}")
     console.print()
     console.print(table)
     places = {
         "test accuracy": f"{metrics['test']['accuracy']:.4f}",
-        **_unseen(metrics),
+        **_held_out(metrics),
         **_diagnoses(metrics),
         "checkpoint": metrics["best_checkpoint"],
         "metrics": str(folders.version_folder / "metrics.json"),
@@ -89,18 +91,18 @@ def summarise(
     _print_lines(console, places)
 
 
-def _unseen(metrics: dict[str, Any]) -> dict[str, str]:
-    """Tell how well images of held-out classes find their like."""
+def _held_out(metrics: dict[str, Any]) -> dict[str, str]:
+    """Return the retrieval figures of the held-out classes."""
     if "holdout" not in metrics:
         return {}
     figures = metrics["holdout"]
     return {
-        "unseen classes": f"precision@1 {figures['precision_at_1']:.4f}, MAP@R {figures['map_at_r']:.4f}",
+        "held-out classes": f"precision@1 {figures['precision_at_1']:.4f}, MAP@R {figures['map_at_r']:.4f}",
     }
 
 
 def _diagnoses(metrics: dict[str, Any]) -> dict[str, str]:
-    """Name what the collapse guard has found, whose lines may have left the screen."""
+    """Return what the collapse guard has found: its lines may have left the screen."""
     named = []
     for one in metrics.get("diagnoses", []):
         first, last = one["epoch"], one["last_epoch"]
@@ -114,7 +116,7 @@ def _subject(picture: Path) -> str:
 
 
 def _chosen(value: str, reason: str) -> str:
-    """Say what was asked for, or what auto came to and why."""
+    """Return the value of the config, or what auto chose and why."""
     return f"{value} (auto: {reason})" if reason else value
 
 
@@ -126,7 +128,7 @@ def _print_lines(console: Console, lines: Mapping[str, str]) -> None:
 
 
 def environment(hardware: Hardware) -> dict[str, Any]:
-    """Return what the figures depend on beside the config."""
+    """Return what the figures depend on besides the config."""
     return {
         "triptych": __version__,
         "python": platform.python_version(),
@@ -141,3 +143,34 @@ def environment(hardware: Hardware) -> dict[str, Any]:
         "compile_reason": hardware.compile_reason,
         "processes": hardware.processes,
     }
+
+
+def shown_figures(figures: Mapping[str, float]) -> dict[str, float]:
+    """Return the figures that tables show, by the names that they show them under.
+
+    The reconstruction loss, which may be a logarithm, gives way to the squared error where that was measured.
+
+    Example:
+        >>> shown_figures({"accuracy": 0.9, "loss": 1.0, "classification": 0.4, "reconstruction": -0.9, "mse": 0.01})
+        {'accuracy': 0.9, 'loss': 1.0, 'cross-entropy': 0.4, 'MSE': 0.01}
+    """
+    names = {name: term.title.removesuffix(" loss") for name, term in LOSS_TERMS.items()}
+    shown = {name: name for name in ("accuracy", "loss")} | names
+    if "mse" in figures:
+        shown["reconstruction"] = "MSE"
+        figures = {**figures, "reconstruction": figures["mse"]}
+    return {title: figures[name] for name, title in shown.items() if name in figures}
+
+
+def duration(seconds: float) -> str:
+    """Write a duration in at most six characters.
+
+    Example:
+        >>> duration(12.3), duration(1000), duration(100_000)
+        ('12 s', '17 min', '28 h')
+    """
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    if seconds < 99.5 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.0f} h"

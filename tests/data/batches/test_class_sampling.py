@@ -197,7 +197,7 @@ def test_classes_of_one_image_break_no_mined_triplet(kind, sizes, mining, margin
     points = torch.nn.functional.normalize(torch.randn(len(labels), 4), dim=1).requires_grad_()
     loss = BatchTripletLoss(margin=margin, mining=mining)
     for batch in epoch_of(kind(labels), 0):
-        mined = loss.mine(points[batch], labels[batch])
+        mined = loss.measure(points[batch], labels[batch])
         (gradient,) = torch.autograd.grad(mined.loss, points)
         assert mined.loss.isfinite()
         assert gradient.isfinite().all()
@@ -210,7 +210,7 @@ def test_a_batch_of_one_class_has_no_triplets_and_a_gradient_of_zeros():
     labels = labels_of([9, 1, 6])
     points = torch.randn(len(labels), 4, requires_grad=True)
     for batch in epoch_of(pk(labels, p=1, k=3), 0):
-        mined = BatchTripletLoss(margin=0.2, mining="semihard").mine(points[batch], labels[batch])
+        mined = BatchTripletLoss(margin=0.2, mining="semihard").measure(points[batch], labels[batch])
         (gradient,) = torch.autograd.grad(mined.loss, points)
         assert (mined.loss.item(), mined.valid.item(), gradient.abs().sum().item()) == (0, 0, 0)
 

@@ -10,9 +10,9 @@ from triptych.config.schema import RunConfig
 from triptych.data.images import ImageData
 from triptych.data.module import ImageDataModule
 from triptych.runs.folders import new_run
-from triptych.training.checkpoints.run_checkpoints import RunCheckpoints
+from triptych.training.building import build_module
 from triptych.training.hardware.machine import Hardware
-from triptych.training.train import build_module, build_trainer
+from triptych.training.trainer import build_callbacks, build_trainer
 
 # Said where the trainer is used without `train`, which keeps such remarks away from people.
 pytestmark = pytest.mark.filterwarnings("ignore:You called `self.log", "ignore:.*LeafSpec")
@@ -55,8 +55,9 @@ class Run:
         data = ImageDataModule(config, digits)
         self.module, self.watched = build_module(config, data), Watched()
         self.folders = new_run(output, "digits")
-        checkpoints = RunCheckpoints(self.folders)
-        trainer = build_trainer(config, data, checkpoints, Console(quiet=True), Hardware("cpu", 1, 1, "32-true"))
+        hardware = Hardware("cpu", 1, 1, "32-true")
+        callbacks = build_callbacks(config, data, self.folders, Console(quiet=True), hardware)
+        trainer = build_trainer(config, callbacks, hardware)
         trainer.callbacks.append(self.watched)
         trainer.fit(self.module, datamodule=data, ckpt_path=going_on)
         self.steps_per_epoch = len(self.watched.trained) // config.training.epochs

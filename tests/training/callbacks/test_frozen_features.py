@@ -16,11 +16,12 @@ from triptych.config.schema import RunConfig
 from triptych.data.images import ImageData, Split
 from triptych.data.module import ImageDataModule
 from triptych.models.builder import build_model
+from triptych.training.building import build_module
 from triptych.training.callbacks import frozen_features as file
 from triptych.training.callbacks.frozen_features import FrozenFeatures, frozen_features, why_features_change
 from triptych.training.callbacks.known_features import KnownFeatures
 from triptych.training.checkpoints.loading import load_lightning_model
-from triptych.training.train import build_module, train
+from triptych.training.train import train
 
 QUIET = Console(quiet=True)
 PLAIN = ("dataset.augmentation.rotation=0", "dataset.augmentation.crop_padding=0")
@@ -198,7 +199,7 @@ def test_encoders_that_differ_in_their_config_alone_do_not_share_features(config
     for changes in ((), (f"model.backbone=hf:{tmp_path / 'other'}",)):
         data = ImageDataModule(config(*changes), ImageData(few, digits.test, digits.classes, "made"))
         module = build_module(data.config, data)
-        FrozenFeatures(QUIET, folder=tmp_path / "features").on_fit_start(SimpleNamespace(datamodule=data), module)
+        FrozenFeatures(data.config, data, QUIET, folder=tmp_path / "features").on_fit_start(SimpleNamespace(), module)
         known.append(module.known_features.features["train"])
 
     assert files(tmp_path / "features").count(".npy") == 4

@@ -30,8 +30,8 @@ builder.list_images = list_images
 """
 IN_THE_TEST = """
 import os
-from triptych.training.modules import TaskModule
-TaskModule.test_step = lambda self, batch, batch_idx: os.kill(os.getpid(), {number})
+from triptych.training import train
+train.training_figures = lambda *arguments, **options: os.kill(os.getpid(), {number})
 """
 SIGNALS = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 
@@ -52,7 +52,7 @@ def test_a_signal_finishes_the_step_and_saves(run, tmp_path, number, code):
     printed = run(before=IN_THE_STEP.format(step=2, signals=[int(number)])).ends(code)
     assert last_state(tmp_path)["global_step"] == 3
     last = tmp_path / "lightning_checkpoints/digits/version_0-last.ckpt"
-    assert f"Stopped by {number.name} after step 3. The state is saved in {last}; go on with --resume." in printed
+    assert f"Stopped by {number.name} after step 3. The state is saved in {last}; continue with --resume." in printed
     assert "Traceback" not in printed
 
 
@@ -73,7 +73,7 @@ def test_a_signal_in_the_last_step_of_an_epoch_lets_the_epoch_be_validated(run, 
 def test_the_second_signal_ends_the_run_at_once(run, tmp_path):
     printed = run(before=IN_THE_STEP.format(step=2, signals=[2, 15])).ends(143)
     assert last_state(tmp_path)["global_step"] == 0
-    assert "Stopped by SIGTERM. What was saved before is whole; go on with --resume." in printed
+    assert "Stopped by SIGTERM. What was saved before is whole; continue with --resume." in printed
     assert "Traceback" not in printed
 
 
@@ -101,5 +101,5 @@ def test_an_older_run_names_the_state_to_go_on_from(run, tmp_path):
     run("--epochs", "1").ends(0)
     last = tmp_path / "lightning_checkpoints/digits/version_0-last.ckpt"
     printed = run("--epochs", "2", "--resume", last, before=IN_THE_STEP.format(step=4, signals=[15])).ends(143)
-    assert f"go on with --resume {last}." in printed
+    assert f"continue with --resume {last}." in printed
     assert last_state(tmp_path)["global_step"] == 5

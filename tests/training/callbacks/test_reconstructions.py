@@ -11,9 +11,9 @@ from torch import Tensor
 from triptych.config.schema import RunConfig
 from triptych.data.images import ImageData
 from triptych.data.module import ImageDataModule
+from triptych.training.building import build_module
 from triptych.training.callbacks.reconstructions import ReconstructionPictures
 from triptych.training.modules import MultiTaskImageTransformerLightning
-from triptych.training.train import build_module
 from triptych.visualisation.image_rows import reconstruction_grid
 
 

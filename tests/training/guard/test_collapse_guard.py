@@ -19,10 +19,12 @@ from triptych.config.schema import RunConfig
 from triptych.data.builder import OpenedImages
 from triptych.data.images import ImageData, Split
 from triptych.data.module import ImageDataModule
+from triptych.training.building import build_module
 from triptych.training.checkpoints.resuming import resumption
 from triptych.training.guard import collapse_guard
 from triptych.training.guard.collapse_guard import CollapseGuard
-from triptych.training.train import RunResult, build_module, train
+from triptych.training.train import RunResult, train
+from triptych.training.trainer import task_of
 
 Config = Callable[..., RunConfig]
 
@@ -289,20 +291,6 @@ TaskModule.training_step = training_step
     assert state(whole) == state(stopped)
 
 
-def test_the_test_of_the_best_epoch_takes_back_nothing_that_later_epochs_found() -> None:
-    guard = CollapseGuard(Console(quiet=True), stops=False)
-    guard.found = [{"name": "point_collapse"}]
-    module = torch.nn.Module()
-
-    guard.setup(SimpleNamespace(), module, "test")
-    guard.load_state_dict({"found": [], "sums": [0.0, 0.0, 0.0]})
-    assert guard.found == [{"name": "point_collapse"}]
-
-    guard.setup(SimpleNamespace(), module, "fit")
-    guard.load_state_dict({"found": [], "sums": [0.0, 0.0, 0.0]})
-    assert guard.found == []
-
-
 # What it looks at
 
 
@@ -314,8 +302,7 @@ def test_a_bounded_number_of_images_is_looked_at_evenly(
     module = build_module(config, data).eval()
     module.trainer = trainer = SimpleNamespace(num_val_batches=[len(data.val_dataloader())])
     monkeypatch.setattr(collapse_guard, "ROWS", 40)
-    guard = CollapseGuard(Console(quiet=True), stops=False)
-    guard.setup(trainer, module, "fit")
+    guard = CollapseGuard(task_of(config, data), Console(quiet=True), stops=False)
 
     labels, embeddings = [], []
     for batch in data.val_dataloader():
@@ -343,8 +330,7 @@ def test_nothing_is_read_from_the_device_while_the_epoch_runs(tiny_config: Confi
     module, batch = build_module(config, data).train(), next(iter(data.train_dataloader()))
     trainer = SimpleNamespace(current_epoch=0, global_rank=0, is_last_batch=True, num_val_batches=[3])
     module.trainer = trainer
-    guard = CollapseGuard(Console(quiet=True), stops=False)
-    guard.setup(trainer, module, "fit")
+    guard = CollapseGuard(task_of(config, data), Console(quiet=True), stops=False)
 
     with NoReading():
         module.result = module.measure(batch)

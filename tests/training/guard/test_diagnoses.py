@@ -32,6 +32,7 @@ HEALTHY = Signs(
     effective_rank=15.3,
     separation=0.75,
     latent=LatentSigns(kl_per_dimension=8.0, active_units=16, dimensions=16),
+    accuracy=0.9,
 )
 # And of a run in simple mode with hard mining and far too high a rate.
 COLLAPSED = replace(

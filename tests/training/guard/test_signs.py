@@ -9,8 +9,8 @@ from torch import Tensor
 from triptych.config.schema import RunConfig
 from triptych.data.images import ImageData
 from triptych.data.module import ImageDataModule
+from triptych.training.building import build_module
 from triptych.training.guard.signs import LatentSigns, Signs, Task, latent_signs, separation, shares, squared_gradients
-from triptych.training.train import build_module
 
 pytestmark = pytest.mark.filterwarnings("ignore:You are trying to `self.log")
 
@@ -136,6 +136,7 @@ def test_the_numbers_that_are_shown_have_the_triplet_loss_in_units_of_its_limit(
         effective_rank=12.0,
         separation=0.7,
         latent=None,
+        accuracy=0.9,
     )
 
     numbers = signs.numbers(task)

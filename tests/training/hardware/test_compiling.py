@@ -12,13 +12,14 @@ from triptych.config.schema import RunConfig
 from triptych.data.images import ImageData
 from triptych.data.module import ImageDataModule
 from triptych.errors import TrainingError
+from triptych.training.building import build_module
 from triptych.training.checkpoints.loading import load_lightning_model
 from triptych.training.checkpoints.resuming import resumption
 from triptych.training.hardware import compiling
 from triptych.training.hardware.compiling import compiled_training, settle_compilation
 from triptych.training.hardware.machine import Hardware
 from triptych.training.modules import TaskModule
-from triptych.training.train import RunResult, build_module, train
+from triptych.training.train import RunResult, train
 
 Config = Callable[..., RunConfig]
 
@@ -55,7 +56,7 @@ def missing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def settled(config: RunConfig, digits: ImageData, hardware: Hardware) -> Hardware:
     data = ImageDataModule(config, digits)
-    return settle_compilation(hardware, build_module(config, data), data)
+    return settle_compilation(hardware, config, data)
 
 
 def weights(result: RunResult) -> dict[str, torch.Tensor]:

@@ -42,7 +42,6 @@ def test_auto_is_the_best_that_the_machine_has(machine, there: dict, expected: t
     hardware = resolve_hardware(TrainingConfig())
 
     assert (hardware.accelerator, hardware.devices, hardware.precision) == expected
-    assert hardware.precision_reason
     assert not hardware.compiled
 
 
@@ -54,21 +53,26 @@ def test_auto_is_the_best_that_the_machine_has(machine, there: dict, expected: t
         ({"architecture": "x86_64", "avx2": True, "avx512_f": True, "avx512_bf16": False, "amx_bf16": True}, True),
         ({"architecture": "arm64", "neon": True, "bf16": False}, False),
         ({"architecture": "arm64", "neon": True, "bf16": True}, True),
-        ({"architecture": "ppc64le"}, True),
-        (None, True),
+        ({"architecture": "ppc64le"}, False),
     ],
     ids=str,
 )
-def test_a_cpu_that_may_have_bf16_is_told_from_one_that_has_not(
-    monkeypatch: pytest.MonkeyPatch, capabilities: dict | None, able: bool
+def test_a_cpu_has_bf16_where_pytorch_names_its_instructions(
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict, able: bool
 ) -> None:
-    if capabilities is None:  # an older PyTorch
-        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    else:
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
 
     assert calculates_in_bf16("cpu") is able
     assert resolve_hardware(TrainingConfig(accelerator="cpu")).precision == "32-true"
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_an_older_pytorch_knows_the_instructions_of_x86(monkeypatch: pytest.MonkeyPatch, able: bool) -> None:
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: able)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+
+    assert calculates_in_bf16("cpu") is able
 
 
 def test_what_is_asked_for_is_what_is_used(machine) -> None:

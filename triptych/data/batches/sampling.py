@@ -97,6 +97,19 @@ class BalancedBatchSampler(Sampler[Tensor]):
         return torch.randperm(self.size, generator=generator)
 
 
+class FixedBatchSampler(BalancedBatchSampler):
+    """Batches of one seeded permutation, the same in every epoch: for the images that are measured, not learned.
+
+    In the order of their files, images of own data sets come class after class, and a batch would have no triplets.
+    """
+
+    def __init__(self, size: int, *, batch_size: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
+        super().__init__(size, batch_size=batch_size, shuffle=True, seed=seed, rank=rank, world_size=world_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Keep the order."""
+
+
 def share(size: int, *, part: int, parts: int) -> tuple[int, int]:
     """Start and end of one of `parts` contiguous parts of `size` things, as equal as can be."""
     return size * part // parts, size * (part + 1) // parts

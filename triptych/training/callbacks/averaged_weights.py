@@ -32,11 +32,7 @@ class AveragedWeights(Callback):
         self.average: dict[str, Tensor] = {}
         self.averaged = 0
         self._first_step, self._latest_step = 0, 0
-        self._fitting, self._measured = False, False
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
-        """Note whether weights are trained, or only tested."""
-        self._fitting = stage == "fit"
+        self._measured = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find the first step of the average, and bring a resumed one to where the weights are."""
@@ -94,16 +90,15 @@ class AveragedWeights(Callback):
         checkpoint["state_dict"] = {**state, **self.average}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
-        """Take up where the saved run stood; a checkpoint that is read to be tested changes nothing."""
-        if self._fitting:
-            trained, self.averaged = checkpoint["trained_weights"], checkpoint["averaged_steps"]
-            self.average = {name: checkpoint["state_dict"][name].clone() for name in trained}
-            pl_module.load_state_dict(trained, strict=False)
+        """Continue from the saved state."""
+        trained, self.averaged = checkpoint["trained_weights"], checkpoint["averaged_steps"]
+        self.average = {name: checkpoint["state_dict"][name].clone() for name in trained}
+        pl_module.load_state_dict(trained, strict=False)
 
     @torch.no_grad()
     def _swap(self, pl_module: LightningModule) -> None:
-        """Exchange trained weights and average, with their statistics, while a run trains and has an average."""
-        if self._fitting and self.average:
+        """Exchange trained weights and average, with their statistics, where there is an average."""
+        if self.average:
             state = _state(pl_module)
             for name, average in self.average.items():
                 between = average.clone()
@@ -113,7 +108,7 @@ class AveragedWeights(Callback):
     @torch.no_grad()
     def _measure(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure the statistics of the average, which is in the model, unless no step was made since the last time."""
-        if not (self._fitting and self.average) or self._measured:
+        if not self.average or self._measured:
             return
         model = pl_module.model
         assert isinstance(model, ImageTransformer | MultiTaskImageTransformer)
@@ -124,12 +119,6 @@ class AveragedWeights(Callback):
         devices = [pl_module.device] if pl_module.device.type == "cuda" else []
         with torch.random.fork_rng(devices), trainer.precision_plugin.forward_context():
             update_bn(model.pixels.batches(self.images, size=self.batch_size), model.encoder)
-
-
-def averages_weights(trainer: Trainer) -> bool:
-    """Say whether a run has come to the steps whose weights are averaged."""
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined] # undeclared by Lightning
-    return any(isinstance(callback, AveragedWeights) and callback.average for callback in callbacks)
 
 
 def _trained(module: LightningModule) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""What a frozen encoder says of the images: computed once, before training, and kept on disk for later runs."""
+"""Features of a frozen encoder: computed once, before training, and kept on disk for later runs."""
 
 import hashlib
 import json
@@ -36,44 +36,48 @@ Model = ImageTransformer | MultiTaskImageTransformer
 class FrozenFeatures(Callback):
     """Gives the module the features of the training and validation images, so that only the heads are left to train.
 
-    Where the features of an image are not the same at every step, it says why, and they are computed at every step.
+    Where the features of an image differ from step to step, they are computed at every step, and the reason is shown.
 
     Args:
-        console: Where that, and the progress, is shown.
+        config: The run.
+        data: Its images.
+        console: Where reason and progress are shown.
         folder: Where features are kept; by default in the user's cache.
     """
 
-    def __init__(self, console: Console, *, folder: Path | None = None) -> None:
+    def __init__(
+        self, config: RunConfig, data: ImageDataModule, console: Console, *, folder: Path | None = None
+    ) -> None:
+        self.config = config
+        self.data = data
         self.console = console
         self.folder = folder or features_folder()
 
-    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Compute what is not there yet, on the device that trains."""
         assert isinstance(pl_module, TaskModule)
-        data = trainer.datamodule  # type: ignore[attr-defined] # undeclared by Lightning
-        assert isinstance(data, ImageDataModule)
-        if pl_module.config.model.backbone is None or not pl_module.model.encoder.is_frozen:
+        if self.config.model.backbone is None or not pl_module.model.encoder.is_frozen:
             return
-        if reason := why_features_change(pl_module.config):
-            self._say(f"computed at every step, since {reason}")
+        if reason := why_features_change(self.config):
+            self._show(f"computed at every step, because {reason}")
             return
-        # What the weights do not say of a network, such as its number of heads.
+        # What the weights do not determine, such as the number of heads.
         structure = pl_module.hparams["backbone"]["config"]
         features = {
             stage: frozen_features(
                 pl_module.model, images, structure=structure, folder=self.folder, console=self.console
             )
-            for stage, images in (("train", data.train.images), ("val", data.validation.images))
+            for stage, images in (("train", self.data.train.images), ("val", self.data.validation.images))
         }
         pl_module.known_features = KnownFeatures(features)
-        self._say(f"of {sum(map(len, features.values())):,} images, computed once and kept in {self.folder}")
+        self._show(f"of {sum(map(len, features.values())):,} images, computed once and kept in {self.folder}")
 
-    def _say(self, text: str) -> None:
+    def _show(self, text: str) -> None:
         self.console.print(f"[bold]{'features':>10}[/bold]  {text}", highlight=False, soft_wrap=True)
 
 
 def why_features_change(config: RunConfig) -> str:
-    """Say why a frozen encoder's features of an image are not computed once; nothing where they can be."""
+    """Return why a frozen encoder's features of an image cannot be computed once; nothing where they can."""
     if not config.model.cache_features:
         return "model.cache_features is false"
     if _augments(config.dataset.augmentation) and config.dataset.unaugmented_share < 1:
@@ -89,15 +93,15 @@ def why_features_change(config: RunConfig) -> str:
 def frozen_features(
     model: Model, images: Images, *, structure: Mapping[str, Any], folder: Path, console: Console
 ) -> Tensor:
-    """Return the features of images, computed now, or before by this or another run.
+    """Return the features of images, computed now, or earlier by this or another run.
 
-    The file is named after the content of images and encoder; neither their names nor their places matter. Of several
-    processes that want it at once, one computes and the others wait.
+    The file is named after the content of images and encoder, not after their names or paths. Of several processes
+    that need it at once, one computes and the others wait.
 
     Args:
         model: Whose encoder is frozen, on the device that computes.
         images: uint8 (N, C, H, W).
-        structure: In plain values, what makes of the encoder's weights the function that it is.
+        structure: The architecture of the encoder, in plain values.
         folder: Where the features are kept.
         console: Where the progress is shown.
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: finish the step, save, say so, and leave with the exit code that the shell expects."""
+"""Ctrl-C, SIGTERM and a lost terminal: finish the step, save, and leave with the exit code that the shell expects."""
 
 import signal
 import threading
@@ -10,9 +10,9 @@ from lightning import Callback, LightningModule, Trainer
 from triptych.errors import Interruption
 from triptych.training.checkpoints.run_checkpoints import RunCheckpoints
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 STEPS_BETWEEN_VOTES = 10
-"""Processes that train together ask each other this often whether one was interrupted."""
+"""How often processes that train together exchange whether one was interrupted."""
 
 
 class Interruptible(Callback):
@@ -26,7 +26,9 @@ class Interruptible(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Take over the handlers (Lightning's own would stop between two exchanges of a distributed run)."""
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._note) for number in SIGNALS}
+            # What is ignored stays ignored, as SIGHUP under nohup.
+            wanted = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+            self._previous = {number: signal.signal(number, self._note) for number in wanted}
 
     def on_train_batch_end(
         self,
@@ -51,11 +53,11 @@ class Interruptible(Callback):
             self._leave(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Give the handlers back."""
+        """Restore the previous handlers."""
         self._restore()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002
-        """Give the handlers back."""
+        """Restore the previous handlers."""
         self._restore()
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
@@ -71,13 +73,13 @@ class Interruptible(Callback):
         return bool(trainer.strategy.reduce_boolean_decision(self.received != 0, all=False))
 
     def _leave(self, trainer: Trainer) -> None:
-        # A process that was not told itself leaves with those that were.
+        # A process that got no signal itself leaves with those that did.
         number = self.received or signal.SIGTERM
         folders = self.checkpoints.folders
-        # Without a path, --resume goes on with the newest run.
+        # Without a path, --resume resumes the newest run.
         option = "--resume" if folders.is_newest() else f"--resume {folders.last}"
         raise Interruption(
             number,
             f"Stopped by {signal.Signals(number).name} after step {trainer.global_step}. The state is saved in "
-            f"{folders.last}; go on with {option}.",
+            f"{folders.last}; continue with {option}.",
         )

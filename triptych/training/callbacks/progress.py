@@ -1,38 +1,48 @@
-"""What is seen while a run trains: a bar with the losses that matter and the time left, and a row for every epoch."""
+"""Progress of a run on the console: a bar with the losses and the time left, and a row of results for every epoch."""
 
 import time
 from collections.abc import Iterable, Mapping
 
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import ProgressBar
+from lightning.pytorch.callbacks import EarlyStopping, ProgressBar
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from triptych.training.modules import TaskModule
+from triptych.training.reporting import duration, shown_figures
 
-SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_READINGS = 0.5
 """Reading a loss waits for the device, so it is read no more often than a person can."""
 
 
 class RunProgress(ProgressBar):
-    """Keeps a table of the validation results, a row an epoch, and on a terminal a bar below it."""
+    """Prints a table of the validation results, a row an epoch, and on a terminal a bar below it.
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        console: Where they are shown.
+        early_stopping: What may end the run early.
+    """
+
+    def __init__(self, console: Console, *, early_stopping: EarlyStopping | None = None) -> None:
         super().__init__()
         self.console = console
+        self.early_stopping = early_stopping
         self._bar: _BarAndLosses | None = None
-        self._looked = 0.0
+        self._read = 0.0
+        self._began = 0.0
         self._epoch_began = 0.0
+        self._epochs_before = 0
         self._has_heading = False
 
     def disable(self) -> None:
-        """Show nothing: this process is not the one that speaks."""
+        """Show nothing: this process is not the one that prints."""
         self.console = Console(quiet=True)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Draw the bar where there is a terminal to draw on."""
-        self._epoch_began = time.monotonic()
+        self._began = self._epoch_began = time.monotonic()
+        self._epochs_before = trainer.current_epoch
         if self.console.is_terminal:
             total = int(trainer.num_training_batches) * (trainer.max_epochs or 1)
             self._bar = _BarAndLosses(self.console)
@@ -40,7 +50,7 @@ class RunProgress(ProgressBar):
             self._bar.start()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Note the time."""
+        """Take the time."""
         self._epoch_began = time.monotonic()
 
     def on_train_batch_end(
@@ -56,38 +66,36 @@ class RunProgress(ProgressBar):
             return
         (task,) = self._bar.task_ids
         self._bar.advance(task)
-        if time.monotonic() - self._looked > SECONDS_BETWEEN_LOOKS:
+        if time.monotonic() - self._read > SECONDS_BETWEEN_READINGS:
             assert isinstance(pl_module, TaskModule)
-            self._looked = time.monotonic()
-            latest = {name: float(value) for name, value in pl_module.latest.items() if name != "accuracy"}
-            self._bar.losses = "  ".join(f"{name} {value:.3f}" for name, value in latest.items())
+            self._read = time.monotonic()
+            latest = shown_figures({name: float(value) for name, value in pl_module.latest.items()})
+            self._bar.losses = "  ".join(f"{name} {value:.3f}" for name, value in latest.items() if name != "accuracy")
             self._bar.update(task, description=_epoch(trainer))
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the epoch's row to the table of validation results."""
-        metrics = {
-            name.removeprefix("val/"): float(value)
-            for name, value in trainer.callback_metrics.items()
-            if name.startswith("val/")
-        }
-        epochs = trainer.max_epochs or 0
+        assert isinstance(pl_module, TaskModule)
+        figures = shown_figures(pl_module.validated)
+        epochs, now = trainer.max_epochs or 0, time.monotonic()
         if not self._has_heading:
             self._has_heading = True
             self.console.print("\n[bold]validation[/bold]")
-            self.console.print(f"[dim]{_heading(epochs, metrics)}[/dim]", highlight=False, soft_wrap=True)
-        seconds = time.monotonic() - self._epoch_began
-        row = _row(trainer.current_epoch + 1, epochs, metrics, seconds)
+            self.console.print(f"[dim]{_heading(epochs, figures)}[/dim]", highlight=False, soft_wrap=True)
+        done = trainer.current_epoch + 1
+        left = (epochs - done) * (now - self._began) / (done - self._epochs_before)
+        row = _row(done, epochs, figures, seconds=now - self._epoch_began, left=left)
         self.console.print(row, highlight=False, soft_wrap=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Take the bar away, and say so where the run has stopped before its last epoch."""
+        """Remove the bar, and report an early stop."""
         self._stop()
-        stopping = trainer.early_stopping_callback
+        stopping = self.early_stopping
         if stopping is not None and stopping.stopped_epoch and trainer.current_epoch < (trainer.max_epochs or 0):
             self.console.print(f"stopped early: no better accuracy for {stopping.patience} epochs", highlight=False)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002
-        """Take the bar away before the message comes."""
+        """Remove the bar before the message is printed."""
         self._stop()
 
     def _stop(self) -> None:
@@ -97,7 +105,7 @@ class RunProgress(ProgressBar):
 
 
 class _BarAndLosses(Progress):
-    """A bar over the whole run, and below it the losses, which would leave it no room beside them."""
+    """A bar over the whole run, and the losses below it: beside it there is no room."""
 
     def __init__(self, console: Console) -> None:
         self.losses = ""
@@ -123,12 +131,14 @@ def _epoch(trainer: Trainer) -> str:
 
 
 def _heading(epochs: int, names: Iterable[str]) -> str:
-    return "  ".join([f"{'epoch':>{_width(epochs)}}", *(f"{name:>6}" for name in names), " time"])
+    columns = [f"{'epoch':>{_width(epochs)}}", *(f"{name:>6}" for name in names), f"{'time':>6}", f"{'left':>6}"]
+    return "  ".join(columns)
 
 
-def _row(epoch: int, epochs: int, metrics: Mapping[str, float], seconds: float) -> str:
-    cells = [f"{value:>{max(6, len(name))}.{4 if value < 10 else 3}f}" for name, value in metrics.items()]
-    return "  ".join([f"{epoch}/{epochs}".rjust(_width(epochs)), *cells, f"{seconds:>3.0f} s"])
+def _row(epoch: int, epochs: int, figures: Mapping[str, float], *, seconds: float, left: float) -> str:
+    cells = [f"{value:>{max(6, len(name))}.{4 if value < 10 else 3}f}" for name, value in figures.items()]
+    times = [f"{duration(seconds):>6}", f"{duration(left):>6}"]
+    return "  ".join([f"{epoch}/{epochs}".rjust(_width(epochs)), *cells, *times])
 
 
 def _width(epochs: int) -> int:

@@ -1,11 +1,12 @@
-"""Shows in TensorBoard what the decoder repaints: validation images above their reconstructions."""
+"""Reconstructions in TensorBoard: validation images above what the decoder makes of them."""
 
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
-from triptych.training.modules import MultiTaskImageTransformerLightning
+from triptych.models import MultiTaskImageTransformer
+from triptych.training.modules import TaskModule
 from triptych.visualisation.image_rows import reconstruction_grid
 
 
@@ -22,12 +23,13 @@ class ReconstructionPictures(Callback):
         self.every_n_epochs = every_n_epochs
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw, when it is time."""
+        """Draw the pictures in every n-th epoch."""
         due = (trainer.current_epoch + 1) % self.every_n_epochs == 0
-        if not (due and trainer.is_global_zero and trainer.state.fn == "fit"):
+        if not (due and trainer.is_global_zero):
             return
         assert isinstance(trainer.logger, TensorBoardLogger)
-        assert isinstance(pl_module, MultiTaskImageTransformerLightning)
+        assert isinstance(pl_module, TaskModule)
+        assert isinstance(pl_module.model, MultiTaskImageTransformer)
         with torch.no_grad():
             reconstructions = pl_module.model.reconstruct(self.images.to(pl_module.device))
         grid = reconstruction_grid(self.images, reconstructions)

@@ -5,6 +5,7 @@ from typing import TypeVar, overload
 
 from triptych.artefacts.checkpoint import building, described, listed_keys, load_weights, read_checkpoint
 from triptych.errors import CheckpointError
+from triptych.training.building import assemble
 from triptych.training.modules import ImageTransformerLightning, MultiTaskImageTransformerLightning, TaskModule
 
 Module = TypeVar("Module", bound=TaskModule)
@@ -46,7 +47,7 @@ def load_lightning_model(path: str | Path, cls: type[TaskModule] | None = None) 
             "cls."
         )
     with building(path):
-        module = found(
+        module = assemble(
             saved.config,
             classes=saved.classes,
             pixel_mean=saved.pixel_mean,

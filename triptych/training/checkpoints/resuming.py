@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning import Callback
-
 from triptych.artefacts.checkpoint import check_design, read_checkpoint
 from triptych.config import load_config
 from triptych.config.schema import RunConfig
@@ -49,17 +47,6 @@ class Resumption:
     version: int
     precision: Precision | None = None
     backbone: dict[str, Any] | None = None
-
-
-class PrecisionRecord(Callback):
-    """Keeps the precision of a run in its checkpoints, so that auto does not come to another when it is resumed."""
-
-    def __init__(self, precision: Precision) -> None:
-        self.precision = precision
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return what resumption needs, before there is a trainer that could load it."""
-        return {"precision": self.precision}
 
 
 def resumption(config: RunConfig, *, output: Path, path: Path | None) -> Resumption:
@@ -112,7 +99,8 @@ def _from_checkpoint(config: RunConfig, path: Path, output: Path) -> Resumption:
             f"{config.training.epochs}. Ask for more with --epochs, or start anew without --resume."
         )
     asked = saved["training"]["precision"]
-    record = checkpoint["callbacks"].get("PrecisionRecord", {})
+    # Earlier versions kept the precision with the callbacks.
+    record = {**checkpoint["callbacks"].get("PrecisionRecord", {}), **run}
     return Resumption(
         path.resolve(),
         folders.version,

@@ -1,7 +1,7 @@
-"""The checkpoints of one run beside those of others: the best epoch, the last state, and the links that lead there."""
+"""The checkpoints of one run beside those of others: the best epoch, the last state, and links to both."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,30 +14,39 @@ from triptych.errors import CheckpointError, TrainingError
 from triptych.files import name_again, point_to, remove_leftovers
 from triptych.runs.checkpoint_list import free_name, own_names, write_names
 from triptych.runs.folders import RunFolders
-from triptych.training.callbacks.averaged_weights import averages_weights
+from triptych.training.callbacks.averaged_weights import AveragedWeights
+from triptych.training.modules import TaskModule
 
 
 class RunCheckpoints(Callback):
-    """Saves the state of the run, names the best epoch, and touches no other run's files.
+    """Saves the state of the run, keeps the best epoch, and touches no other run's files.
 
-    In `lightning_checkpoints/<dataset>/`: `epoch=XX-val_accuracy=X.XX.ckpt` of the best epoch, and
+    In `lightning_checkpoints/<dataset>/`: `epoch=XX-val_accuracy=X.XXXX.ckpt` of the best epoch, counted from 1, and
     `version_N-last.ckpt`, written before the first step and after every epoch. `best.ckpt` and `last.ckpt` are links to
-    those of the newest run. `checkpoints.json` in the version folder lists the files that are this run's.
+    those of the newest run. `checkpoints.json` in the version folder lists the files of this run.
 
-    Once weights are averaged, only epochs of the average contend for the best: one before may be as accurate on the
-    validation images by chance, but its embeddings are not as good.
+    Once weights are averaged, only epochs of the average can be the best: an earlier one may be as accurate on the
+    validation images by chance, but its embeddings are worse.
+
+    Args:
+        folders: Where the run writes.
+        average: The average of the run's weights, where it has one.
+        record: Plain values about the run that resuming needs; every checkpoint holds them.
     """
 
-    def __init__(self, folders: RunFolders) -> None:
+    def __init__(
+        self, folders: RunFolders, *, average: AveragedWeights | None = None, record: Mapping[str, Any] | None = None
+    ) -> None:
         self.folders = folders
+        self.average = average
+        self.record = dict(record or {})
         self.best_accuracy = -1.0
         self.best_name = ""
         self.best_is_averaged = False
         self.seconds = 0.0
         self._began = 0.0
-        self._fitting = False
         self._resumed = False
-        # Held while the run trains, and let go by the system when the process is killed.
+        # Held while the run trains; the operating system releases it when the process is killed.
         self._running = FileLock(folders.lock)
 
     @property
@@ -60,33 +69,32 @@ class RunCheckpoints(Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up where the saved run stood; a checkpoint that is read to be tested changes nothing."""
-        if self._fitting:
-            self.best_accuracy, self.best_name = state_dict["best_accuracy"], state_dict["best_name"]
-            self.best_is_averaged, self.seconds = state_dict["best_is_averaged"], state_dict["seconds"]
-            self._resumed = True
+        """Continue from the saved state."""
+        self.best_accuracy, self.best_name = state_dict["best_accuracy"], state_dict["best_name"]
+        self.best_is_averaged, self.seconds = state_dict["best_is_averaged"], state_dict["seconds"]
+        self._resumed = True
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
-        """Say in the checkpoint whose run it is, and whether it has stopped early."""
+        """Write into the checkpoint which run it is of, and whether it has stopped early."""
         checkpoint["triptych_run"] = {
             "dataset": self.folders.dataset,
             "version": self.folders.version,
             "stopped_early": trainer.should_stop,
+            **self.record,
         }
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
-        """Leave a run that had stopped early at its end: Lightning would train another epoch before it asks again."""
-        if self._fitting and checkpoint["triptych_run"]["stopped_early"]:
+        """Leave a run that had stopped early at its end: Lightning would train another epoch before it checks."""
+        if checkpoint["triptych_run"]["stopped_early"]:
             trainer.fit_loop.max_epochs = checkpoint["epoch"] + 1
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
-        """Take the version folder for this process alone, and clear away what a killed one left half-written.
+        """Lock the version folder for this process, and remove the partial files of a killed one.
 
         Raises:
             CheckpointError: Another process is training the same run.
         """
-        self._fitting = stage == "fit"
-        if not (self._fitting and trainer.is_global_zero):
+        if not trainer.is_global_zero:
             return
         self.folders.version_folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -94,7 +102,7 @@ class RunCheckpoints(Callback):
         except Timeout as error:
             raise CheckpointError(
                 f"The run of {self.folders.version_folder} is still being trained by another process. Wait for its "
-                "end, or stop it before you go on with --resume; without --resume a new run begins."
+                "end, or stop it before you use --resume; without --resume a new run begins."
             ) from error
         remove_leftovers(self.folders.version_folder)
 
@@ -105,13 +113,13 @@ class RunCheckpoints(Callback):
             self.save(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the state after validation, twice named where it is the best so far."""
-        accuracy = float(trainer.callback_metrics["val/accuracy"])
-        is_first_average = averages_weights(trainer) and not self.best_is_averaged
-        is_best = is_first_average or accuracy > self.best_accuracy
+        """Save the state after validation, under two names where it is the best so far."""
+        assert isinstance(pl_module, TaskModule)
+        accuracy = pl_module.validated["accuracy"]
+        is_averaged = self.average is not None and bool(self.average.average)
+        is_best = accuracy > self.best_accuracy or (is_averaged and not self.best_is_averaged)
         if is_best:
-            self.best_accuracy = accuracy
-            self.best_is_averaged = averages_weights(trainer)
+            self.best_accuracy, self.best_is_averaged = accuracy, is_averaged
         self.save(trainer, pl_module, best_epoch=trainer.current_epoch if is_best else None)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
@@ -119,23 +127,23 @@ class RunCheckpoints(Callback):
         self.seconds, self._began = self.train_seconds, 0.0
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
-        """Let others have the version folder, after the links were put right that a kill may have left behind."""
-        if self._fitting and trainer.is_global_zero:
+        """Correct the links, which a kill may have left behind, and release the version folder."""
+        if trainer.is_global_zero:
             with self._alone():
                 self._tidy()
         self._running.release()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002
-        """Let others have the version folder."""
+        """Release the version folder."""
         self._running.release()
 
     def save(self, trainer: Trainer, pl_module: LightningModule, best_epoch: int | None = None) -> None:
-        """Save the state as this run's last, and as its best where `best_epoch` says so; every process must call it.
+        """Save the state as this run's last, and as its best where `best_epoch`, from 0, is given; in every process.
 
         A kill between any two steps leaves a whole last state, and the best checkpoint that this state names.
 
         Raises:
-            TrainingError: The weights are not finite, or the disk is full; the files on disk stay as they were.
+            TrainingError: The weights are not finite, or the disk is full; the files on disk are unchanged.
         """
         _check_finite(pl_module, trainer)
         if not trainer.is_global_zero:
@@ -145,7 +153,7 @@ class RunCheckpoints(Callback):
             if best_epoch is None:
                 trainer.save_checkpoint(self.folders.last)
             else:
-                self._save_best(trainer, f"epoch={best_epoch:02d}-val_accuracy={self.best_accuracy:.2f}")
+                self._save_best(trainer, f"epoch={best_epoch + 1:02d}-val_accuracy={self.best_accuracy:.4f}")
             self._tidy()
 
     def _save_best(self, trainer: Trainer, stem: str) -> None:
@@ -156,7 +164,7 @@ class RunCheckpoints(Callback):
         name_again(self.best, self.folders.last)
 
     def _tidy(self) -> None:
-        """Lead the links to the newest run, and remove the checkpoints of this run that were surpassed."""
+        """Point the links to the newest run, and remove the surpassed checkpoints of this one."""
         folder, kept = self.folders.checkpoints, {self.folders.last.name, self.best_name} - {""}
         if self.folders.is_newest():
             point_to(self.folders.last, folder / "last.ckpt")
@@ -174,7 +182,7 @@ class RunCheckpoints(Callback):
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Keep other runs from choosing names and moving links; the lock goes with the process that holds it."""
+        """Lock the folder: no other run may choose names and move links meanwhile."""
         self.folders.checkpoints.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folders.checkpoints / ".lock"):
             remove_leftovers(self.folders.checkpoints)
@@ -182,10 +190,10 @@ class RunCheckpoints(Callback):
 
 
 def _check_finite(pl_module: LightningModule, trainer: Trainer) -> None:
-    """Refuse to save weights that a bad gradient has ruined."""
+    """Reject weights that are NaN or infinite."""
     for name, parameter in pl_module.named_parameters():
         if not Tensor.isfinite(parameter).all():
             raise TrainingError(
-                f"The weights stopped being finite by step {trainer.global_step}: {name} holds NaN or infinity. The "
-                "last good checkpoint was kept. Try a lower training.learning_rate or training.gradient_clip_norm."
+                f"The weights became NaN or infinite by step {trainer.global_step}, in {name}. The last good "
+                "checkpoint was kept. Try a lower training.learning_rate or training.gradient_clip_norm."
             )

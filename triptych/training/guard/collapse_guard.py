@@ -1,4 +1,4 @@
-"""Watches a run for collapse, and names it with cause and remedy in the epoch in which it is first seen."""
+"""Detects collapse during a run, and reports it with cause and remedy in the epoch in which it first shows."""
 
 from dataclasses import dataclass, field
 from math import ceil, isfinite, nan
@@ -17,30 +17,33 @@ from triptych.training.guard.signs import Signs, Task, latent_signs, separation,
 from triptych.training.modules import StepResult, TaskModule
 
 ROWS = 2048
-"""Validation images, evenly spaced, whose embeddings and latents are looked at."""
+"""Validation images, evenly spaced, whose embeddings and latents are measured."""
 
 
 class CollapseGuard(Callback):
-    """Measures the signs of collapse in every epoch, shows them in TensorBoard, and says what they mean.
+    """Measures the signs of collapse in every epoch, logs them to TensorBoard, and prints a diagnosis.
 
     While the run trains, nothing is read from the device: sums over the steps, the gradients of the epoch's last step
-    where the losses meet, and some of the validation's embeddings wait there for the epoch's end. The weights are the
+    where the losses meet, and some of the validation's embeddings stay there until the epoch's end. The weights are the
     same with and without it, bit for bit. It belongs before the checkpoints, which then hold what it has found.
 
     Args:
+        task: What the run learns.
         console: Where a diagnosis is printed.
         stops: Whether a collapse ends the run after its epoch.
 
     Attributes:
-        found: Each diagnosis once, as metrics.json has it: the epochs, counted from 1, in which it was first and last
-            seen, its name, the line that was printed, and the numbers behind it.
+        found: Each diagnosis once, as metrics.json has it: the first and the last of its epochs, counted from 1, its
+            name, the line that was printed, and the numbers behind it.
+        stopped: Whether it has ended the run.
     """
 
-    def __init__(self, console: Console, *, stops: bool) -> None:
+    def __init__(self, task: Task, console: Console, *, stops: bool) -> None:
+        self.task = task
         self.console = console
         self.stops = stops
         self.found: list[dict[str, Any]] = []
-        self._fitting = False
+        self.stopped = False
         self._epoch = _Epoch()
 
     def state_dict(self) -> dict[str, Any]:
@@ -48,21 +51,16 @@ class CollapseGuard(Callback):
         return {"found": self.found, "sums": self._epoch.sums.tolist()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up where the saved run stood; a checkpoint that is read to be tested changes nothing."""
-        if self._fitting:
-            self.found = state_dict["found"]
-            self._epoch.sums = torch.tensor(state_dict["sums"])
-
-    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
-        """Note whether the run trains, or is tested."""
-        self._fitting = stage == "fit"
+        """Continue from the saved state."""
+        self.found = state_dict["found"]
+        self._epoch.sums = torch.tensor(state_dict["sums"])
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         """Measure the gradients of the epoch's last step, before its graph is used up."""
         if not trainer.is_last_batch:
             return
         result = _result(pl_module)
-        # As large as the gradients that training is about to compute, lest half precision lose them.
+        # As large as the gradients that training is about to compute: half precision would lose smaller ones.
         scale = loss.detach() / result.losses.total.detach()
         self._epoch.squares = squared_gradients(result.losses.weighted, result.shared, scale=scale)
         self._epoch.losses = result.losses.terms
@@ -91,8 +89,6 @@ class CollapseGuard(Callback):
         dataloader_idx: int = 0,  # noqa: ARG002
     ) -> None:
         """Keep some of the embeddings and latents, on the device."""
-        if not self._fitting:
-            return
         result = _result(pl_module)
         size = len(result.label)
         every = ceil(size * sum(trainer.num_val_batches) / ROWS)
@@ -102,22 +98,21 @@ class CollapseGuard(Callback):
         self._epoch.rows.append([part[first::every].clone() for part in parts])
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Read the signs of the epoch, show them, and say what is wrong, if anything is."""
+        """Read the signs of the epoch, log them, and print a diagnosis where something is wrong."""
         assert isinstance(pl_module, TaskModule)
-        task = _task(pl_module)
-        signs = self._signs(trainer, task)
-        numbers = {name: value for name, value in signs.numbers(task).items() if isfinite(value)}
+        signs = self._signs(trainer, pl_module.validated["accuracy"])
+        numbers = {name: value for name, value in signs.numbers(self.task).items() if isfinite(value)}
         for logger in trainer.loggers:
             # Without Lightning's own `log`, which costs more than all the rest; at the step of the validation's curves.
             logger.log_metrics({f"guard/{name}": value for name, value in numbers.items()}, trainer.global_step - 1)
-        diagnosis = diagnose(signs, task)
+        diagnosis = diagnose(signs, self.task)
         if diagnosis is not None:
-            self._say(trainer, diagnosis, numbers)
+            self._report(trainer, diagnosis, numbers)
         if self.stops:
             self._stop(trainer, is_collapse=diagnosis is not None and diagnosis.is_collapse)
         self._epoch = _Epoch()
 
-    def _signs(self, trainer: Trainer, task: Task) -> Signs:
+    def _signs(self, trainer: Trainer, accuracy: float) -> Signs:
         """Bring everything to the host; each process has the same rows, and its own part of the gradients."""
         epoch = self._epoch
         squares = trainer.strategy.reduce(epoch.squares, reduce_op="sum")
@@ -130,15 +125,16 @@ class CollapseGuard(Callback):
             active_fraction=active / (steps - empty) if steps > empty else nan,
             without_triplets=empty / steps,
             losses=dict(zip(epoch.losses, losses, strict=True)),
-            gradient_shares=shares([term for term in task.weights if task.trains(term)], squares.tolist()),
+            gradient_shares=shares([term for term in self.task.weights if self.task.trains(term)], squares.tolist()),
             spread=spread(embedding),
             effective_rank=effective_rank(embedding),
             separation=separation(embedding, label),
             latent=latent_signs(*posterior) if posterior else None,
+            accuracy=accuracy,
         )
 
-    def _say(self, trainer: Trainer, diagnosis: Diagnosis, numbers: dict[str, float]) -> None:
-        """Print what is wrong when it is new, and note the epoch."""
+    def _report(self, trainer: Trainer, diagnosis: Diagnosis, numbers: dict[str, float]) -> None:
+        """Print a new diagnosis, and record the epoch of a known one."""
         epoch = trainer.current_epoch + 1
         for one in self.found:
             if one["name"] == diagnosis.name:
@@ -156,10 +152,10 @@ class CollapseGuard(Callback):
             trainer.logger.experiment.add_text("guard/diagnosis", text, trainer.global_step - 1)
 
     def _stop(self, trainer: Trainer, *, is_collapse: bool) -> None:
-        """End the run after this epoch in all processes, should one of them see a collapse."""
+        """End the run after this epoch in all processes as soon as one of them detects a collapse."""
         if not trainer.strategy.reduce_boolean_decision(is_collapse, all=False):
             return
-        trainer.should_stop = True
+        trainer.should_stop = self.stopped = True
         epoch = trainer.current_epoch + 1
         if trainer.is_global_zero and epoch < (trainer.max_epochs or 0):
             self.console.print(
@@ -167,16 +163,9 @@ class CollapseGuard(Callback):
             )
 
 
-def found_in(trainer: Trainer) -> list[dict[str, Any]]:
-    """Return the diagnoses of a run: none where all was well, or nobody watched."""
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined] # undeclared by Lightning
-    guards = [callback for callback in callbacks if isinstance(callback, CollapseGuard)]
-    return [diagnosis for guard in guards for diagnosis in guard.found]
-
-
 @dataclass
 class _Epoch:
-    """What waits on the device for the end of an epoch."""
+    """What stays on the device until the end of an epoch."""
 
     sums: Tensor = field(default_factory=lambda: torch.zeros(3))
     """Steps, steps whose batch had no triplets, and the sum of the shares that were active."""
@@ -188,17 +177,6 @@ class _Epoch:
     """Embeddings, labels and posteriors of validation images, by batch."""
     validated: int = 0
     """Validation images so far."""
-
-
-def _task(module: TaskModule) -> Task:
-    training = module.config.training
-    return Task(
-        num_classes=len(module.classes),
-        margin=training.margin,
-        mining=training.triplet_mining,
-        weights=module.weighted_sum.weights,
-        is_multitask=training.use_multitask_loss,
-    )
 
 
 def _result(module: LightningModule) -> StepResult:

@@ -1,4 +1,4 @@
-"""The signs that tell a healthy run from a collapsed one, and how they are measured: for the collapse guard.
+"""The signs that distinguish a healthy run from a collapsed one, and how they are measured: for the collapse guard.
 
 Letters: B images, E embedding dimension, K classes, L latent dimension.
 """
@@ -15,7 +15,7 @@ from triptych.metrics.latent import active_units, kl_per_image
 
 @dataclass(frozen=True)
 class Task:
-    """What a run is asked to learn, by which its signs are read."""
+    """What a run learns: its signs are read accordingly."""
 
     num_classes: int
     """K."""
@@ -24,7 +24,7 @@ class Task:
     mining: str
     """How triplets are found, as `training.triplet_mining` has it."""
     weights: Mapping[str, float]
-    """The weight of every loss, by the name of its term."""
+    """The weight of every loss in the config, by the name of its term."""
     is_multitask: bool
     """Whether there is a latent, and a decoder."""
 
@@ -34,13 +34,13 @@ class Task:
         return math.log(2) if self.margin is None else self.margin
 
     def trains(self, term: str) -> bool:
-        """Say whether a loss has a weight."""
+        """Return whether a loss has a weight."""
         return self.weights.get(term, 0.0) > 0
 
 
 @dataclass(frozen=True)
 class LatentSigns:
-    """How much the latent says of an image, on validation images."""
+    """How much information the latent has about an image, on validation images."""
 
     kl_per_dimension: float
     """Nats, the mean over images and dimensions."""
@@ -51,7 +51,7 @@ class LatentSigns:
 
     @property
     def kl(self) -> float:
-        """Nats of all dimensions: what a sample of the latent says of its image is no more than that."""
+        """Nats of all dimensions: an upper bound of the information in a sample of the latent."""
         return self.kl_per_dimension * self.dimensions
 
 
@@ -77,9 +77,11 @@ class Signs:
     """Validation images: share of the embeddings' variance that lies between the classes, less what chance gives."""
     latent: LatentSigns | None
     """Of the multi-task mode."""
+    accuracy: float
+    """Of all validation images: the share of correctly classified ones."""
 
     def numbers(self, task: Task) -> dict[str, float]:
-        """Return what is shown of them, by name: the triplet loss in units of its limit, the rest as it is."""
+        """Return what is logged, by name: the triplet loss in units of its limit, the rest as it is."""
         latent = {}
         if self.latent is not None:
             latent = {"kl_per_dimension": self.latent.kl_per_dimension, "active_units": float(self.latent.active_units)}
@@ -99,7 +101,7 @@ def separation(embeddings: Tensor, labels: Tensor) -> float:
     """Return the share of the embeddings' variance that lies between the classes, less what chance gives.
 
     Kelley's ε² (1935), the adjusted R² of the class means: 1 where every class is a point of its own, about 0, and
-    sometimes below, where the labels say nothing of the embeddings, whatever their number.
+    sometimes below, where the embeddings do not depend on the labels, whatever their number.
 
     Args:
         embeddings: (B, E).
@@ -123,7 +125,7 @@ def separation(embeddings: Tensor, labels: Tensor) -> float:
 
 
 def latent_signs(mean: Tensor, log_variance: Tensor) -> LatentSigns:
-    """Measure how much a latent says of its images, from mean and log-variance of the posterior, (B, L) each."""
+    """Measure the information in a latent, from mean and log-variance of the posterior, (B, L) each."""
     kl = kl_per_image(mean, log_variance).mean()
     return LatentSigns(float(kl), int(active_units(mean).sum()), mean.shape[1])
 

@@ -1,4 +1,4 @@
-"""Whether PyTorch's compiler takes the model, decided before the run, and the part of the run that it is for."""
+"""Whether the model is compiled, decided before the run from hardware and config, and the part of the run for which."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +8,7 @@ from math import ceil
 import torch
 from torch import Tensor
 
+from triptych.config.schema import RunConfig
 from triptych.data.module import ImageDataModule
 from triptych.errors import TrainingError
 from triptych.training.hardware.machine import Hardware
@@ -21,15 +22,15 @@ STEPS_TO_PAY = 5000
 estimate for a small Vision Transformer on a large GPU, where starting the kernels takes most of an uncompiled step."""
 
 
-def settle_compilation(hardware: Hardware, module: TaskModule, data: ImageDataModule) -> Hardware:
-    """Return the hardware with what `training.compile` comes to on it, and the reason of auto.
+def settle_compilation(hardware: Hardware, config: RunConfig, data: ImageDataModule) -> Hardware:
+    """Return the hardware with what `training.compile` means on it, and the reason of auto.
 
     Raises:
-        TrainingError: Compilation is asked for and does not work here.
+        TrainingError: The config demands compilation, and it does not work here.
     """
-    training = module.config.training
+    training = config.training
     if training.compile == "auto":
-        compiled, reason = _auto(hardware, module, data)
+        compiled, reason = _auto(hardware, config, data)
         return replace(hardware, compiled=compiled, compile_reason=reason)
     obstacle = _obstacle(hardware) if training.compile else ""
     if obstacle:
@@ -42,12 +43,12 @@ def settle_compilation(hardware: Hardware, module: TaskModule, data: ImageDataMo
 
 @contextmanager
 def compiled_training(module: TaskModule, data: ImageDataModule, hardware: Hardware) -> Iterator[None]:
-    """Compile the model in place where that was settled on; after the block it is as it was.
+    """Compile the model in place where that was decided; after the block it is as before.
 
     The state-dict keeps its keys, so that checkpoints are those of an uncompiled model. Training and evaluation mode
-    are compiled once each: where the epoch's batches differ in size (by one image), sizes are left open from the start,
-    else fixed for training, and opened for evaluation. The test and the pictures, each of a size of its own and seen
-    once, are not worth compiling.
+    are compiled once each: where the epoch's batches differ in size (by one image), sizes are dynamic from the start,
+    otherwise static for training, and dynamic for evaluation. The final figures and the pictures, each with a batch
+    size of its own and computed once, are not worth compiling.
     """
     if not hardware.compiled:
         yield
@@ -58,16 +59,16 @@ def compiled_training(module: TaskModule, data: ImageDataModule, hardware: Hardw
         yield
     finally:
         module.model.compile(disable=True)
-        # Else a process that trains several runs comes to the limit of versions that PyTorch keeps of a function.
+        # Otherwise a process that trains several runs reaches the limit of versions that PyTorch keeps of a function.
         torch.compiler.reset()
 
 
-def _auto(hardware: Hardware, module: TaskModule, data: ImageDataModule) -> tuple[bool, str]:
+def _auto(hardware: Hardware, config: RunConfig, data: ImageDataModule) -> tuple[bool, str]:
     if hardware.accelerator != "gpu":
         return False, f"it rarely pays on {'a CPU' if hardware.accelerator == 'cpu' else 'an Apple GPU'}"
-    if module.config.training.deterministic:
+    if config.training.deterministic:
         return False, "the compiler times its kernels, and the run is deterministic"
-    steps = _batches(hardware, data) * module.config.training.epochs
+    steps = _batches(hardware, data) * config.training.epochs
     if steps < STEPS_TO_PAY:
         return False, f"it pays from {STEPS_TO_PAY:,} steps on, and the run has {steps:,}"
     obstacle = _obstacle(hardware)
@@ -80,7 +81,7 @@ def _batches(hardware: Hardware, data: ImageDataModule) -> int:
 
 
 def _obstacle(hardware: Hardware) -> str:
-    """Compile the smallest of functions and run it; return what stood in the way, in one line, or nothing."""
+    """Compile a tiny function and run it; return what prevented it, in one line, or nothing."""
     device = {"cpu": "cpu", "gpu": "cuda", "mps": "mps"}[hardware.accelerator]
     try:
         torch.compile(_twice, backend=BACKEND)(torch.ones(2, device=device))

@@ -1,9 +1,8 @@
-"""What the run computes on: accelerator, processes, precision and their description, decided once and said aloud."""
+"""What the run computes on: accelerator, processes, precision and their description, decided once."""
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
@@ -21,16 +20,16 @@ CPU_BF16 = ("amx_bf16", "avx512_bf16", "bf16", "sve_bf16")
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a run computes on, with nothing left to be found out.
+    """What a run computes on.
 
     Attributes:
         accelerator: Lightning's name.
         devices: Processes on each machine.
         num_nodes: Machines.
         precision: Lightning's name.
-        precision_reason: Why `precision: auto` came to it; empty where the config asks for it.
+        precision_reason: Why `precision: auto` chose it; empty where the config sets it.
         compiled: Whether PyTorch's compiler takes the model.
-        compile_reason: Why `compile: auto` came to it; empty where the config asks for it.
+        compile_reason: Why `compile: auto` chose it; empty where the config sets it.
     """
 
     accelerator: Accelerator
@@ -60,8 +59,8 @@ class Hardware:
 def resolve_hardware(training: TrainingConfig) -> Hardware:
     """Find what the run computes on; what the config leaves open is the best that the machine has.
 
-    Nothing is tried out yet: `precision: auto` goes by what the machine can do, and nothing is compiled. What a trial
-    says in their place is in `probing.py` and `compiling.py`.
+    What depends on the model too, the precision on a CPU and compilation, is settled in `precision.py` and
+    `compiling.py`.
 
     Raises:
         TrainingError: What the config asks for is not there.
@@ -72,15 +71,16 @@ def resolve_hardware(training: TrainingConfig) -> Hardware:
 
 
 def calculates_in_bf16(accelerator: Accelerator) -> bool:
-    """Say whether this machine has instructions for bf16, or may have them: what lacks them emulates it, slowly."""
+    """Return whether this machine has instructions for bf16: without them it is emulated, slowly."""
     if accelerator == "gpu":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if accelerator == "mps":
         return False
-    # Added to PyTorch after 2.9. Of another kind of processor it knows no instructions that would tell.
-    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    known = [capabilities[name] for name in CPU_BF16 if name in capabilities]
-    return any(known) if known else True
+    if hasattr(torch.cpu, "get_capabilities"):
+        return any(torch.cpu.get_capabilities().get(name, False) for name in CPU_BF16)
+    # PyTorch 2.9, on x86.
+    older = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in older)
 
 
 def _accelerator(training: TrainingConfig) -> Accelerator:
@@ -100,7 +100,7 @@ def _accelerator(training: TrainingConfig) -> Accelerator:
 
 
 def _devices(training: TrainingConfig, accelerator: Accelerator) -> int:
-    """Return the number asked for, else that of the processes that a launcher has started, else one for each GPU."""
+    """Return the configured number, otherwise that of a launcher's processes, otherwise one for each GPU."""
     started = _started_by_a_launcher()
     available = {"cpu": None, "gpu": torch.cuda.device_count(), "mps": 1}[accelerator]
     wanted = started or available or 1 if training.devices == "auto" else training.devices
@@ -118,12 +118,12 @@ def _devices(training: TrainingConfig, accelerator: Accelerator) -> int:
 
 
 def _precision(training: TrainingConfig, accelerator: Accelerator) -> tuple[Precision, str]:
-    """Return the one asked for, else bf16 where a GPU has it, else whole float32; and the reason of auto."""
+    """Return the configured precision, or bf16 on a GPU that has it and float32 elsewhere; and the reason of auto."""
     if training.precision == "auto":
         device = {"cpu": "CPU", "gpu": "GPU", "mps": "Apple GPU"}[accelerator]
         if not calculates_in_bf16(accelerator):
             return "32-true", f"no bf16 on this {device}"
-        return ("bf16-mixed", "this GPU has bf16") if accelerator == "gpu" else ("32-true", "bf16 was not timed")
+        return ("bf16-mixed", "this GPU has bf16") if accelerator == "gpu" else ("32-true", "")
     if training.precision == "16-mixed" and accelerator == "cpu":
         raise TrainingError(
             "training.precision: expected bf16-mixed, 32-true or auto where there is no GPU, got '16-mixed'. Use "

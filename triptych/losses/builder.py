@@ -1,0 +1,31 @@
+"""From the config to the weighted sum of losses: the only file of the losses that knows the config."""
+
+from importlib import import_module
+from math import prod
+
+from torch import nn
+
+from triptych.config.loss_terms import LOSS_TERMS, LossTerm
+from triptych.config.schema import RunConfig, TrainingConfig
+from triptych.losses.multitask import MultiTaskLoss
+from triptych.losses.triplet import TripletLoss
+
+
+def build_loss(config: RunConfig) -> MultiTaskLoss:
+    """Build the loss of a run: a term for each row of `LOSS_TERMS` that its mode has."""
+    training = config.training
+    weights = training.loss_weights()
+    if "kl" in weights and training.reconstruction_loss == "gaussian":
+        # Of a whole image, as the gaussian loss would be without its mean over the pixels.
+        weights["kl"] /= prod(config.dataset.image_shape)
+    return MultiTaskLoss({name: (_loss(LOSS_TERMS[name], training), weight) for name, weight in weights.items()})
+
+
+def _loss(term: LossTerm, training: TrainingConfig) -> nn.Module:
+    if term is LOSS_TERMS["triplet"] and training.triplet_mining == "random":
+        return TripletLoss(margin=training.margin)
+    module, _, name = term.loss.partition(":")
+    loss: nn.Module = getattr(import_module(module), name)(
+        **{argument: getattr(training, key) for argument, key in term.settings.items()}
+    )
+    return loss
