@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from triptych.data.known.datasets import load_dataset
 
 from triptych.config.schema import RunConfig
+from triptych.data.builder import load_dataset
 from triptych.data.module import ImageDataModule
 from triptych.evaluation.losses import training_figures
 from triptych.losses.builder import build_loss

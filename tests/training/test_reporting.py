@@ -48,7 +48,7 @@ def test_a_run_says_what_it_will_do(tiny_config: Callable[..., RunConfig], digit
     assert lines == {
         "data": "digits, 10 classes (part of the installation)",
         "images": "8x8x1: 1,293 training, 144 validation, 360 test",
-        "model": f"MultiTaskImageTransformer (embedding, classification, reconstruction), {parameters:,} parameters",
+        "model": f"MultiTaskImageTransformer, {parameters:,} parameters",
         "device": f"CPU, {threads} thread{'s' if threads > 1 else ''}",
         "precision": "32-true",
         "compiled": "no",
@@ -63,7 +63,7 @@ def test_it_says_what_is_special_about_a_run(tiny_config: Callable[..., RunConfi
     hardware = Hardware("cpu", 2, 3, "bf16-mixed", "so it began", compiled=True, compile_reason="so long")
     lines = announced(config, digits, hardware, resumed_from=Path("/out/version_3-last.ckpt"))
 
-    assert lines["model"].startswith("ImageTransformer (embedding, classification), ")
+    assert lines["model"].startswith("ImageTransformer, ")
     assert lines["device"].endswith(", 6 processes")
     assert lines["precision"] == "bf16-mixed (auto: so it began)"
     assert lines["compiled"] == "yes (auto: so long)"

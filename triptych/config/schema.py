@@ -273,8 +273,8 @@ class _Optimisation(Section):
     gradient_clip_norm: NonNegativeFloat = 1.0
     """Largest gradient norm; larger gradients are scaled down. 0 disables clipping."""
     accumulate_gradients: PositiveInt = 1
-    """Batches whose gradients are averaged for one optimiser step. Each batch has batch-normalisation statistics and
-    mined triplets of its own."""
+    """Batches whose gradients are averaged for one optimiser step. Each batch has its own batch-normalisation
+    statistics and mined triplets."""
 
     use_multitask_loss: bool = True
     """Triplet, classification and VAE losses (true), or triplet and classification only, the simple mode (false)."""

@@ -26,8 +26,7 @@ SAMPLE_BYTES = 2**27
 
 
 def build_module(config: RunConfig, data: ImageDataModule, *, backbone: Mapping[str, Any] | None = None) -> TaskModule:
-    """Build the Lightning module of a run: weights drawn from the seed, filters and components computed from
-    the images.
+    """Build the Lightning module of a run: weights drawn from the seed, filters and components from the images.
 
     Args:
         config: The run.

@@ -3,7 +3,8 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from lightning import LightningModule
@@ -109,6 +110,13 @@ class TaskModule(LightningModule, ABC):
         self.validated = {}
         self._sums: dict[str, Tensor] = {}
         self._validated_images = 0
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: str | Path, **_: Any) -> Self:  # type: ignore[override] # noqa: ANN401
+        """Load a checkpoint, as `triptych.load_lightning_model` does: no code in the file is run."""
+        from triptych.training.checkpoints.loading import load_lightning_model
+
+        return load_lightning_model(checkpoint_path, cls)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -40,7 +40,6 @@ def announce(
     channels, height, width = config.dataset.image_shape
     parameters = sum(parameter.numel() for parameter in module.model.parameters())
     training = config.training
-    panels = "embedding, classification" + (", reconstruction" if training.use_multitask_loss else "")
     splits = {"training": data.train, "validation": data.validation, "test": data.test}
     sizes = ", ".join(f"{len(split.labels):,} {name}" for name, split in splits.items())
     device, batch = hardware.device, str(config.dataset.batch_size)
@@ -50,7 +49,7 @@ def announce(
     lines = {
         "data": f"{config.dataset.title}, {len(data.classes)} classes ({images.origin}){held_out}",
         "images": f"{height}x{width}x{channels}: {sizes}",
-        "model": f"{type(module.model).__name__} ({panels}), {parameters:,} parameters",
+        "model": f"{type(module.model).__name__}, {parameters:,} parameters",
         "device": device,
         "precision": _chosen(hardware.precision, hardware.precision_reason),
         "compiled": _chosen("yes" if hardware.compiled else "no", hardware.compile_reason),

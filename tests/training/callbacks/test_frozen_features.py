@@ -184,7 +184,7 @@ def test_a_run_that_knows_its_features_learns_what_one_learns_that_computes_them
     computed, said_of_computed = run(config(mode, "model.cache_features=false"), tmp_path / "computed")
 
     assert "features  of 1,437 images, computed once and kept in" in said
-    assert "features  computed at every step, since model.cache_features is false" in said_of_computed
+    assert "features  computed at every step, because model.cache_features is false" in said_of_computed
     assert files(folder).count(".npy") == 2
     for name, value in known.items():
         torch.testing.assert_close(value, computed[name], atol=1e-5, rtol=1e-4)
@@ -209,7 +209,7 @@ def test_encoders_that_differ_in_their_config_alone_do_not_share_features(config
 def test_a_run_with_augmentation_says_that_it_computes_them_at_every_step(config, folder, tmp_path):
     _, said = run(config("dataset.augmentation.rotation=5", "training.epochs=1"), tmp_path)
 
-    assert "computed at every step, since augmentation changes the images; without it" in said
+    assert "computed at every step, because augmentation changes the images; without it" in said
     assert not folder.exists()
 
 

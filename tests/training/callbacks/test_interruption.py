@@ -67,13 +67,13 @@ def test_steps_of_gathered_gradients_are_finished(run, tmp_path):
 def test_a_signal_in_the_last_step_of_an_epoch_lets_the_epoch_be_validated(run, tmp_path):
     run(before=IN_THE_STEP.format(step=5, signals=[2])).ends(130)
     assert last_state(tmp_path)["global_step"] == 6
-    assert last_state(tmp_path)["callbacks"]["RunCheckpoints"]["best_name"].startswith("epoch=00")
+    assert last_state(tmp_path)["callbacks"]["RunCheckpoints"]["best_name"].startswith("epoch=01")
 
 
 def test_the_second_signal_ends_the_run_at_once(run, tmp_path):
     printed = run(before=IN_THE_STEP.format(step=2, signals=[2, 15])).ends(143)
     assert last_state(tmp_path)["global_step"] == 0
-    assert "Stopped by SIGTERM. What was saved before is whole; continue with --resume." in printed
+    assert "Stopped by SIGTERM. What was saved before is whole; go on with --resume." in printed
     assert "Traceback" not in printed
 
 

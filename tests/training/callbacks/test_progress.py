@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 from rich.console import Console
 
 from triptych.config.schema import RunConfig
@@ -25,51 +24,67 @@ def plain(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
 
 
-def trainer(metrics: dict[str, float], *, epoch: int = 0, epochs: int = 40, **more: Any) -> SimpleNamespace:
-    values = {f"val/{name}": torch.tensor(value) for name, value in metrics.items()}
-    return SimpleNamespace(
-        callback_metrics={**values, "train/loss": torch.tensor(9.0)}, current_epoch=epoch, max_epochs=epochs, **more
-    )
+def trainer(*, epoch: int = 0, epochs: int = 40, **more: Any) -> SimpleNamespace:
+    return SimpleNamespace(current_epoch=epoch, max_epochs=epochs, **more)
+
+
+def module(figures: dict[str, float] | None = None) -> SimpleNamespace:
+    return SimpleNamespace(validated=figures or {})
 
 
 def test_epochs_are_rows_of_a_table_that_fits_eighty_columns() -> None:
     text = StringIO()
     progress = RunProgress(Console(file=text, width=80))
 
+    progress.on_train_start(trainer(), module())
     for epoch in (0, 1, 39):
-        progress.on_train_epoch_start(trainer({}), torch.nn.Module())
-        progress.on_train_epoch_end(trainer({**MULTITASK, "kl": 48.6}, epoch=epoch), torch.nn.Module())
+        progress.on_train_epoch_start(trainer(), module())
+        progress.on_train_epoch_end(trainer(epoch=epoch), module({**MULTITASK, "kl": 48.6, "mse": 0.02}))
 
     _, title, heading, *rows = text.getvalue().splitlines()
     assert title == "validation"
-    assert heading.split() == ["epoch", *MULTITASK, "kl", "time"]
+    names = ["accuracy", "loss", "triplet", "cross-entropy", "MSE", "KL"]
+    assert heading.split() == ["epoch", *names, "time", "left"]
     assert [row.split()[0] for row in rows] == ["1/40", "2/40", "40/40"]
-    assert rows[0].split()[1:] == ["0.9722", "12.346", "0.0500", "1.2500", "0.0100", "48.600", "0", "s"]
+    assert rows[0].split()[1:9] == ["0.9722", "12.346", "0.0500", "1.2500", "0.0200", "48.600", "0", "s"]
     # Every number ends where its name ends.
-    for name in MULTITASK:
+    for name in names:
         column = heading.index(name) + len(name)
         assert all(row[column - 1].isdigit() and row[column] == " " for row in rows)
     assert max(map(len, (heading, *rows))) <= 80
+
+
+def test_the_time_left_is_that_of_the_epochs_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    text, clock = StringIO(), iter([100.0, 400.0, 700.0])
+    monkeypatch.setattr("triptych.training.callbacks.progress.time.monotonic", lambda: next(clock))
+    progress = RunProgress(Console(file=text, width=80))
+
+    progress.on_train_start(trainer(epoch=2, epochs=12), module())  # resumed after two epochs
+    for epoch in (2, 3):
+        progress.on_train_epoch_end(trainer(epoch=epoch, epochs=12), module(MULTITASK))
+
+    lefts = [row.rsplit("  ", 1)[1].strip() for row in text.getvalue().splitlines()[-2:]]
+    assert lefts == ["45 min", "40 min"]
 
 
 def test_a_long_run_widens_the_first_column() -> None:
     text = StringIO()
     progress = RunProgress(Console(file=text, width=80))
 
-    progress.on_train_epoch_end(trainer(MULTITASK, epoch=99, epochs=1000), torch.nn.Module())
+    progress.on_train_epoch_end(trainer(epoch=99, epochs=1000), module(MULTITASK))
 
     heading, row = text.getvalue().splitlines()[-2:]
     assert heading.startswith("    epoch  accuracy")
     assert row.startswith(" 100/1000    0.9722")
 
 
-def test_a_process_that_does_not_speak_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_process_that_does_not_print_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     text = StringIO()
     progress = RunProgress(Console(file=text, force_terminal=True))
 
     progress.disable()
-    progress.on_train_start(trainer(MULTITASK), torch.nn.Module())
-    progress.on_train_epoch_end(trainer(MULTITASK), torch.nn.Module())
+    progress.on_train_start(trainer(), module())
+    progress.on_train_epoch_end(trainer(), module(MULTITASK))
 
     assert text.getvalue() == ""
     assert capsys.readouterr().out == ""
@@ -80,9 +95,7 @@ def test_only_a_run_that_stops_before_its_end_says_so(epoch: int, stopped: int, 
     text = StringIO()
     stopping = SimpleNamespace(stopped_epoch=stopped, patience=3)
 
-    RunProgress(Console(file=text)).on_train_end(
-        trainer({}, epoch=epoch, early_stopping_callback=stopping), torch.nn.Module()
-    )
+    RunProgress(Console(file=text), early_stopping=stopping).on_train_end(trainer(epoch=epoch), module())
 
     assert ("stopped early: no better accuracy for 3 epochs" in text.getvalue()) == said
 
@@ -98,11 +111,10 @@ def test_on_a_terminal_a_bar_shows_losses_and_time_left_and_goes_away(
     drawn = text.getvalue()
     shown = plain(drawn)
     assert re.search(r"epoch 1/2 .*━.* \d+% .*left", shown)
-    assert re.search(
-        r"loss \d\.\d{3}  triplet \d\.\d{3}  classification \d\.\d{3}  reconstruction \d\.\d{3}  kl", shown
-    )
+    numbers = [rf"{name} \d+\.\d{{3}}" for name in ("loss", "triplet", "cross-entropy", "reconstruction", "KL")]
+    assert re.search("  ".join(numbers), shown)
     # The lines of the bar are cleared before the results.
-    assert "left" not in plain(drawn[drawn.rindex("\x1b[2K") :])
+    assert "━" not in plain(drawn[drawn.rindex("\x1b[2K") :])
     here = str(tmp_path)
     assert max(len(line) for line in shown.splitlines() if here not in line) <= 80
 
@@ -110,13 +122,13 @@ def test_on_a_terminal_a_bar_shows_losses_and_time_left_and_goes_away(
 def test_a_failure_takes_the_bar_away_first() -> None:
     text = StringIO()
     progress = RunProgress(Console(file=text, force_terminal=True, width=80))
-    running = trainer({}, num_training_batches=10, fit_loop=SimpleNamespace(total_batch_idx=-1))
-    progress.on_train_start(running, torch.nn.Module())
+    running = trainer(num_training_batches=10, fit_loop=SimpleNamespace(total_batch_idx=-1))
+    progress.on_train_start(running, module())
 
-    progress.on_exception(running, torch.nn.Module(), ValueError())
+    progress.on_exception(running, module(), ValueError())
 
     assert text.getvalue().endswith("\x1b[2K")
-    progress.on_train_batch_end(running, torch.nn.Module(), None, None, 0)
+    progress.on_train_batch_end(running, module(), None, None, 0)
 
 
 def test_the_command_is_quiet_about_everything_else_on_a_terminal(tiny_yaml: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from triptych.artefacts.checkpoint import read_checkpoint
 from triptych.config.schema import RunConfig
 from triptych.errors import CheckpointError
 from triptych.models import builder
+from triptych.training.building import assemble
 from triptych.training.callbacks import frozen_features
 from triptych.training.checkpoints.resuming import resumption
 from triptych.training.train import train
@@ -97,7 +98,7 @@ def test_what_a_fine_tuned_encoder_learned_is_in_the_checkpoint(config, folder, 
 
 
 def made(config: RunConfig) -> ImageTransformerLightning:
-    return ImageTransformerLightning(config, classes=tuple("0123456789"), pixel_mean=(0.3,), pixel_std=(0.4,))
+    return assemble(config, classes=tuple("0123456789"), pixel_mean=(0.3,), pixel_std=(0.4,))
 
 
 @pytest.fixture

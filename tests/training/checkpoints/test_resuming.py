@@ -43,11 +43,11 @@ MOMENTS = {
     "before the untrained state": KILLER.format(pattern="os.rename .*/version_0-last.ckpt", count=1),
     "before the first link": KILLER.format(pattern="os.rename .*/last.ckpt", count=1),
     "in the first epoch": IN_THE_STEP.format(step=2, signals=[9]),
-    "before the first best": KILLER.format(pattern="os.rename .*/epoch=00.*ckpt", count=1),
+    "before the first best": KILLER.format(pattern="os.rename .*/epoch=01.*ckpt", count=1),
     "between best and last": KILLER.format(pattern="os.rename .*/version_0-last.ckpt", count=2),
     "between last and links": KILLER.format(pattern="os.rename .*/best.ckpt", count=1),
     "in the second epoch": IN_THE_STEP.format(step=8, signals=[9]),
-    "before the surpassed best is removed": KILLER.format(pattern="os.remove .*/epoch=00.*ckpt", count=1),
+    "before the surpassed best is removed": KILLER.format(pattern="os.remove .*/epoch=01.*ckpt", count=1),
     "after the last epoch": KILLER.format(pattern="os.rename .*/checkpoints.json", count=6),
     "before the metrics": KILLER.format(pattern="os.rename .*/metrics.json", count=1),
 }
@@ -211,7 +211,7 @@ def test_what_auto_came_to_is_kept_and_what_was_asked_for_is_asked_again(finishe
     path = finished / "lightning_checkpoints" / "digits" / "version_0-last.ckpt"
     checkpoint = torch.load(path, weights_only=True)
     checkpoint["hyper_parameters"]["config"]["training"]["precision"] = asked
-    checkpoint["callbacks"]["PrecisionRecord"]["precision"] = "bf16-mixed"
+    checkpoint["triptych_run"]["precision"] = "bf16-mixed"
     torch.save(checkpoint, path)
 
     assert resumption(load_config(quick_yaml), output=finished, path=path).precision == kept
@@ -220,7 +220,7 @@ def test_what_auto_came_to_is_kept_and_what_was_asked_for_is_asked_again(finishe
 def test_a_checkpoint_from_before_the_precision_was_kept_is_resumed(finished, quick_yaml):
     path = finished / "lightning_checkpoints" / "digits" / "version_0-last.ckpt"
     checkpoint = torch.load(path, weights_only=True)
-    del checkpoint["callbacks"]["PrecisionRecord"], checkpoint["hyper_parameters"]["config"]["training"]["compile"]
+    del checkpoint["triptych_run"]["precision"], checkpoint["hyper_parameters"]["config"]["training"]["compile"]
     torch.save(checkpoint, path)
 
     assert resumption(load_config(quick_yaml), output=finished, path=path).precision is None

@@ -30,14 +30,12 @@ class Run:
 
     def __init__(self, folders: RunFolders, *, averaged_from: int = 100) -> None:
         self.folders = folders
-        self.checkpoints = RunCheckpoints(folders)
+        self.averaged_weights = AveragedWeights(share=0.5)
+        self.checkpoints = RunCheckpoints(folders, average=self.averaged_weights)
         self.module = torch.nn.Linear(1, 1)
         self.is_global_zero, self.should_stop = True, False
         self.current_epoch = self.global_step = 0
-        self.callback_metrics: dict[str, float] = {}
         self.averaged_from = averaged_from
-        self.averaged_weights = AveragedWeights(share=0.5, images=torch.empty(0), batch_size=1)
-        self.callbacks = [self.averaged_weights]
 
     def save_checkpoint(self, path: Path) -> None:
         state = {"epochs": self.global_step, "RunCheckpoints": self.checkpoints.state_dict()}
@@ -53,7 +51,7 @@ class Run:
         self.checkpoints.on_train_start(self, self.module)
         for epoch in range(self.global_step, epochs):
             self.current_epoch, self.global_step = epoch, epoch + 1
-            self.callback_metrics = {"val/accuracy": ACCURACIES[epoch]}
+            self.module.validated = {"accuracy": ACCURACIES[epoch]}
             self.averaged_weights.average = {"weight": torch.ones(1)} if epoch >= self.averaged_from else {}
             self.checkpoints.on_train_epoch_end(self, self.module)
         self.checkpoints.on_train_end(self, self.module)
@@ -99,7 +97,7 @@ def dies_at(change: int, action: Callable[[], object]) -> bool:
 
 def test_a_run_keeps_its_best_epoch_and_its_last_state(tmp_path):
     folders = Run(new_run(tmp_path, "digits")).train(3).folders
-    best = "epoch=01-val_accuracy=0.70.ckpt"
+    best = "epoch=02-val_accuracy=0.7000.ckpt"
     assert names(folders) == {best, "version_0-last.ckpt", "best.ckpt", "last.ckpt"}
     assert epochs_in(folders.checkpoints / "best.ckpt") == epochs_in(folders.checkpoints / best) == 2
     assert epochs_in(folders.checkpoints / "last.ckpt") == epochs_in(folders.last) == 3
@@ -109,7 +107,7 @@ def test_a_run_keeps_its_best_epoch_and_its_last_state(tmp_path):
 
 def test_the_first_of_equally_good_epochs_is_the_best(tmp_path, monkeypatch):
     monkeypatch.setitem(globals(), "ACCURACIES", (0.0, 0.0))
-    assert Run(new_run(tmp_path, "digits")).train(2).checkpoints.best_name == "epoch=00-val_accuracy=0.00.ckpt"
+    assert Run(new_run(tmp_path, "digits")).train(2).checkpoints.best_name == "epoch=01-val_accuracy=0.0000.ckpt"
 
 
 @pytest.mark.parametrize(("averaged_from", "best"), [(0, 2), (1, 2), (2, 3), (3, 4)])
@@ -130,7 +128,7 @@ def test_a_kill_between_any_two_changes_loses_no_state_and_leaves_no_trace(tmp_p
     whole = tmp_path / "whole"
     shutil.copytree(tmp_path / "before", whole, symlinks=True)
     expected = Run(new_run(whole, "digits")).train(2).folders
-    assert "epoch=01-val_accuracy=0.70-v1.ckpt" in names(expected)
+    assert "epoch=02-val_accuracy=0.7000-v1.ckpt" in names(expected)
 
     change, killed = 0, True
     while killed:
@@ -143,7 +141,7 @@ def test_a_kill_between_any_two_changes_loses_no_state_and_leaves_no_trace(tmp_p
             state = read_checkpoint(folders.last)
             best = state["RunCheckpoints"]["best_name"]
             if best:
-                best_epochs = int(best.removeprefix("epoch=")[:2]) + 1
+                best_epochs = int(best.removeprefix("epoch=")[:2])
                 assert epochs_in(folders.checkpoints / best) == best_epochs <= state["epochs"]
         for link in ("last.ckpt", "best.ckpt"):
             path = folders.checkpoints / link
@@ -165,9 +163,9 @@ def test_two_runs_with_the_same_accuracies_keep_their_own_files(tmp_path):
     first = Run(new_run(tmp_path, "digits")).train(2)
     before = {path: path.read_bytes() for path in first.folders.checkpoints.glob("*.ckpt") if not path.is_symlink()}
     second = Run(new_run(tmp_path, "digits")).train(1)
-    assert second.checkpoints.best_name == "epoch=00-val_accuracy=0.50.ckpt"  # which the first has given up
+    assert second.checkpoints.best_name == "epoch=01-val_accuracy=0.5000.ckpt"  # which the first has given up
     second.train(2)
-    assert second.checkpoints.best_name == "epoch=01-val_accuracy=0.70-v1.ckpt"
+    assert second.checkpoints.best_name == "epoch=02-val_accuracy=0.7000-v1.ckpt"
     assert all(path.read_bytes() == content for path, content in before.items())
     for name in ("best.ckpt", "last.ckpt"):
         assert (second.folders.checkpoints / name).resolve().name in listed(second.folders)["files"]
@@ -176,13 +174,13 @@ def test_two_runs_with_the_same_accuracies_keep_their_own_files(tmp_path):
 
 def test_a_name_claimed_by_a_killed_run_is_not_given_away(tmp_path):
     killed, other = new_run(tmp_path, "digits"), new_run(tmp_path, "digits")
-    write_names(killed, best="", files={"epoch=00-val_accuracy=0.50.ckpt"})  # and it was killed before it wrote it
+    write_names(killed, best="", files={"epoch=01-val_accuracy=0.5000.ckpt"})  # and it was killed before it wrote it
 
     newer = Run(other).train(1)
     older = Run(killed).train(1)
 
-    assert newer.checkpoints.best_name == "epoch=00-val_accuracy=0.50-v1.ckpt"
-    assert older.checkpoints.best_name == "epoch=00-val_accuracy=0.50.ckpt"
+    assert newer.checkpoints.best_name == "epoch=01-val_accuracy=0.5000-v1.ckpt"
+    assert older.checkpoints.best_name == "epoch=01-val_accuracy=0.5000.ckpt"
 
 
 def test_an_older_run_that_goes_on_does_not_take_the_links_back(tmp_path):
@@ -231,28 +229,19 @@ def test_a_deleted_version_folder_is_made_again(tmp_path):
     shutil.rmtree(run.folders.version_folder)
     Run(run.folders).train(4)
     assert names(run.folders) == {
-        "epoch=03-val_accuracy=0.80.ckpt",
+        "epoch=04-val_accuracy=0.8000.ckpt",
         "version_0-last.ckpt",
         "best.ckpt",
         "last.ckpt",
     }
-    assert listed(run.folders)["best"] == "epoch=03-val_accuracy=0.80.ckpt"
-
-
-def test_a_tested_checkpoint_does_not_turn_back_the_run(tmp_path):
-    run = Run(new_run(tmp_path, "digits")).train(4)
-    seconds = run.checkpoints.train_seconds
-    run.checkpoints.setup(run, run.module, "test")
-    run.checkpoints.load_state_dict({"best_accuracy": 0.1, "best_name": "x", "seconds": -1.0})
-    assert run.checkpoints.train_seconds == seconds
-    assert run.checkpoints.best_name == "epoch=03-val_accuracy=0.80.ckpt"
+    assert listed(run.folders)["best"] == "epoch=04-val_accuracy=0.8000.ckpt"
 
 
 def test_weights_that_are_not_finite_are_not_saved(tmp_path):
     run = Run(new_run(tmp_path, "digits")).train(1)
     before = {path: path.read_bytes() for path in run.folders.checkpoints.iterdir()}
     run.module.weight.data.fill_(float("nan"))
-    with pytest.raises(TrainingError, match="weight holds NaN or infinity"):
+    with pytest.raises(TrainingError, match="weights became NaN or infinite by step 1, in weight"):
         run.checkpoints.save(run, run.module, best_epoch=1)
     assert {path: path.read_bytes() for path in run.folders.checkpoints.iterdir()} == before
 
@@ -274,9 +263,6 @@ def test_a_checkpoint_says_whose_it_is_and_a_stopped_run_stays_stopped(tmp_path)
     run.checkpoints.on_save_checkpoint(run, run.module, checkpoint)
     assert checkpoint["triptych_run"] == {"dataset": "digits", "version": 7, "stopped_early": True}
 
-    run.checkpoints.on_load_checkpoint(run, run.module, checkpoint)  # to be tested
-    assert run.fit_loop.max_epochs == 10
-    run.checkpoints.setup(run, run.module, "fit")
     run.checkpoints.on_load_checkpoint(run, run.module, checkpoint)
     assert run.fit_loop.max_epochs == 4
 

@@ -1,6 +1,7 @@
 """Stops a run whose loss became NaN or infinite, and names the step and the term."""
 
 from math import isfinite
+from typing import cast
 
 import torch
 from lightning import Callback, LightningModule, Trainer
@@ -39,8 +40,7 @@ class FiniteLosses(Callback):
         Raises:
             TrainingError: A loss is not finite.
         """
-        assert isinstance(pl_module, TaskModule)
-        self._unchecked.append((trainer.global_step, pl_module.latest))
+        self._unchecked.append((trainer.global_step, cast(TaskModule, pl_module).latest))
         if pl_module.device.type == "cpu" or len(self._unchecked) >= self.every_n_steps:
             self._check(trainer)
 
@@ -50,9 +50,8 @@ class FiniteLosses(Callback):
         Raises:
             TrainingError: A loss is not finite.
         """
-        assert isinstance(pl_module, TaskModule)
         self._check(trainer)
-        if guilty := _not_finite(pl_module.validated):
+        if guilty := _not_finite(cast(TaskModule, pl_module).validated):
             raise TrainingError(
                 f"The validation loss became NaN or infinite after epoch {trainer.current_epoch + 1} (step "
                 f"{trainer.global_step}), in {guilty}. {REMEDY}"

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping, ProgressBar
@@ -67,16 +68,14 @@ class RunProgress(ProgressBar):
         (task,) = self._bar.task_ids
         self._bar.advance(task)
         if time.monotonic() - self._read > SECONDS_BETWEEN_READINGS:
-            assert isinstance(pl_module, TaskModule)
             self._read = time.monotonic()
-            latest = shown_figures({name: float(value) for name, value in pl_module.latest.items()})
+            latest = shown_figures({name: float(value) for name, value in cast(TaskModule, pl_module).latest.items()})
             self._bar.losses = "  ".join(f"{name} {value:.3f}" for name, value in latest.items() if name != "accuracy")
             self._bar.update(task, description=_epoch(trainer))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the epoch's row to the table of validation results."""
-        assert isinstance(pl_module, TaskModule)
-        figures = shown_figures(pl_module.validated)
+        figures = shown_figures(cast(TaskModule, pl_module).validated)
         epochs, now = trainer.max_epochs or 0, time.monotonic()
         if not self._has_heading:
             self._has_heading = True

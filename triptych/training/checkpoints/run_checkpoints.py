@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from filelock import FileLock, Timeout
 from lightning import Callback, LightningModule, Trainer
@@ -114,8 +114,7 @@ class RunCheckpoints(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the state after validation, under two names where it is the best so far."""
-        assert isinstance(pl_module, TaskModule)
-        accuracy = pl_module.validated["accuracy"]
+        accuracy = cast(TaskModule, pl_module).validated["accuracy"]
         is_averaged = self.average is not None and bool(self.average.average)
         is_best = accuracy > self.best_accuracy or (is_averaged and not self.best_is_averaged)
         if is_best:
