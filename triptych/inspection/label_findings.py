@@ -89,8 +89,7 @@ def _single(config: RunConfig, classes: Sequence[str], counts: Tensor) -> Iterat
 
 
 def _uses_triplets(config: RunConfig) -> bool:
-    # The triplet loss of the simple mode has no weight.
-    return not config.training.use_multitask_loss or config.training.triplet_weight > 0
+    return config.training.loss_weights().get("triplet", 0) > 0
 
 
 def _spellings(classes: Sequence[str]) -> Iterator[Finding]:
