@@ -126,7 +126,10 @@ def test_each_panel_teaches_its_parts_and_pixels_teach_the_encoder_without_compo
 
 def test_the_first_reconstruction_is_that_of_the_components(make_multitask):
     model = make_multitask(principal_components=8).eval()
-    images = torch.randint(0, 256, (50, 1, 8, 8), dtype=torch.uint8)
+    strengths = torch.logspace(0, -3, 64)  # as natural images: components of falling variance
+    generator = torch.Generator().manual_seed(0)
+    points = (torch.randn(50, 64, generator=generator) * strengths) @ torch.randn(64, 64, generator=generator)
+    images = (128 + 20 * points).clamp(0, 255).to(torch.uint8).reshape(50, 1, 8, 8)
     model.prepare(images, seed=0)
     pixels = images.float() / 255
     peer = PCA(8, svd_solver="full").fit(pixels.flatten(1))
