@@ -8,9 +8,9 @@ import torch
 from triptych.config.schema import DatasetConfig, ModelConfig, RunConfig, TrainingConfig
 from triptych.errors import ConfigError, DownloadError
 from triptych.models import ImageEncoder, ImageTransformer, MultiTaskImageTransformer, builder
-from triptych.models.backbone import BackboneDescription, BackboneDownloadError
 from triptych.models.builder import build_model, fetch_backbone, rebuild_backbone
-from triptych.models.pretrained import PretrainedEncoder
+from triptych.models.pretrained.backbone import BackboneDescription, BackboneDownloadError
+from triptych.models.pretrained.encoder import PretrainedEncoder
 
 MODEL = ModelConfig(
     patch_size=8, embed_dim=24, num_heads=2, num_layers=1, mlp_ratio=1.5, latent_dim=5, embedding_dim=7, decoder_dim=6,

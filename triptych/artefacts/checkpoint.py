@@ -21,8 +21,8 @@ from triptych.config.datasets import KNOWN_DATASETS
 from triptych.config.schema import RunConfig
 from triptych.errors import CheckpointError, ConfigError
 from triptych.models import ImageTransformer, MultiTaskImageTransformer
-from triptych.models.backbone import BackboneDescription, BackboneError
 from triptych.models.builder import build_model, is_given, rebuild_backbone
+from triptych.models.pretrained.backbone import BackboneDescription, BackboneError
 
 NOT_IN_WEIGHTS = {"num_heads", "patch_size", "backbone_image_size"}
 """Keys of the config's model that change its outputs without changing its weights."""

@@ -1,10 +1,10 @@
 """The two models, and what they are made of."""
 
 from triptych.models.contract import Encoder
-from triptych.models.encoder import ImageEncoder
 from triptych.models.image_transformer import ImageTransformer, ImageTransformerOutput
 from triptych.models.multitask import MultiTaskImageTransformer, MultiTaskOutput
 from triptych.models.summary import ModelSummary, model_summary
+from triptych.models.vit.encoder import ImageEncoder
 
 __all__ = [
     "Encoder",

@@ -8,15 +8,15 @@ from torch import nn
 
 from triptych.config.schema import ModelConfig, RunConfig
 from triptych.errors import ConfigError, DownloadError
-from triptych.models import hugging_face, timm_network
-from triptych.models.backbone import Backbone, BackboneDescription, BackboneDownloadError, BackboneError
 from triptych.models.contract import Encoder
-from triptych.models.encoder import ImageEncoder
 from triptych.models.image_transformer import ImageTransformer
-from triptych.models.lora import add_lora
 from triptych.models.module_encoder import ModuleEncoder
 from triptych.models.multitask import MultiTaskImageTransformer
-from triptych.models.pretrained import PretrainedEncoder
+from triptych.models.pretrained import hugging_face, timm_network
+from triptych.models.pretrained.backbone import Backbone, BackboneDescription, BackboneDownloadError, BackboneError
+from triptych.models.pretrained.encoder import PretrainedEncoder
+from triptych.models.pretrained.lora import add_lora
+from triptych.models.vit.encoder import ImageEncoder
 
 FETCH = {"hf": hugging_face.fetch, "timm": timm_network.fetch}
 REBUILD = {"hf": hugging_face.rebuild, "timm": timm_network.rebuild}

@@ -13,8 +13,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from triptych.config.schema import RunConfig
 from triptych.data.module import ImageDataModule
 from triptych.losses.builder import build_loss
-from triptych.models.backbone import Backbone, BackboneDescription
 from triptych.models.builder import build_model, fetch_backbone, rebuild_backbone
+from triptych.models.pretrained.backbone import Backbone, BackboneDescription
 from triptych.training.modules import ImageTransformerLightning, MultiTaskImageTransformerLightning, TaskModule
 from triptych.training.optimisation.optimizers import build_optimizer
 from triptych.training.optimisation.schedules import build_scheduler

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from triptych.models.backbone import BackboneDownloadError, BackboneError, first_line
+from triptych.models.pretrained.backbone import BackboneDownloadError, BackboneError, first_line
 
 # The classes of the libraries' errors, by name: they move between modules and versions.
 WITHOUT_CONSENT = {"GatedRepoError"}

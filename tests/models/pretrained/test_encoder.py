@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.models import hugging_face
-from triptych.models.backbone import BackboneError
-from triptych.models.pretrained import PretrainedEncoder
+from triptych.models.pretrained import hugging_face
+from triptych.models.pretrained.backbone import BackboneError
+from triptych.models.pretrained.encoder import PretrainedEncoder
 
 
 class Network(nn.Module):

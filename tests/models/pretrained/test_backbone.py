@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from triptych.models.backbone import BackboneDescription, BackboneError
+from triptych.models.pretrained.backbone import BackboneDescription, BackboneError
 
 DESCRIPTION = BackboneDescription(
     "hf:someone/model", {"model_type": "vit", "sizes": [1, 2]}, (24, 32), 3, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)

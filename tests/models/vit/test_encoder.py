@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from triptych.models.encoder import ImageEncoder
-from triptych.models.positions import sine_cosine_positions
+from triptych.models.vit.encoder import ImageEncoder
+from triptych.models.vit.positions import sine_cosine_positions
 
 
 @pytest.mark.parametrize("patch_embedding", ["convolutional", "linear"])

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from triptych.models.attention import MultiHeadSelfAttention
+from triptych.models.vit.attention import MultiHeadSelfAttention
 
 
 def naive_attention(module: MultiHeadSelfAttention, tokens: torch.Tensor) -> torch.Tensor:

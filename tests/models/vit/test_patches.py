@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from triptych.models.patches import PATCH_EMBEDDINGS, ConvolutionalPatchEmbedding, PatchEmbedding, token_grid
+from triptych.models.vit.patches import PATCH_EMBEDDINGS, ConvolutionalPatchEmbedding, PatchEmbedding, token_grid
 
 
 @pytest.mark.parametrize("name", PATCH_EMBEDDINGS)

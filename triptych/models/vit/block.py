@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from triptych.models.attention import MultiHeadSelfAttention
+from triptych.models.vit.attention import MultiHeadSelfAttention
 
 # B batch, N tokens, D width.
 

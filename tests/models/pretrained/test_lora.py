@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from triptych.models import hugging_face
-from triptych.models.backbone import BackboneError
-from triptych.models.layers import linear_layers_of
-from triptych.models.lora import add_lora
+from triptych.models.pretrained import hugging_face
+from triptych.models.pretrained.backbone import BackboneError
+from triptych.models.pretrained.layers import linear_layers_of
+from triptych.models.pretrained.lora import add_lora
 
 
 @pytest.fixture

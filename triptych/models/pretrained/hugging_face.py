@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.models.backbone import Backbone, BackboneDescription, BackboneError
-from triptych.models.hugging_face_errors import in_our_words
-from triptych.models.image_processor import expected_images
+from triptych.models.pretrained.backbone import Backbone, BackboneDescription, BackboneError
+from triptych.models.pretrained.hugging_face_errors import in_our_words
+from triptych.models.pretrained.image_processor import expected_images
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel

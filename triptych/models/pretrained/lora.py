@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from triptych.models.backbone import BackboneError, first_line
-from triptych.models.layers import linear_layers_of
+from triptych.models.pretrained.backbone import BackboneError, first_line
+from triptych.models.pretrained.layers import linear_layers_of
 
 SCALE = 2.0
 """Of the additions, whatever their rank: peft's `lora_alpha` is this many times the rank."""

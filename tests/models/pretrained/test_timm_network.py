@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from triptych.models import timm_network
-from triptych.models.backbone import BackboneDescription, BackboneDownloadError, BackboneError
+from triptych.models.pretrained import timm_network
+from triptych.models.pretrained.backbone import BackboneDescription, BackboneDownloadError, BackboneError
 
 
 class Tiny(nn.Module):

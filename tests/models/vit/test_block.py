@@ -1,7 +1,7 @@
 import torch
 import torch.nn.functional as F
 
-from triptych.models.block import TransformerBlock
+from triptych.models.vit.block import TransformerBlock
 
 
 def make_block(*, dropout: float = 0.0) -> TransformerBlock:

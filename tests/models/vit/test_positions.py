@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from triptych.models.positions import sine_cosine_positions
+from triptych.models.vit.positions import sine_cosine_positions
 
 
 @pytest.mark.parametrize("grid", [(1, 1), (4, 4), (3, 7), (14, 14), (1, 64)])

@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from triptych.models.backbone import BackboneError, first_line
 from triptych.models.contract import Encoder
-from triptych.models.layers import blocks_of, layers_of
+from triptych.models.pretrained.backbone import BackboneError, first_line
+from triptych.models.pretrained.layers import blocks_of, layers_of
 
 # B batch, C channels of the images, K channels of the network, H/W image, h/w what the network is given.
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any, NamedTuple, TypeGuard
 
-from triptych.models.backbone import BackboneError
+from triptych.models.pretrained.backbone import BackboneError
 
 NOT_TAKEN_OVER = ("do_flip_channel_order", "rescale_offset", "include_top")
 """Further steps of a few processors: blue before red (MobileViT), a shift, a second normalisation (EfficientNet)."""

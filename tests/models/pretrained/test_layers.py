@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from triptych.models import hugging_face
-from triptych.models.layers import blocks_of, layers_of, linear_layers_of
+from triptych.models.pretrained import hugging_face
+from triptych.models.pretrained.layers import blocks_of, layers_of, linear_layers_of
 
 
 class Block(nn.Module):

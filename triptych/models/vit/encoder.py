@@ -5,11 +5,11 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
-from triptych.models.block import TransformerBlock
 from triptych.models.contract import Encoder
-from triptych.models.patches import PATCH_EMBEDDINGS, ConvolutionalStage, PatchEmbedding, token_grid
-from triptych.models.positions import sine_cosine_positions
 from triptych.models.recomputing import recomputed
+from triptych.models.vit.block import TransformerBlock
+from triptych.models.vit.patches import PATCH_EMBEDDINGS, ConvolutionalStage, PatchEmbedding, token_grid
+from triptych.models.vit.positions import sine_cosine_positions
 
 # B batch, C channels, H/W image, h/w token grid, N = h * w tokens, D width.
 

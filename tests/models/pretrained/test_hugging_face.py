@@ -14,9 +14,9 @@ import transformers
 from PIL import Image
 from torch import Tensor
 
-from triptych.models import hugging_face
-from triptych.models.backbone import BackboneDescription, BackboneDownloadError, BackboneError
-from triptych.models.pretrained import PretrainedEncoder
+from triptych.models.pretrained import hugging_face
+from triptych.models.pretrained.backbone import BackboneDescription, BackboneDownloadError, BackboneError
+from triptych.models.pretrained.encoder import PretrainedEncoder
 
 KINDS = (
     *("vit", "vit_classifier", "dinov2", "dinov3", "siglip_vision", "siglip", "clip"),

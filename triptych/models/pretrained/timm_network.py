@@ -8,14 +8,14 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from triptych.models.backbone import (
+from triptych.models.pretrained.backbone import (
     Backbone,
     BackboneDescription,
     BackboneDownloadError,
     BackboneError,
     first_line,
 )
-from triptych.models.hugging_face_errors import UNREACHABLE, classes_behind
+from triptych.models.pretrained.hugging_face_errors import UNREACHABLE, classes_behind
 
 
 class TimmNetwork(nn.Module):

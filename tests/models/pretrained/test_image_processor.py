@@ -2,8 +2,8 @@
 
 import pytest
 
-from triptych.models.backbone import BackboneError
-from triptych.models.image_processor import expected_images
+from triptych.models.pretrained.backbone import BackboneError
+from triptych.models.pretrained.image_processor import expected_images
 
 THREE = {"image_mean": [0.5, 0.4, 0.3], "image_std": [0.2, 0.3, 0.4]}
 CONFIG = {"num_channels": 3, "image_size": 96}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from triptych.models.backbone import BackboneDownloadError, BackboneError
-from triptych.models.hugging_face_errors import in_our_words
+from triptych.models.pretrained.backbone import BackboneDownloadError, BackboneError
+from triptych.models.pretrained.hugging_face_errors import in_our_words
 
 
 def told(error: Exception, *, because: str = "") -> BackboneError:

@@ -1,0 +1,1 @@
+"""Pretrained encoders of other libraries: fetched, described, adapted."""

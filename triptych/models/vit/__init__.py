@@ -1,0 +1,1 @@
+"""Triptych's own encoder: a Vision Transformer on a convolutional patch embedding."""
