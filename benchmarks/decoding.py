@@ -161,7 +161,7 @@ def _loader(config: RunConfig, images: Images, labels: torch.Tensor) -> tuple[Im
 
 
 def main() -> None:
-    """Run what is asked for, and print it with what it depends on."""
+    """Run the chosen parts, and print figures with hardware and versions."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=2000)
     parser.add_argument("--workers", type=int, default=2)

@@ -1,4 +1,4 @@
-"""The plain way to train the same three panels, for the benchmarks that compare with it.
+"""The plain baseline for the same three tasks, for the benchmarks that compare with it.
 
 Every item is made by PIL, image by image, in worker processes; a step runs the model on anchors, positives and
 negatives, one after another, sums the losses with fixed weights, and lets AdamW step; all of it in float32.
@@ -64,7 +64,7 @@ class PlainTriplets(PlainImages):
 
 
 def changed(picture: Image.Image, strength: AugmentationConfig) -> Image.Image:
-    """Turn, shift, resize, mirror and crop; what else a config may ask for, the plain way is spared."""
+    """Turn, shift, resize, mirror and crop; other augmentation of a config is left out."""
     side = picture.width
     if strength.rotation or strength.translate:
         angle = random.uniform(-strength.rotation, strength.rotation)

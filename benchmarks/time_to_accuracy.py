@@ -1,18 +1,18 @@
-"""Seconds of training until the test accuracy first reaches a target: Triptych, then the plain way, seed by seed.
+"""Seconds of training until the test accuracy first reaches a target: Triptych, then the plain baseline, seed by seed.
 
     python benchmarks/time_to_accuracy.py --config configs/mnist.yaml --accuracy 0.97 [--epochs 1] [--seeds 0 1 2]
     python benchmarks/time_to_accuracy.py --config configs/fashionmnist.yaml --accuracy 0.85 [--epochs 1]
 
-Triptych trains the shipped recipe as the command does, in what `precision: auto` comes to on the machine, its schedule
-falling to its end within `--epochs`. The plain way (plain_way.py) trains a pure ViT of width 128 on patches of 4, in
-float32: linear patch embedding, 4 layers of 4 heads, MLP and heads as the config has them,
-images without padding; triplets made one by one by PIL in 2 workers, three forwards a step, AdamW at a constant rate
-after a short climb. Each trains in a process of its own.
+Triptych trains the shipped recipe as the command does, in what `precision: auto` comes to on the machine, its
+schedule falling to its end within `--epochs`. The plain baseline (plain_way.py) trains a pure ViT of width 128 on
+patches of 4, in float32: linear patch embedding, 4 layers of 4 heads, MLP and heads as the config has them, images
+without padding; triplets made one by one by PIL in 2 workers, three forwards a step, AdamW at a constant rate after a
+short climb. Each trains in a process of its own.
 
 Accuracy is looked at every few seconds of training, later whenever that time has grown by a twentieth, with the clock
-stopped; the workers, which go on making a few batches meanwhile, give the plain way a small present. It is the accuracy
-of the weights as they are; at the end of the run, of those that the run keeps. The plain way ends at `--at-most` times
-Triptych's time: the ratio is then a lower bound, said as "> 25". Wanted: at least 20.
+stopped; the workers, which continue to make a few batches, which favours the plain baseline slightly. It is the
+accuracy of the weights as they are; at the end of the run, of those that the run keeps. The plain baseline ends at
+`--at-most` times Triptych's time: the ratio is then a lower bound, said as "> 25". Wanted: at least 20.
 """
 
 import argparse
@@ -112,7 +112,7 @@ def race_triptych(path: Path, changes: list[str], *, target: float, every: float
 def race_plain(
     path: Path, changes: list[str], *, target: float, every: float, at_most: float, learning_rate: float, warmup: int
 ) -> dict[str, Any]:
-    """Train the plain way, for so many seconds at most."""
+    """Train the plain baseline, for so many seconds at most."""
     config, data = shipped(path, [*changes, *PURE_VIT])
     model = build_module(config, data).model
     assert isinstance(model, MultiTaskImageTransformer), "the benchmark needs training.use_multitask_loss: true"
@@ -147,9 +147,9 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change Triptych's config")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--every", type=float, default=2.0, help="seconds of training between two looks, at first")
-    parser.add_argument("--at-most", type=float, default=25.0, help="the plain way's time, in units of Triptych's")
-    parser.add_argument("--learning-rate", type=float, default=1e-3, help="the plain way's")
-    parser.add_argument("--warmup-steps", type=int, default=200, help="the plain way's")
+    parser.add_argument("--at-most", type=float, default=25.0, help="the plain baseline's time, in units of Triptych's")
+    parser.add_argument("--learning-rate", type=float, default=1e-3, help="the plain baseline's")
+    parser.add_argument("--warmup-steps", type=int, default=200, help="the plain baseline's")
     given = parser.parse_args()
 
     precision = in_own_process(settled_precision, given.config, given.set)
@@ -180,7 +180,7 @@ def main() -> None:
 
 
 def ratio(ours: dict[str, Any], plain: dict[str, Any] | None) -> dict[str, Any]:
-    """Compare the times: a number where both reached the target, a lower bound where the plain way did not."""
+    """Compare the times: a number where both reached the target, a lower bound where the plain baseline did not."""
     if plain is None:
         return {"value": None, "exact": False, "text": "Triptych did not reach the target: give it more --epochs"}
     value = round(plain["seconds"] / ours["seconds"], 1)

@@ -1,4 +1,4 @@
-"""Images per second of training at one model size: Triptych beside the plain way and the usual libraries, in turns.
+"""Images per second of training at one model size: Triptych, the plain baseline, the usual libraries.
 
     python benchmarks/train_throughput.py [--config configs/cifar10.yaml] [--rounds 5] [--seconds 10] [--only WAY ...]
         [--precision 32-true]
@@ -117,7 +117,7 @@ def bare(config: RunConfig, data: ImageDataModule, turns: Turns) -> None:
 
 
 def plain(config: RunConfig, data: ImageDataModule, turns: Turns) -> None:
-    """Train the plain way."""
+    """Train the plain baseline."""
     items = PlainTriplets(data.train, config.dataset.augmentation)
     loader = plain_loader(items, batch_size=config.dataset.batch_size)
     for images in plain_steps(model_of(config, data), loader, learning_rate=config.training.learning_rate):

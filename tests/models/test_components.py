@@ -97,7 +97,7 @@ def test_cells_of_whole_pixels_are_averaged_like_any_others():
 def test_they_can_be_painted_in_another_size():
     brightness = torch.randn(40, 1, 1, 1, generator=torch.Generator().manual_seed(0))
     images = brightness.expand(-1, 3, 64, 96)
-    components = PrincipalComponents(2, image_size=(64, 96), channels=3, painted_size=(20, 33))
+    components = PrincipalComponents(2, image_size=(64, 96), channels=3, decoded_size=(20, 33))
     components.fit([images], seed=0)
     painted = components.decode(components.encode(images))
     torch.testing.assert_close(painted, brightness.expand(-1, 3, 20, 33), atol=1e-3, rtol=0)

@@ -53,7 +53,7 @@ def test_enlarging_is_linear_interpolation_between_the_centres_of_pixels(factor)
 )
 def test_a_large_image_is_painted_small_and_enlarged(image_size, channels):
     decoder = ImageDecoder(6, image_size=image_size, out_channels=channels, decoder_dim=4)
-    height, width = decoder.painted_size
+    height, width = decoder.decoded_size
     assert height * width * channels <= 3 * 96 * 96
     assert 0.9 < (height / width) / (image_size[0] / image_size[1]) < 1.1
     images = decoder(torch.randn(2, 6))
@@ -64,7 +64,7 @@ def test_a_large_image_is_painted_small_and_enlarged(image_size, channels):
 def test_small_images_are_painted_as_they_are():
     for image_size, channels in (((96, 96), 3), ((32, 32), 16), ((28, 28), 1)):
         decoder = ImageDecoder(6, image_size=image_size, out_channels=channels, decoder_dim=4)
-        assert decoder.painted_size == image_size
+        assert decoder.decoded_size == image_size
         assert decoder.enlargement is None
 
 
@@ -72,7 +72,7 @@ def test_small_images_are_painted_as_they_are():
 def test_it_adds_to_the_ground_before_it_enlarges(image_size):
     decoder = ImageDecoder(6, image_size=image_size, out_channels=3, decoder_dim=4)
     latent = torch.randn(2, 6)
-    ground = torch.full((2, 3, *decoder.painted_size), 0.7)
+    ground = torch.full((2, 3, *decoder.decoded_size), 0.7)
     torch.testing.assert_close(decoder(latent, ground), decoder(latent) + 0.7, atol=1e-5, rtol=1e-5)
 
 

@@ -99,7 +99,7 @@ def test_the_most_frequent_mistakes_are_put_into_words(texts_of: Callable) -> No
     assert {"a very… as another…", "b as another name t…"} < set(
         texts_of(confusion_figure(counts, classes=names, title=""))
     )
-    assert "No mistakes" in texts_of(confusion_figure(np.eye(3, dtype=int), classes="abc", title=""))
+    assert "No errors" in texts_of(confusion_figure(np.eye(3, dtype=int), classes="abc", title=""))
 
 
 def test_names_that_are_long_or_look_like_mathematics_are_drawn_as_they_are(

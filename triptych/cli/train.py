@@ -46,7 +46,7 @@ def train(
     if resume is None:
         _check_writable(output)
 
-    # Lightning takes seconds to import: mistakes in the config and the options are told first.
+    # Lightning takes seconds to import: errors in the config and the options are reported first.
     from rich.console import Console
 
     from triptych.training.checkpoints.resuming import resumption

@@ -69,7 +69,7 @@ def evidence_lower_bound(squared_error: Tensor, kl: Tensor, *, pixels: int) -> f
     be positive, and is comparable only between models of the same images. Infinite where nothing is in error.
 
     Args:
-        squared_error: Of each image, the mean over its pixels, when repainted from a sample of its posterior; (N,).
+        squared_error: Of each image, the mean over its pixels, when reconstructed from a sample of its posterior; (N,).
         kl: Of each image, in nats, (N,).
         pixels: P, the numbers in an image: C · H · W.
 

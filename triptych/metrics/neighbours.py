@@ -77,7 +77,7 @@ def nearest_neighbours(
 
 def _ordered(comparison: Comparison, rows: Tensor, scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k largest of each row of (B, G) scores and their columns; among ties, the lowest columns, lowest first."""
-    # One more than is asked for shows whether the ties of the last one go on.
+    # One more than k shows whether the ties of the last one go on.
     values, columns = largest(scores, min(k + 1, comparison.candidates))
     apart = values[:, :-1] - values[:, 1:] > comparison.tie_width(rows, values[:, :-1])
     group = F.pad(apart.cumsum(dim=1), (1, 0))

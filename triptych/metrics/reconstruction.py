@@ -1,4 +1,4 @@
-"""How like their originals repainted images are, image by image.
+"""Reconstruction errors, image by image.
 
 Letters: B images, C channels, H/W image.
 """
@@ -13,7 +13,7 @@ WINDOW_DEVIATION = 1.5
 """Of SSIM's Gaussian window, in pixels (Wang et al. 2004); it is cut off 5 pixels from its centre."""
 
 PSNR_CEILING = 100.0
-"""In dB, for an image repainted without error, whose PSNR would be infinite: that of an error of 1e-5 in all pixels."""
+"""In dB, for a reconstruction without error, whose PSNR would be infinite: that of an error of 1e-5 in all pixels."""
 
 
 class ReconstructionScores(NamedTuple):
@@ -28,7 +28,7 @@ class ReconstructionScores(NamedTuple):
 
 
 def reconstruction_scores(reconstructions: Tensor, images: Tensor) -> ReconstructionScores:
-    """Compare repainted images with their originals.
+    """Compare reconstructions with their originals.
 
     SSIM is torchmetrics': K1 = 0.01, K2 = 0.03, range 1, a Gaussian window of deviation 1.5, images reflected at their
     borders. Images of less than 7 pixels, which have not that much to reflect, get a window of deviation

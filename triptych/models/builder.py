@@ -169,12 +169,12 @@ def rebuild_backbone(description: BackboneDescription) -> Backbone:
 def _shown_size(backbone: Backbone, image_size: tuple[int, int], side: int | None) -> tuple[int, int]:
     """Choose the size in which a network is shown the images.
 
-    It is the network's own, or as large along the shorter side as is asked for. Images that are not square keep their
+    It is the network's own, or has the requested shorter side. Images that are not square keep their
     shape, up to four times as long as wide, where the network takes images of any shape, and are stretched to its own
     where it does not.
 
     Raises:
-        BackboneError: Another size is asked for, and the network knows but its own.
+        BackboneError: Another size is requested, and the network accepts only its own.
     """
     own, cell = backbone.description.image_size, _cell(backbone.description)
     shorter = side or min(own)

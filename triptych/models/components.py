@@ -26,7 +26,7 @@ class PrincipalComponents(nn.Module):
         count: L, how many components.
         image_size: H and W; images beyond 32x32 are averaged down on the way in, and smoothed up on the way out.
         channels: C.
-        painted_size: height and width on the way out, where they are others than H and W.
+        decoded_size: height and width on the way out, where they are others than H and W.
     """
 
     directions: Tensor
@@ -43,7 +43,7 @@ class PrincipalComponents(nn.Module):
         *,
         image_size: tuple[int, int],
         channels: int,
-        painted_size: tuple[int, int] | None = None,
+        decoded_size: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
         self.grid = (channels, min(image_size[0], FINEST), min(image_size[1], FINEST))
@@ -54,7 +54,7 @@ class PrincipalComponents(nn.Module):
             side == cell * cells for side, cell, cells in zip(image_size, self.cell, self.grid[1:], strict=True)
         )
         for name, side, out, cells in zip(
-            ("rows", "columns"), image_size, painted_size or image_size, self.grid[1:], strict=True
+            ("rows", "columns"), image_size, decoded_size or image_size, self.grid[1:], strict=True
         ):
             shrink = None if pools or side == cells else _averages(side, cells)
             self.register_buffer(f"shrink_{name}", shrink, persistent=False)
@@ -70,7 +70,7 @@ class PrincipalComponents(nn.Module):
         return F.linear(self._shrunk(images) - self.centre, self.directions / self.deviations[:, None])
 
     def decode(self, components: Tensor) -> Tensor:
-        """Map components (B, L) to standardised images (B, C, H, W), or of the painted size."""
+        """Map components (B, L) to standardised images (B, C, H, W), or of the decoded size."""
         points = torch.addmm(self.centre, components, self.directions * self.deviations[:, None])
         return _resized(points.reshape(-1, *self.grid), self.grow_rows, self.grow_columns)
 

@@ -13,21 +13,21 @@ from triptych.models.layout import channels_last
 # B batch, L latent, C channels, H/W image, h/w grid of features.
 
 CELL = 4
-"""Side of the square of pixels that each cell of the finest features paints."""
+"""Side of the square of pixels that each cell of the finest features decodes to."""
 COARSEST = 8
 """The coarsest grid has at most this many cells along its shorter side."""
 HIDDEN = 8
 """Width of the hidden layer, in units of decoder_dim."""
 MOST_VALUES = 3 * 96 * 96
-"""Numbers (pixels times channels) that are painted; a larger image is painted small and enlarged."""
+"""Numbers (pixels times channels) that are decoded; a larger image is decoded small and enlarged."""
 
 
 class ImageDecoder(nn.Module):
-    """Paint an image from a latent: a small MLP paints a coarse grid of features, which is refined in steps of two.
+    """Decode an image from a latent: a small MLP gives a coarse grid of features, which is refined in steps of two.
 
-    The finest features lie on a quarter of the image's grid, where a convolution gives each cell the 4x4 pixels that it
-    paints (the sub-pixel convolution of Shi et al., 2016): the decoder then costs a tenth of the encoder. Small
-    images (up to 32 pixels along a side) need no refinement. Images of more than `MOST_VALUES` numbers are painted at a
+    The finest features lie on a quarter of the image's grid, where a convolution gives each cell the 4x4 pixels of its
+    place (the sub-pixel convolution of Shi et al., 2016): the decoder then costs a tenth of the encoder. Small
+    images (up to 32 pixels along a side) need no refinement. Images of more than `MOST_VALUES` numbers are decoded at a
     half, a third, ... of their size and enlarged: a latent of some dozen numbers does not hold finer detail, and the
     decoder would cost as much as the encoder.
 
@@ -38,7 +38,7 @@ class ImageDecoder(nn.Module):
         decoder_dim: channels at the finest grid; they double with every step to a coarser one, up to four times.
 
     Attributes:
-        painted_size: h and w of the image before it is enlarged; H and W where it is not.
+        decoded_size: h and w of the image before it is enlarged; H and W where it is not.
     """
 
     def __init__(self, latent_dim: int, *, image_size: tuple[int, int], out_channels: int, decoder_dim: int) -> None:
@@ -46,21 +46,21 @@ class ImageDecoder(nn.Module):
         self.image_size = image_size
         self.decoder_dim = decoder_dim
         factor = _factor(image_size, channels=out_channels)
-        self.painted_size = (ceil(image_size[0] / factor), ceil(image_size[1] / factor))
-        self.grids = _grids(self.painted_size)
+        self.decoded_size = (ceil(image_size[0] / factor), ceil(image_size[1] / factor))
+        self.grids = _grids(self.decoded_size)
         widths = [decoder_dim * min(2**level, 4) for level in reversed(range(len(self.grids)))]
         self.hidden = nn.Linear(latent_dim, HIDDEN * decoder_dim)
         self.coarse = nn.Linear(HIDDEN * decoder_dim, widths[0] * prod(self.grids[0]))
         self.refinements = nn.ModuleList(Refinement(coarse, fine) for coarse, fine in pairwise(widths))
         self.pixels = channels_last(nn.Conv2d(decoder_dim, CELL**2 * out_channels, 3, padding=1))
-        self.enlargement = Enlargement(self.painted_size, factor=factor) if factor > 1 else None
+        self.enlargement = Enlargement(self.decoded_size, factor=factor) if factor > 1 else None
 
     def forward(self, latent: Tensor, ground: Tensor | None = None) -> Tensor:
         """Map latents (B, L) to logits of pixels (B, C, H, W), before the sigmoid, in float32 at least.
 
         Args:
             latent: the points.
-            ground: logits of the painted size (B, C, h, w), to which the decoder adds; none is nought.
+            ground: logits of the decoded size (B, C, h, w), to which the decoder adds; None adds nothing.
         """
         rows, columns = self.grids[0]
         cells = self.coarse(F.gelu(self.hidden(latent))).reshape(latent.shape[0], rows, columns, -1)
@@ -68,7 +68,7 @@ class ImageDecoder(nn.Module):
         for refinement, (rows, columns) in zip(self.refinements, self.grids[1:], strict=True):
             features = refinement(features)[..., :rows, :columns]
         pixels = F.pixel_shuffle(self.pixels(F.gelu(features)), CELL)
-        logits = at_least_float32(pixels[..., : self.painted_size[0], : self.painted_size[1]])
+        logits = at_least_float32(pixels[..., : self.decoded_size[0], : self.decoded_size[1]])
         if ground is not None:
             logits = logits + ground
         if self.enlargement is None:
@@ -129,7 +129,7 @@ class Enlargement(nn.Module):
 
 
 def _factor(image_size: tuple[int, int], *, channels: int) -> int:
-    """Choose how many pixels along a side become one, so that at most `MOST_VALUES` are painted.
+    """Choose how many pixels along a side become one, so that at most `MOST_VALUES` are decoded.
 
     Example:
         >>> [_factor((side, side), channels=3) for side in (96, 128, 224, 384)]

@@ -112,7 +112,7 @@ class MultiTaskImageTransformer(nn.Module):
                 principal_components,
                 image_size=image_size,
                 channels=in_channels,
-                painted_size=self.decoder.painted_size,
+                decoded_size=self.decoder.decoded_size,
             )
             # The first reconstruction is that of the components.
             nn.init.zeros_(self.decoder.pixels.weight)

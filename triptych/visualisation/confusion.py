@@ -26,8 +26,8 @@ def confusion_figure(
     """Draw how often the images of each class were given each name.
 
     A row is a true class, a column a predicted one. A colour is as strong as the square root of the cell's share of its
-    row, so that a mistake made once in a hundred can be seen. Counts are written where they fit, the names of up to 110
-    classes, and the most frequent mistakes in words.
+    row, so that an error made once in a hundred can be seen. Counts are written where they fit, the names of up to 110
+    classes, and the most frequent errors in words.
 
     Args:
         counts: Numbers of images (K, K), those of true class i in row i. Rows may be without images.

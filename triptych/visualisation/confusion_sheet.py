@@ -92,7 +92,7 @@ class ConfusionLayout:
 
     @property
     def mistakes(self) -> tuple[float, float, float]:
-        """Say where the list of mistakes begins, and how wide it may be: below the key or beside it."""
+        """Return where the list of errors begins, and how wide it may be: below the key or beside it."""
         x, y = self.key
         if self.count <= _BESIDE:
             return x, y + KEY_HEIGHT, KEY_WIDTH
@@ -144,7 +144,7 @@ def write_mistakes(
     order = np.argsort(-wrong, axis=None, kind="stable")[:_MISTAKES].tolist()
     worst = [place for place in (divmod(number, len(counts)) for number in order) if wrong[place]]
     letters = int((width - 90) / _LETTER) - len(" as ")
-    sheet.write(x, y + 22, "Most frequent mistakes" if worst else "No mistakes", weight="bold")
+    sheet.write(x, y + 22, "Most frequent errors" if worst else "No errors", weight="bold")
     for line, (row, column) in enumerate(worst, start=1):
         bottom = y + 26 + line * _LINE
         names = (classes[row], classes[column])

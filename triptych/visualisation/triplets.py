@@ -41,7 +41,7 @@ def triplet_figure(
 ) -> "Figure":
     """Draw triplets, each as a line of three pictures; from four on, two lines stand side by side.
 
-    The frames say what the loss is told: anchor and positive share a class and a colour, the negative has another.
+    The frames show the labels: anchor and positive share a class and a colour, the negative has another.
 
     Args:
         anchors: Images (B, C, H, W), float in [0, 1], grey (C = 1) or RGB (C = 3).

@@ -1,6 +1,6 @@
 """Vision models of Hugging Face transformers as networks: with their weights, or built again from a description.
 
-The library is imported when a model of it is asked for.
+The library is imported when one of its models is needed.
 """
 
 import inspect

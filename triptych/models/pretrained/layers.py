@@ -9,7 +9,7 @@ def blocks_of(network: nn.Module) -> dict[str, nn.Module]:
     """Find the blocks that a network repeats, by name, from the pixels on.
 
     They are the members of lists or sequences of modules of one class each; a member that holds such a list itself, as
-    a stage of a ConvNeXt does, is told by its own.
+    a stage of a ConvNeXt does, is divided by its own.
 
     Example:
         >>> stem, top = nn.Conv2d(3, 4, 2), nn.Linear(4, 2)

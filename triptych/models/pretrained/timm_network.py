@@ -1,6 +1,6 @@
 """Networks of timm: by name with their weights, or built again without them.
 
-The library is imported when a model of it is asked for.
+The library is imported when one of its models is needed.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Denormal numbers, which some processors are slow with, count as nought while a run trains."""
+"""Denormal numbers, which some processors compute slowly, are flushed to zero while a run trains."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import torch
 
 @contextmanager
 def flushing_denormals() -> Iterator[None]:
-    """Let the processor take numbers below about 1e-38 for nought, until the block or the decorated function ends.
+    """Let the processor treat numbers below about 1e-38 as zero, until the block or the decorated function ends.
 
     They are far below what rounds away, and come of activations whose tails fade out without end. A processor that
     calculates them in microcode takes up to twice as long for a whole training step when one gradient in a hundred is

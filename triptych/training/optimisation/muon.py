@@ -29,7 +29,7 @@ class MuonAdamW(Optimizer):
     Muon replaces the gradient's momentum by the nearest semi-orthogonal matrix, so that every direction of a hidden
     layer learns at the same rate (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
     `torch.optim.Muon` does the same one matrix at a time and always in bfloat16; on a CPU without bfloat16 arithmetic
-    that took eight times as long as float32, and on one with it a quarter, so this one is told in which to multiply,
+    that took eight times as long as float32, and on one with it a quarter, so this one takes the type as an argument,
     and works on all matrices of a shape at once.
 
     Args:
