@@ -30,7 +30,7 @@ class Run:
 
     def __init__(self, folders: RunFolders, *, averaged_from: int = 100) -> None:
         self.folders = folders
-        self.averaged_weights = AveragedWeights(share=0.5)
+        self.averaged_weights = AveragedWeights(share=0.5, images=torch.empty(0), batch_size=1)
         self.checkpoints = RunCheckpoints(folders, average=self.averaged_weights)
         self.module = torch.nn.Linear(1, 1)
         self.is_global_zero, self.should_stop = True, False
