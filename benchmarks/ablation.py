@@ -19,7 +19,7 @@ from typing import Any
 from measuring import conditions, in_own_process
 from shipped_way import fit_shipped, settled_precision, shipped, shipped_config
 
-from triptych.evaluation.measures import image_columns, split_figures
+from triptych.evaluation.measures import measure_split
 from triptych.evaluation.outputs import model_outputs
 from triptych.training.building import build_module
 from triptych.training.hardware.denormals import flushing_denormals
@@ -66,10 +66,8 @@ def measured(path: Path, changes: list[str]) -> dict[str, Any]:
     fit_shipped(config, data, module=module, validation=1)
     seconds = time.perf_counter() - began
     model = module.model.eval()
-    outputs = model_outputs(model, data.validation)
-    figures = split_figures(
-        image_columns(model, data.validation, outputs), data.validation, outputs, model_outputs(model, data.train)
-    )
+    gallery = model_outputs(model, data.train)
+    _, _, figures = measure_split(model, data.validation, gallery=gallery, pad=config.dataset.pad)
     weights = module.loss.weights
     absent = {"accuracy": weights["classification"] == 0, "mse": weights.get("reconstruction", 0) == 0}
     values = {name: round(figures[name], 5) for name in FIGURES if name in figures and not absent.get(name, False)}

@@ -67,13 +67,14 @@ def test_the_error_written_is_that_of_torchmetrics(excess: float, texts_of: Call
     assert f"{correct.mean():.1%}" in texts
     assert f"{confidence.mean():.1%}" in texts
     points = 100 * (confidence.mean() - correct.mean())
-    assert f"{abs(points):.1f} points {'surer' if excess > 0 else 'less sure'} than right," in texts
+    assert f"by {abs(points):.1f} points on average" in texts
+    assert ("overconfident" if excess > 0 else "underconfident") in texts
 
 
-def test_a_model_that_is_as_sure_as_right_is_said_to_be(texts_of: Callable) -> None:
+def test_a_calibrated_model_is_called_so(texts_of: Callable) -> None:
     texts = texts_of(calibration_figure(np.full(4, 0.75), np.array([True, True, True, False]), title=""))
 
-    assert "as sure as it is right," in texts
+    assert "confidence equals accuracy" in texts
     assert texts.count("75.0%") == 2
 
 

@@ -1,4 +1,4 @@
-"""`triptych cache`: what decoded images take on the disk, and how to have it back."""
+"""`triptych cache`: list and remove the decoded images that are kept for later runs."""
 
 import math
 import time
@@ -18,7 +18,7 @@ DAY = 24 * 60 * 60
 @click.group(invoke_without_command=True, short_help="Show decoded images, or remove them.", context_settings=HELP)
 @click.pass_context
 def cache(context: click.Context) -> None:
-    """Show what is kept for later runs: decoded images, the last used first, and features by frozen encoders."""
+    """List what is kept for later runs: decoded images, the last used first, and features of frozen encoders."""
     if context.invoked_subcommand is not None:
         return
 
@@ -30,14 +30,14 @@ def cache(context: click.Context) -> None:
         click.echo(_line(entry))
     click.echo(f"{_total(entries)} in {decoded_folder()}")
     if features := _features(before=math.inf):
-        click.echo(_told(features))
+        click.echo(_listed(features))
 
 
 @cache.command(short_help="Remove decoded images.", context_settings=HELP)
-@click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Only what was not used for so long.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Only what was not used since.")
+@click.option("--yes", is_flag=True, help="Remove without a question.")
 def clear(*, older_than: float | None, yes: bool) -> None:
-    """Remove decoded images and features; the next run that needs them makes them again. The images themselves stay."""
+    """Remove decoded images and features; the next run that needs them computes them again. Image files are kept."""
     from triptych.data.known.locate import decoded_folder
     from triptych.data.pixels.entries import cache_entries, remove_entry, remove_leftovers
 
@@ -47,8 +47,12 @@ def clear(*, older_than: float | None, yes: bool) -> None:
     for entry in entries:
         click.echo(_line(entry))
     if features:
-        click.echo(_told(features))
-    if (entries or features) and not yes and not _agreed(f"Remove {_total(entries)}{' and features' * bool(features)}"):
+        click.echo(_listed(features))
+    if (
+        (entries or features)
+        and not yes
+        and not _confirmed(f"Remove {_total(entries)}{' and features' * bool(features)}")
+    ):
         click.echo("Nothing was removed.")
         return
     for entry in entries:
@@ -63,26 +67,26 @@ def clear(*, older_than: float | None, yes: bool) -> None:
 
 
 def _features(*, before: float) -> list[Path]:
-    """List what frozen encoders said of images, where it was computed before a time, in seconds since 1970."""
+    """List features of frozen encoders that were computed before a time, in seconds since 1970."""
     from triptych.data.known.locate import features_folder
 
     return [file for file in sorted(features_folder().glob("*.npy")) if file.stat().st_mtime < before]
 
 
-def _told(features: list[Path]) -> str:
+def _listed(features: list[Path]) -> str:
     return f"{_counted(features)} in {features[0].parent}"
 
 
 def _counted(features: list[Path]) -> str:
     size = sum(file.stat().st_size for file in features)
-    return f"features by frozen encoders of {len(features)} split{'' if len(features) == 1 else 's'}, {_size(size)}"
+    return f"features of frozen encoders of {len(features)} split{'' if len(features) == 1 else 's'}, {_size(size)}"
 
 
-def _agreed(question: str) -> bool:
+def _confirmed(question: str) -> bool:
     try:
         return click.confirm(f"{question}?")
     except click.Abort:
-        raise click.UsageError("expected a yes or no, got no answer. Use --yes where nobody can be asked.") from None
+        raise click.UsageError("expected yes or no, got no answer. Use --yes where there is no terminal.") from None
 
 
 def _line(entry: "Entry") -> str:

@@ -1,1 +1,1 @@
-"""A trained model and a split in, pictures out."""
+"""Figures, report, audit and predictions of trained models."""

@@ -150,8 +150,8 @@ def csv_rows(predictions: Predictions) -> Iterator[tuple[str, ...]]:
         predictions.unlike_training,
         strict=True,
     ):
-        sure = "" if name is None else f"{confidence:.6g}"
-        yield csv_cell(path), csv_cell(name or ""), sure, answers[is_unlike]
+        shown = "" if name is None else f"{confidence:.6g}"
+        yield csv_cell(path), csv_cell(name or ""), shown, answers[is_unlike]
 
 
 @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""How well classes are named by a model's probabilities.
+"""Classification: accuracy, F1, calibration and confusion, from a model's probabilities.
 
 Letters: N images, K classes.
 """
@@ -15,10 +15,10 @@ CALIBRATION_BINS = 15
 
 
 class ClassificationMetrics(NamedTuple):
-    """What predictions are worth; the predicted class is the most probable one, the first among equals."""
+    """Figures of predictions; the predicted class is the most probable one, the first among equals."""
 
     accuracy: float
-    """Share of images that are named rightly."""
+    """Share of images that are classified correctly."""
     macro_f1: float
     """F1 = 2 TP / (2 TP + FP + FN) of each class that is true or predicted somewhere, averaged over these classes."""
     ece: float
@@ -26,7 +26,7 @@ class ClassificationMetrics(NamedTuple):
     nll: float
     """Mean negative logarithm of the probability of the true class, in nats; of a probability of 0, 708 nats."""
     per_class_accuracy: Tensor
-    """(K,) float64, the share of a class's images that are named rightly, its recall; NaN where it has none."""
+    """(K,) float64, the share of a class's images that are classified correctly, its recall; NaN where it has none."""
     confusion: Tensor
     """(K, K) int64 counts, the true class in the row, the predicted one in the column."""
 
@@ -61,13 +61,13 @@ def classification_metrics(probabilities: Tensor, labels: Tensor) -> Classificat
     _require_known(labels, num_classes)
     predicted = probabilities.argmax(dim=1)
     of_truth = probabilities.gather(1, labels[:, None]).clamp(min=torch.finfo(probabilities.dtype).tiny)
-    # torchmetrics refuses a single class; one that nobody is of, and nobody is taken for, changes nothing.
-    asked = max(num_classes, 2)
-    confusion = multiclass_confusion_matrix(predicted, labels, num_classes=asked)[:num_classes, :num_classes]
-    f1 = multiclass_f1_score(predicted, labels, num_classes=asked, average="macro")
-    if num_classes < asked:
+    # torchmetrics rejects a single class; one more class without images and predictions changes nothing.
+    counted = max(num_classes, 2)
+    confusion = multiclass_confusion_matrix(predicted, labels, num_classes=counted)[:num_classes, :num_classes]
+    f1 = multiclass_f1_score(predicted, labels, num_classes=counted, average="macro")
+    if num_classes < counted:
         probabilities = torch.nn.functional.pad(probabilities, (0, 1))
-    ece = multiclass_calibration_error(probabilities, labels, num_classes=asked, n_bins=CALIBRATION_BINS)
+    ece = multiclass_calibration_error(probabilities, labels, num_classes=counted, n_bins=CALIBRATION_BINS)
     return ClassificationMetrics(
         accuracy=int((predicted == labels).sum()) / len(labels),
         macro_f1=float(f1),

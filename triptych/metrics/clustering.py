@@ -1,4 +1,4 @@
-"""Whether embeddings fall into clusters by themselves, and whether these are the classes.
+"""Clustering: how well clusters of embeddings agree with the classes.
 
 Letters: N images, E embedding dimension.
 """
@@ -13,7 +13,7 @@ from triptych.metrics.inputs import in_double, require_labels, require_matrix, s
 from triptych.metrics.similarity import scale_to_unit_length
 
 SILHOUETTE_SAMPLE = 10_000
-"""Most images that the silhouette looks at, because its cost grows with their square."""
+"""Most images for the silhouette, because its cost grows with their square."""
 
 STARTS = 4
 """Runs of k-means, of which the tightest counts."""

@@ -1,7 +1,7 @@
-"""The shape of the cloud of embeddings: collapsed or spread, and how true a map of it is.
+"""The geometry of embeddings: collapse, spread, effective rank, and the trustworthiness of a map.
 
-All functions look at directions: embeddings (N, E) are scaled to unit length first, and a row of zeros stays. A matrix
-that is none, or is not finite, raises ValueError.
+All functions use directions: embeddings (N, E) are scaled to unit length first, and a row of zeros stays. An input
+that is no finite matrix raises ValueError.
 
 Letters: N images, E embedding dimension.
 """
@@ -17,11 +17,11 @@ from triptych.metrics.inputs import in_double, require_labels, require_matrix, r
 from triptych.metrics.similarity import scale_to_unit_length
 
 POINT = 1e-7
-"""Directions within this distance of each other are one point: it is what float32 can tell apart."""
+"""Directions within this distance of each other are one point: float32 resolves no less."""
 
 UNIFORMITY_TEMPERATURE = 2.0
 UNIFORMITY_SAMPLE = 10_000
-"""Most images whose pairs are looked at."""
+"""Most images whose pairs count."""
 
 UNIFORMITY_CHUNK = 1024
 
@@ -93,7 +93,7 @@ def uniformity(embeddings: Tensor, *, seed: int = 0) -> float:
 
     Args:
         embeddings: (N, E).
-        seed: Of the 10,000 images that are looked at, where there are more.
+        seed: Of the 10,000 images that count, where there are more.
 
     Example:
         >>> round(uniformity(torch.tensor([[1.0, 0.0], [0.0, 1.0]])), 6)  # one pair, at the squared distance 2
@@ -123,7 +123,7 @@ def trustworthiness(
         embeddings: (N, E).
         points: (N, 2), the map.
         neighbours: How many of each point count; fewer where there are not twice as many images.
-        seed: Of the 5,000 images that are looked at, where there are more.
+        seed: Of the 5,000 images that count, where there are more.
     """
     from sklearn.manifold import trustworthiness as measured
 

@@ -1,4 +1,4 @@
-"""What the metrics demand of the tensors they are given, with errors that name the argument at fault."""
+"""Tensors as the metrics take them: checked, in double precision, sampled; errors name the argument at fault."""
 
 import numpy as np
 import torch

@@ -137,7 +137,7 @@ def difference(a: Statistic, b: Statistic, *, paired: bool) -> Interval:
     """Bound the difference b - a of one figure of two models.
 
     Shares of the same images are bounded as if two images more had been measured, on which half a time each model is
-    right alone (Agresti & Min 2005), so that few differences are not taken for certainty; shares of other images by
+    correct alone (Agresti & Min 2005), so that few differences do not count as certainty; shares of other images by
     the distances of their own intervals, squared and added (Newcombe 1998, method 10).
 
     Args:

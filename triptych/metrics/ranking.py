@@ -1,4 +1,4 @@
-"""Who is of the query's class among the nearest, and which of them tie: from scores to groups, for retrieval.
+"""From scores to a ranking: which of the nearest rows have the query's class, and which of them tie.
 
 Letters: Q queries, G rows of the gallery, B queries of a chunk or of a part of it, n rows in a list of the nearest.
 """

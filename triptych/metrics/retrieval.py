@@ -1,4 +1,4 @@
-"""How well embeddings find images of the same class: exact retrieval metrics, for queries against a gallery.
+"""Exact retrieval metrics of embeddings: queries against a gallery.
 
 Letters: Q queries, G rows of the gallery, B queries of a chunk, E embedding dimension.
 """
@@ -31,7 +31,7 @@ def retrieval_metrics(
     distance: Distance = "cosine",
     chunk_size: int | None = None,
 ) -> dict[str, float]:
-    """Rank the gallery for each query and say how well the query's class comes first; means over the queries.
+    """Rank the gallery for each query and measure how well images of its class come first; means over the queries.
 
     For a query with R rows of its class in the gallery, with rel(i) = 1 where the i-th nearest row is one, else 0:
 

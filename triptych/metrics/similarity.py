@@ -1,4 +1,4 @@
-"""How near each row of a gallery is to each query, a few queries at a time: for retrieval and nearest neighbours.
+"""Similarities of queries and a gallery, a few queries at a time: for retrieval and nearest neighbours.
 
 Letters: Q queries, G rows of the gallery, B queries of a chunk, E embedding dimension.
 """

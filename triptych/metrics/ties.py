@@ -1,4 +1,4 @@
-"""What a ranking is worth when rows tie: expected values over all orders of the tied, in closed form, for retrieval.
+"""Retrieval metrics where rows tie: expected values over all orders of the tied rows, in closed form.
 
 A model that gives every image the same embedding ranks nothing. A sort would still put the rows in some order, that of
 the file as often as not, and score it. Here each measure is the mean over all orders that the ties leave open.

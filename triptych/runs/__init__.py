@@ -1,1 +1,1 @@
-"""What runs leave on disk: where each one writes, what it recorded, and how two of them compare."""
+"""Runs on disk: where each writes, what it recorded, and how two of them compare."""

@@ -31,7 +31,7 @@ class Figure:
 
     @property
     def inside_noise(self) -> bool | None:
-        """Whether the images cannot tell the runs apart: the interval includes 0, or McNemar's test says so.
+        """Whether the difference is inside the noise: its interval includes 0, or McNemar's test is not significant.
 
         None where there is no difference.
         """

@@ -1,4 +1,4 @@
-"""Two runs side by side for a terminal: what they are, how they differ, and what the figures say in words."""
+"""Two runs side by side for a terminal: their facts, the differences of their configs, and their figures in words."""
 
 from collections.abc import Mapping
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""What each figure of metrics.json means: for the tables, the report and whoever compares runs."""
+"""The meaning of each figure of metrics.json: for tables, the report and comparisons of runs."""
 
 from collections.abc import Collection
 from difflib import get_close_matches
@@ -11,11 +11,11 @@ class Definition(NamedTuple):
     """A figure in words."""
 
     title: str
-    """As a person calls it."""
+    """Its name for people."""
     meaning: str
     """What it measures, and its unit."""
     better: Literal["higher", "lower", ""]
-    """Which way is up; empty where neither is."""
+    """Whether more or less is better; empty where neither is."""
 
 
 DEFINITIONS: dict[str, Definition] = {
@@ -45,7 +45,7 @@ DEFINITIONS: dict[str, Definition] = {
     "uniformity": Definition("uniformity", "evenness on the sphere, lower is more even", ""),
     "effective_rank": Definition("effective rank", "dimensions that the embeddings fill", ""),
     "spread": Definition("spread", "of embeddings on the sphere: 0 is a point, 1 is even", ""),
-    "trustworthiness": Definition("map's trustworthiness", "neighbours on the map that are true ones", "higher"),
+    "trustworthiness": Definition("map's trustworthiness", "share of true neighbours among those on the map", "higher"),
     "loss": Definition("loss", "the weighted sum that training minimises", "lower"),
     **{name: Definition(term.title, term.meaning, term.better) for name, term in LOSS_TERMS.items()},
 }
@@ -70,7 +70,7 @@ MAIN_METRICS = (
 
 
 def higher_is_better(name: str) -> bool | None:
-    """Say whether more of a metric is better; None where that depends on what one wants, or is not known.
+    """Return whether more of a metric is better; None where that depends, or is not known.
 
     Example:
         >>> higher_is_better("test.knn_accuracy"), higher_is_better("val.loss"), higher_is_better("test.kl")

@@ -1,4 +1,4 @@
-"""What one run left in its version folder, read so that a damaged file spoils no table: the problem is part of it."""
+"""The files of a run, read so that a damaged one spoils no table: its problem is part of the record."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -47,7 +47,7 @@ class RunRecord:
 
 
 def read_record(folders: RunFolders) -> RunRecord:
-    """Read what a run left; nothing that lies in its folder makes this fail."""
+    """Read the files of a run; nothing in its folder makes this fail."""
     problems: dict[str, str] = {}
     metrics = _metrics(folders, problems)
     config = _config(folders, problems)
@@ -110,7 +110,7 @@ def _state(folders: RunFolders, metrics: Mapping[str, Any], problems: dict[str, 
         if folders.lock.exists() and _is_held(folders.lock):
             return "running"
     except OSError as error:
-        problems[folders.lock.name] = f"{folders.lock}: whether the run is running cannot be told: {error.strerror}."
+        problems[folders.lock.name] = f"{folders.lock}: the state of the run is unknown: {error.strerror}."
     if folders.metrics.name in problems:
         return "damaged"
     # An evaluation of a stopped run leaves metrics too; these two come from the end of training.
@@ -126,7 +126,7 @@ def _is_held(lock: Path) -> bool:
 
 
 def _began(folders: RunFolders) -> datetime:
-    """Tell the start by the resolved config, the first file of a run; its folder changes with every new file."""
+    """Return the start by the resolved config, the first file of a run; its folder changes with every new file."""
     try:
         begun = folders.config.stat()
     except OSError:
@@ -150,7 +150,7 @@ def differing_keys(configs: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any,
 
 
 def short_key(key: str) -> str:
-    """Leave out the section, which no two keys need to be told apart.
+    """Leave out the section, which no two keys need to be distinguished.
 
     Example:
         >>> short_key("training.scheduler.name")

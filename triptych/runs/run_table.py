@@ -1,4 +1,4 @@
-"""The table of runs for a terminal: two lines a run, as many metrics as fit, and what differs between the configs."""
+"""The table of runs for a terminal: two lines a run, as many metrics as fit, and differences between the configs."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -14,7 +14,7 @@ from triptych.runs.records import RunRecord, differing_keys, short_key, shown_va
 METRIC_WIDTH = 8
 GAP = 2
 NOTE_WIDTHS = (20, 60)
-"""The room that what differs has at least, and gets before more than two metrics are shown, if it is that long."""
+"""The least room for the differences, and their room before more than two metrics are shown, if they are that long."""
 STYLES = {"finished": "green", "running": "cyan", "stopped": "yellow", "damaged": "red"}
 HEADER = ("run\nbegan", "state", "epochs\ntime")
 
@@ -72,7 +72,7 @@ def run_table(records: Sequence[RunRecord], *, width: int, first: str | None = N
     for metric in metrics:
         table.add_column(escape(metric.replace(".", "\n")), justify="right", no_wrap=True, min_width=METRIC_WIDTH)
     if any(notes):
-        table.add_column("what differs", overflow="fold")
+        table.add_column("differences", overflow="fold")
     for record, (name, state, epochs), note in zip(records, rows, notes, strict=True):
         values = [figure_text(record.metrics.get(metric)) for metric in metrics]
         cells = (escape(name), f"[{STYLES[state]}]{state}[/]", escape(epochs), *values)
@@ -111,10 +111,10 @@ def _dataset(record: RunRecord) -> str:
 
 
 def _cells(record: RunRecord) -> tuple[str, str, str]:
-    metrics, asked = record.metrics, record.config.get("training.epochs", "?")
+    metrics, planned = record.metrics, record.config.get("training.epochs", "?")
     done = f"{metrics['epochs']:.0f}" if "epochs" in metrics else "-"
     seconds = duration(metrics["train_seconds"]) if "train_seconds" in metrics else "-"
-    return f"{record.folders.name}\n{record.began:%Y-%m-%d %H:%M}", record.state, f"{done}/{asked}\n{seconds}"
+    return f"{record.folders.name}\n{record.began:%Y-%m-%d %H:%M}", record.state, f"{done}/{planned}\n{seconds}"
 
 
 def _note(record: RunRecord, differences: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Images with the encoder's attention over them, to see where it gathers what it knows."""
+"""Images under the encoder's attention maps."""
 
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,7 @@ def attention_figure(images: Tensor, maps: Tensor, *, title: str, subtitle: str 
 
     Args:
         images: Images (B, C, H, W), float in [0, 1], grey (C = 1) or RGB (C = 3).
-        maps: What `ImageEncoder.attention_maps` says of them (B, h, w), finite.
+        maps: The result of `ImageEncoder.attention_maps` (B, h, w), finite.
         title: One line above the pictures; an empty one takes no room.
         subtitle: A smaller line below the title.
 

@@ -1,4 +1,4 @@
-"""The reliability diagram, to see whether a model that says "90% sure" is right nine times in ten."""
+"""The reliability diagram: accuracy against confidence, and the expected calibration error."""
 
 from typing import TYPE_CHECKING
 
@@ -36,11 +36,11 @@ def calibration_figure(
     title: str,
     subtitle: str = "",
 ) -> "Figure":
-    """Draw how often predictions are right against how sure the model was (Guo et al., ICML 2017).
+    """Draw the accuracy of predictions against their confidence (Guo et al., ICML 2017).
 
     Predictions are put into bins of equal width by their confidence; a bar is the share of a bin that is right, with
     its 95% interval (Wilson's), and the shaded gap is what is missing to, or beyond, the bin's mean confidence. The
-    expected calibration error is the mean gap, weighted by the bins' sizes. A histogram says where the images are.
+    expected calibration error is the mean gap, weighted by the bins' sizes. A histogram shows the numbers of images.
 
     Args:
         confidence: Probabilities (N,) in [0, 1] that the model gave to its predictions, N at least 1.
@@ -96,7 +96,7 @@ def _draw_diagram(
     full = np.flatnonzero(sizes)
     middles, width = (full + 0.5) / bins, 0.92 / bins
     bar, gap = blend(SAME_CLASS, 0.6), blend(OTHER_CLASS, 0.3)
-    axes.bar(middles, mean_right[full], width, color=bar, label="right")
+    axes.bar(middles, mean_right[full], width, color=bar, label="accuracy")
     axes.bar(
         middles,
         mean_sure[full] - mean_right[full],
@@ -114,7 +114,7 @@ def _draw_diagram(
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xticks=_PER_CENT, yticks=_PER_CENT)
     axes.xaxis.set_major_formatter("{x:.0%}")
     axes.yaxis.set_major_formatter("{x:.0%}")
-    axes.set_ylabel("share that is right", color=QUIET_INK)
+    axes.set_ylabel("accuracy", color=QUIET_INK)
     axes.legend(loc="upper left", frameon=False, fontsize=6.5, labelspacing=0.6)
 
 
@@ -127,7 +127,7 @@ def _wilson(shares: NDArray[np.float64], sizes: NDArray[np.int_]) -> tuple[NDArr
 
 
 def _draw_histogram(axes: "Axes", sizes: NDArray[np.int_]) -> None:
-    """Draw how many images are in each bin, on a logarithmic scale: most models are sure of most images."""
+    """Draw how many images are in each bin, on a logarithmic scale: most models are confident of most images."""
     bins = len(sizes)
     axes.bar((np.arange(bins) + 0.5) / bins, sizes, 0.92 / bins, color="#aab4bd")
     axes.set_yscale("log")
@@ -147,9 +147,9 @@ def _write_figures(sheet: Sheet, error: float, accuracy: float, confidence: floa
         sheet.write(_FIGURES, y, f"{number:.1%}", size=11, weight="bold")
         sheet.write(_FIGURES, y + 46, name, colour=QUIET_INK)
     excess = 100 * (confidence - accuracy)
-    said = ("as sure as it is right,", "to a tenth of a point")
+    words = ("confidence equals accuracy", "to a tenth of a point")
     if abs(excess) >= 0.05:
-        word = "surer than right," if excess > 0 else "less sure than right,"
-        said = (f"{abs(excess):.1f} points {word}", "on average")
-    for line, text in enumerate(said):
+        word = "overconfident" if excess > 0 else "underconfident"
+        words = (word, f"by {abs(excess):.1f} points on average")
+    for line, text in enumerate(words):
         sheet.write(_FIGURES, 576 + 44 * line, text)

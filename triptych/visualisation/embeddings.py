@@ -1,4 +1,4 @@
-"""The map of embeddings, points coloured by class, to see which classes a model tells apart."""
+"""The map of embeddings: a projection by t-SNE, and the figure with points coloured by class."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

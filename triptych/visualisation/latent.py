@@ -1,4 +1,4 @@
-"""How much each dimension of the latent tells of an image, to see which are used and which have collapsed."""
+"""The KL divergence of each latent dimension, to see which are active and which have collapsed."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""The picture of retrieval, queries with their nearest neighbours, right and wrong told apart at a glance."""
+"""The figure of retrieval: queries with their nearest neighbours, same and other classes marked."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -100,8 +100,8 @@ def _require_neighbours(queries: Tensor, neighbours: Tensor, labels: Tensor) -> 
 def _write_headings(sheet: Sheet, count: int, *, x: float) -> None:
     """Write what the columns are, and, at the right, what the frames mean."""
     sheet.write(MARGIN, 22, "Query", size=7.5, weight="bold")
-    said = f"{count} nearest neighbours, nearest first" if count > 1 else "Nearest neighbour"
-    sheet.write(x, 22, said, size=7.5, weight="bold")
+    heading = f"{count} nearest neighbours, nearest first" if count > 1 else "Nearest neighbour"
+    sheet.write(x, 22, heading, size=7.5, weight="bold")
     right = float(WIDTH - MARGIN)
     for name, colour in (("other class", OTHER_CLASS), ("same class", SAME_CLASS)):
         text = sheet.write(right, 22, name, size=6.5, colour=QUIET_INK, align="right")
@@ -113,7 +113,7 @@ def _write_headings(sheet: Sheet, count: int, *, x: float) -> None:
 
 
 def _cross_out(sheet: Sheet, *, x: float, y: float, side: float) -> None:
-    """Put a cross into the upper right corner at a place: what is wrong is seen without colours, too."""
+    """Put a cross into the upper right corner at a place: other classes are visible without colours too."""
     sheet.fill(x - side, y, side, side, OTHER_CLASS, layer=3)
     inner = 0.28 * side
     left, right, top, bottom = x - side + inner, x - inner, y + inner, y + side - inner

@@ -89,8 +89,8 @@ def votes(pool: Pool) -> Tensor:
     """Return the neighbours' vote for each class, (N, K): rows sum to 1, no class is ruled out."""
     classes = pool.probabilities.shape[1]
     prior = pool.labels.bincount(minlength=classes).double() / len(pool)
-    said = F.one_hot(pool.labels, classes).double() + pool.probabilities
-    votes = sum((said[of] for of in pool.neighbours.unbind(dim=1)), torch.zeros_like(said)) / 2
+    votes_of = F.one_hot(pool.labels, classes).double() + pool.probabilities
+    votes = sum((votes_of[of] for of in pool.neighbours.unbind(dim=1)), torch.zeros_like(votes_of)) / 2
     return (votes + prior) / (pool.neighbours.shape[1] + 1)
 
 

@@ -156,7 +156,7 @@ class Triplets:
 def hardest_triplets(embeddings: Tensor, labels: Tensor, *, count: int) -> Triplets:
     """Find the anchors whose farthest positive is farther than their nearest negative by most.
 
-    No image is in two triplets, where one odd image would otherwise be in all of them. An anchor that is alone in its
+    No image is in two triplets, or one outlier would be in all of them. An anchor that is alone in its
     class, or without another class, makes no triplet.
 
     Args:

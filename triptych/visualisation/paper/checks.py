@@ -1,4 +1,4 @@
-"""What the figures demand of the tensors they are given, with errors that name the argument at fault."""
+"""Checks of the tensors that figures take; errors name the argument at fault."""
 
 from torch import Tensor
 

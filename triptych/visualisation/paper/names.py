@@ -85,7 +85,7 @@ def spread(
         upper: The corner (2,) that no box goes beyond.
 
     Returns:
-        New centres (K, 2); those of boxes in nobody's way are the old ones.
+        New centres (K, 2); boxes without an overlap keep theirs.
 
     Example:
         >>> boxes = np.array([[5.0, 5.0], [5.0, 6.0]]), np.full((2, 2), 2.0)

@@ -31,7 +31,7 @@ QUIET_INK = "#67707a"
 
 SAME_CLASS = "#0072b2"
 OTHER_CLASS = "#d55e00"
-"""Blue and vermilion of Okabe and Ito's palette: told apart with every kind of colour vision."""
+"""Blue and vermilion of Okabe and Ito's palette, distinct with every kind of colour vision."""
 
 _PALETTE = (
     *("#3f90da", "#ffa90e", "#bd1f01", "#ff77aa", "#832db6"),
