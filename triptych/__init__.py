@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from triptych.version import __version__
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from triptych.artefacts.embeddings import Embeddings, Matches, nearest
     from triptych.artefacts.loading import load, load_model
     from triptych.artefacts.model import Classification, TrainedModel
@@ -100,6 +102,7 @@ def train(
     epochs: int | None = None,
     seed: int | None = None,
     output: str | Path = ".",
+    encoder: "nn.Module | None" = None,
     overrides: Sequence[str] = (),
     resume: bool | str | Path = False,
     quiet: bool = False,
@@ -111,12 +114,14 @@ def train(
         epochs: In place of `training.epochs`.
         seed: In place of `training.seed`.
         output: The output directory.
+        encoder: A module in place of Triptych's own encoder, from standardised images (B, C, H, W) to features (B, F)
+            or tokens (B, N, F). A copy of it is trained; `triptych.load` takes the same module to load the result.
         overrides: `section.key=value` each, as the command line's `--set`.
         resume: True resumes the latest run on these images under `output`; a path resumes from that checkpoint.
         quiet: Print nothing.
 
     Returns:
-        What was measured as `metrics`, and the path of `best_checkpoint`.
+        The trained model as `model`, what was measured as `metrics`, and the path of `best_checkpoint`.
 
     Raises:
         ConfigError: The config is invalid; the message lists every error.
@@ -126,12 +131,15 @@ def train(
 
     Example:
         >>> result = train("photos.yaml", epochs=1, output="runs", quiet=True)
-        >>> result.best_checkpoint.suffix
-        '.ckpt'
+        >>> result.best_checkpoint.suffix, result.model.classes
+        ('.ckpt', ('cat', 'dog'))
     """
     from triptych.config import load_config
 
     shorthands = [f"training.{key}={value}" for key, value in (("epochs", epochs), ("seed", seed)) if value is not None]
+    if encoder is not None:
+        # Its features are not kept on disk: another module with the same weights would find them.
+        shorthands += [f"model.backbone=module:{type(encoder).__name__}", "model.cache_features=false"]
     checked = load_config(config, [*overrides, *shorthands])
 
     from rich.console import Console
@@ -143,7 +151,7 @@ def train(
     saved = None
     if resume is not False:
         saved = resumption(checked, output=output, path=None if resume is True else Path(resume))
-    return run_training(checked, output=output, resume=saved, console=None if quiet else Console())
+    return run_training(checked, output=output, encoder=encoder, resume=saved, console=None if quiet else Console())
 
 
 def evaluate(

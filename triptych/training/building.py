@@ -6,14 +6,14 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from triptych.config.schema import RunConfig
 from triptych.data.module import ImageDataModule
 from triptych.losses.builder import build_loss
-from triptych.models.builder import build_model, fetch_backbone, rebuild_backbone
+from triptych.models.builder import build_model, fetch_backbone, is_given, rebuild_backbone
 from triptych.models.pretrained.backbone import Backbone, BackboneDescription
 from triptych.training.modules import ImageTransformerLightning, MultiTaskImageTransformerLightning, TaskModule
 from triptych.training.optimisation.optimizers import build_optimizer
@@ -25,20 +25,29 @@ SAMPLE_BYTES = 2**27
 """At most so much of a sample of training images: large images are fewer."""
 
 
-def build_module(config: RunConfig, data: ImageDataModule, *, backbone: Mapping[str, Any] | None = None) -> TaskModule:
+def build_module(
+    config: RunConfig,
+    data: ImageDataModule,
+    *,
+    backbone: Mapping[str, Any] | None = None,
+    encoder: nn.Module | None = None,
+) -> TaskModule:
     """Build the Lightning module of a run: weights drawn from the seed, filters and components from the images.
 
     Args:
         config: The run.
         data: Its images.
         backbone: The description of its pretrained encoder, where a checkpoint with the weights will be loaded.
+        encoder: The user's module, where the run has one (`model.backbone: module:…`).
 
     Raises:
         ConfigError, DownloadError: The pretrained encoder cannot be had or used.
     """
     mean, deviation = data.pixel_statistics()
     torch.manual_seed(config.training.seed)
-    module = assemble(config, classes=data.classes, pixel_mean=mean, pixel_std=deviation, backbone=backbone)
+    module = assemble(
+        config, classes=data.classes, pixel_mean=mean, pixel_std=deviation, backbone=backbone, encoder=encoder
+    )
     module.model.prepare(sample(data, PREPARATION_IMAGES), seed=config.training.seed)
     return module
 
@@ -55,6 +64,7 @@ def assemble(
     pixel_mean: Sequence[float],
     pixel_std: Sequence[float],
     backbone: Mapping[str, Any] | None = None,
+    encoder: nn.Module | None = None,
 ) -> TaskModule:
     """Put a module together, with random weights.
 
@@ -65,6 +75,7 @@ def assemble(
         pixel_std: Standard deviation of each channel.
         backbone: The description of a pretrained encoder, as it comes from a checkpoint, whose weights follow; without
             it the encoder that the config names is fetched with its weights.
+        encoder: The user's module, where the run has one (`model.backbone: module:…`).
 
     Raises:
         ConfigError, DownloadError: The pretrained encoder cannot be had or used.
@@ -76,6 +87,7 @@ def assemble(
         pixel_mean=tuple(pixel_mean),
         pixel_std=tuple(pixel_std),
         backbone=network,
+        encoder=encoder,
     )
     kind: type[TaskModule] = (
         MultiTaskImageTransformerLightning if config.training.use_multitask_loss else ImageTransformerLightning
@@ -110,7 +122,7 @@ def _optimise(
 
 
 def _backbone(config: RunConfig, description: Mapping[str, Any] | None) -> Backbone | None:
-    if config.model.backbone is None:
+    if config.model.backbone is None or is_given(config.model):
         return None
     if description is None:
         return fetch_backbone(config.model)

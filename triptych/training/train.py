@@ -15,6 +15,8 @@ from torch import nn
 from torch.utils.tensorboard.summary import hparams
 
 from triptych.artefacts.checkpoint import read_checkpoint
+from triptych.artefacts.loading import load
+from triptych.artefacts.model import TrainedModel
 from triptych.config import dump_config
 from triptych.config.combinations import flat_values
 from triptych.config.schema import RunConfig
@@ -46,14 +48,14 @@ class RunResult:
     """A finished run.
 
     Attributes:
-        model: The network of the best epoch, in evaluation mode.
+        model: The model of the best epoch, as `triptych.load` returns it.
         metrics: The content of metrics.json; empty in all processes but the first.
         folders: Where the run wrote.
         best_checkpoint: The checkpoint of the best epoch.
         pictures: The pictures in the version folder.
     """
 
-    model: nn.Module
+    model: TrainedModel
     metrics: dict[str, Any]
     folders: RunFolders
     best_checkpoint: Path
@@ -65,6 +67,7 @@ def train(
     config: RunConfig,
     *,
     output: str | Path = ".",
+    encoder: nn.Module | None = None,
     resume: Resumption | None = None,
     console: Console | None = None,
 ) -> RunResult:
@@ -73,6 +76,7 @@ def train(
     Args:
         config: The run.
         output: The output directory.
+        encoder: The user's module, where the run has one (`model.backbone: module:…`).
         resume: The saved state to resume from, in its own version folder.
         console: Where progress is shown; silent where it is None.
 
@@ -90,7 +94,7 @@ def train(
     config, images = open_images(config)
     data = ImageDataModule(config, images)
     notes = (*data.notes, *_examined(config, data))
-    module = build_module(config, data, backbone=resume.backbone if resume else None)
+    module = build_module(config, data, backbone=resume.backbone if resume else None, encoder=encoder)
     hardware = settle_compilation(hardware, config, data)
     hardware = settle_precision(
         hardware, config.training, module.model, begun_with=resume.precision if resume else None
@@ -119,8 +123,9 @@ def train(
         best = trainer.strategy.broadcast(callbacks.checkpoints.best)
     module.load_state_dict(read_checkpoint(best)["state_dict"])
     module.eval()
+    model = load(best, device=trainer.strategy.root_device, encoder=encoder)
     if not trainer.is_global_zero:
-        return RunResult(module.model, {}, folders, best, ())
+        return RunResult(model, {}, folders, best, ())
 
     # Lightning leaves the module on the CPU.
     module.to(trainer.strategy.root_device)
@@ -142,7 +147,7 @@ def train(
         trainer.logger.finalize("success")
     pictures = _draw(config, data, module, folders, console)
     summarise(console, metrics, folders, pictures, has_curves=config.logging.tensorboard)
-    return RunResult(module.model, metrics, folders, best, pictures)
+    return RunResult(model, metrics, folders, best, pictures)
 
 
 def _examined(config: RunConfig, data: ImageDataModule) -> list[str]:

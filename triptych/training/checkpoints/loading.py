@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TypeVar, overload
 
+from torch import nn
+
 from triptych.artefacts.checkpoint import building, described, listed_keys, load_weights, read_checkpoint
 from triptych.errors import CheckpointError
 from triptych.training.building import assemble
@@ -12,15 +14,18 @@ Module = TypeVar("Module", bound=TaskModule)
 
 
 @overload
-def load_lightning_model(path: str | Path) -> TaskModule: ...
+def load_lightning_model(path: str | Path, *, encoder: nn.Module | None = None) -> TaskModule: ...
 @overload
-def load_lightning_model(path: str | Path, cls: type[Module]) -> Module: ...
-def load_lightning_model(path: str | Path, cls: type[TaskModule] | None = None) -> TaskModule:
+def load_lightning_model(path: str | Path, cls: type[Module], *, encoder: nn.Module | None = None) -> Module: ...
+def load_lightning_model(
+    path: str | Path, cls: type[TaskModule] | None = None, *, encoder: nn.Module | None = None
+) -> TaskModule:
     """Load a checkpoint that training wrote, ready to evaluate, on the CPU.
 
     Args:
         path: A `.ckpt` file.
         cls: The expected class; None takes the class that the checkpoint names.
+        encoder: The module that the model was trained with, if it was handed to `triptych.train`.
 
     Raises:
         CheckpointError: The file is missing, damaged, holds code, was not written by training, or is of another class.
@@ -53,6 +58,7 @@ def load_lightning_model(path: str | Path, cls: type[TaskModule] | None = None) 
             pixel_mean=saved.pixel_mean,
             pixel_std=saved.pixel_std,
             backbone=saved.backbone,
+            encoder=encoder,
         )
     load_weights(module, checkpoint["state_dict"], path)
     return module.eval()
