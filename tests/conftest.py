@@ -185,3 +185,28 @@ def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     most_positives = batch_triplet.most_positives
     # On the meta device a tensor has a shape and no numbers: whoever asks for one gets an error.
     monkeypatch.setattr(batch_triplet, "most_positives", lambda positive: most_positives(positive.to("meta")))
+
+
+@pytest.fixture(scope="session")
+def coloured_photos(make_checkpoint: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `photos/`, 24 files of two classes that look different, and `best.ckpt`, which tells them apart."""
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("coloured")
+    rng = np.random.default_rng(0)
+    for number in range(24):
+        photo = folder / "photos" / ("cat" if number % 2 else "dog") / f"{number}.png"
+        photo.parent.mkdir(parents=True, exist_ok=True)
+        blocks = rng.integers(0, 256, (2, 2, 3), dtype=np.uint8)
+        Image.fromarray(blocks.repeat(8, 0).repeat(8, 1)).save(photo)
+    content = make_checkpoint(
+        classes=("cat", "dog"),
+        dataset={"name": "folder", "root": str(folder / "photos"), "image_size": 16, "channels": 3},
+    )
+    for name, value in content["state_dict"].items():
+        if name.endswith("bias"):  # large ones would drown the images
+            value.zero_()
+    torch.save(content, folder / "best.ckpt")
+    return folder

@@ -12,11 +12,11 @@ from triptych.search.images import image_id
 
 
 @pytest.fixture(scope="module")
-def place(example_folder: Path, command: Callable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(coloured_photos: Path, command: Callable, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with photos, a model and an index that the command has made."""
     folder = tmp_path_factory.mktemp("search")
-    shutil.copytree(example_folder / "photos", folder / "photos")
-    shutil.copy(example_folder / "best.ckpt", folder)
+    shutil.copytree(coloured_photos / "photos", folder / "photos")
+    shutil.copy(coloured_photos / "best.ckpt", folder)
     (folder / "photos" / "cat" / "broken.png").write_bytes(b"no image")
     printed = command("index", folder / "best.ckpt", folder / "photos", "--out", folder / "photos.index").ends(0)
     assert "Indexed 24 images" in printed
