@@ -259,3 +259,11 @@ def test_damage_anywhere_is_reported_or_harmless(good, position, bit, cut):
     path.write_bytes(damaged[:place] if cut else damaged)
     with contextlib.suppress(CheckpointError):  # and no other error
         read_checkpoint(path)
+
+
+@pytest.mark.parametrize("content", [b"dataset: {name: digits}\n", b""])
+def test_a_config_in_place_of_a_checkpoint_is_recognised(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "run.yaml").write_bytes(content)
+
+    with pytest.raises(CheckpointError, match="expected a checkpoint; got a config"):
+        read_checkpoint(tmp_path / "run.yaml")

@@ -28,6 +28,10 @@ NOT_IN_WEIGHTS = {"num_heads", "patch_size", "backbone_image_size"}
 """Keys of the config's model that change its outputs without changing its weights."""
 
 
+CONFIGS = frozenset({".yaml", ".yml"})
+"""Endings of configs, which are easily confused with checkpoints."""
+
+
 @dataclass(frozen=True, eq=False)
 class SavedModel:
     """A trained model as a file describes it.
@@ -160,6 +164,10 @@ def read_checkpoint(path: Path, map_location: MAP_LOCATION = "cpu") -> dict[str,
         raise CheckpointError(f"Expected a readable checkpoint at {path}; got: {error.strerror}.") from error
     except Exception as error:
         # Bytes that are not what they claim to be can fail in any way; no code of the file has run.
+        if path.suffix.lower() in CONFIGS:
+            raise CheckpointError(
+                f"{path}: expected a checkpoint; got a config. `triptych train` trains it and writes checkpoints."
+            ) from error
         raise CheckpointError(f"{path} {_why_unreadable(error)}") from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(

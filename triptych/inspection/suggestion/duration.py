@@ -10,6 +10,8 @@ from triptych.models.builder import build_model
 
 STEPS = 3
 """Steps of which the fastest counts; the first ones prepare caches."""
+ENOUGH = 5.0
+"""Seconds after which no further step is measured."""
 BATCH_ON_CPU = 64
 """Images of a measured step without a GPU, where time is proportional to images."""
 EVALUATION = 1 / 3
@@ -30,9 +32,11 @@ def estimated_seconds(config: RunConfig, *, classes: int, train: int, validation
     with torch.random.fork_rng(devices=[]):
         model = build_model(config, num_classes=classes, pixel_mean=0.5, pixel_std=0.25).to(device).train()
         images = torch.rand(batch, *config.dataset.image_shape, device=device)
-        seconds = min(_step_seconds(model, images) for _ in range(STEPS))
+        seconds = [_step_seconds(model, images)]
+        while len(seconds) < STEPS and sum(seconds) < ENOUGH:
+            seconds.append(_step_seconds(model, images))
     steps = ceil(train / config.dataset.batch_size) * config.dataset.batch_size / batch
-    return config.training.epochs * seconds * steps * (1 + EVALUATION * validation / train)
+    return config.training.epochs * min(seconds) * steps * (1 + EVALUATION * validation / train)
 
 
 def _step_seconds(model: torch.nn.Module, images: torch.Tensor) -> float:
