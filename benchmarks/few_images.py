@@ -46,7 +46,7 @@ def run_triptych(images: Path, work: Path, *, changes: list[str]) -> float:
     options = [part for change in changes for part in ("--set", change)]
     for command in (
         [*triptych, "init", str(images), "--out", str(config)],
-        [*triptych, "train", "--config", str(config), "--output", str(work), *options],
+        [*triptych, "train", str(config), "--output", str(work), *options],
     ):
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:

@@ -9,8 +9,8 @@ from typing import Protocol
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from triptych.data.builder import load_dataset
 from triptych.data.images import Split
-from triptych.data.known.datasets import load_dataset
 
 FONTS, GLYPHS = 50, 20
 CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -81,7 +81,7 @@ def known(name: str, *, per_class: int) -> Writer:
     """
 
     def write(folder: Path, *, seed: int, tuning: bool) -> None:
-        data = load_dataset(name, num_workers=2)
+        data = load_dataset(name)
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(data.train), generator=generator)
         labels = data.train.labels[order]
