@@ -64,7 +64,7 @@ def test_what_init_prints_is_what_the_tutorial_shows(walked: dict[str, str]) -> 
 
 
 def test_the_search_finds_the_query_first_and_then_others_of_its_kind(walked: dict[str, str]) -> None:
-    lines = walked['print(f"{distance:.3f}  {files[row]}")'].splitlines()
+    lines = walked['print(f"{distance:.3f}  {path}")'].splitlines()
 
     assert len(lines) == 5
     assert lines[0] == "0.000  photos/flower/160-280.jpg"

@@ -22,7 +22,7 @@ def trained(command: Callable, quick_yaml: Path, tmp_path_factory: pytest.TempPa
     held_out = ("--set", "evaluation.holdout_classes=[7, 9]")
     printed = command("train", "--config", quick_yaml, "--output", root, *held_out).ends(0)
     assert "held out: 7, 9" in printed
-    assert "unseen classes" in printed
+    assert "held-out classes" in printed
     return root
 
 
@@ -69,7 +69,7 @@ def test_the_table_tells_every_figure_and_where_the_files_are(evaluated: tuple[P
     for name in ("accuracy", "map_at_r", "nmi", "ssim"):
         assert DEFINITIONS[name].title in printed
     assert "1-NN on raw pixels" in printed
-    assert "held-out classes" in printed
+    assert "held-out" in printed
     assert str(root / RUN / "report.html") in printed.replace("\n", "")
     assert (root / RUN / "report.html").stat().st_size > 50_000
 

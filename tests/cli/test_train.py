@@ -49,7 +49,7 @@ def test_a_run_says_what_it_does_and_leaves_what_the_readme_lists(command, confi
     assert (resolved["training"]["epochs"], resolved["training"]["seed"]) == (1, 7)
     checkpoints = output / "lightning_checkpoints" / "digits"
     assert {path.name for path in checkpoints.iterdir() if not path.name.startswith(".")} == {
-        f"epoch=00-val_accuracy={metrics['val']['accuracy']:.2f}.ckpt",
+        f"epoch=01-val_accuracy={metrics['val']['accuracy']:.4f}.ckpt",
         "version_0-last.ckpt",
         "best.ckpt",
         "last.ckpt",
@@ -109,7 +109,9 @@ def test_resuming_nothing_is_one_message(command, config_of, tmp_path):
 
 @pytest.mark.parametrize("arguments", [[], ["--epochs", "3"]])
 def test_a_config_is_required(command, arguments):
-    assert "Missing option '--config'" in message(command("train", *arguments).ends(2))
+    assert "Expected one config, a YAML file, as in `triptych train run.yaml`; got none." in message(
+        command("train", *arguments).ends(2)
+    )
 
 
 @pytest.mark.parametrize(
@@ -165,7 +167,7 @@ def test_a_config_that_is_not_there_or_a_folder_is_told(command, tmp_path):
     (tmp_path / "mnist.yaml").touch()
     printed = message(command("train", "--config", tmp_path / "minst.yaml").ends(2))
     assert f"did you mean {tmp_path / 'mnist.yaml'}?" in printed
-    assert "Is a directory" in message(command("train", "--config", tmp_path).ends(2))
+    assert "expected a config, which is a YAML file" in message(command("train", "--config", tmp_path).ends(2))
 
 
 def test_an_error_in_the_config_is_reported_without_waiting_for_pytorch(tmp_path):
@@ -237,7 +239,8 @@ def test_no_copy_and_no_network_is_a_message_that_says_what_to_do(command, confi
     config = config_of(dataset={"name": "mnist", "root": str(tmp_path / "root")})
     started = command("train", "--config", config, "--output", tmp_path / "output", environment=environment)
     printed = message(started.ends(2))
-    assert "MNIST was not found and could not be downloaded. Looked in:" in printed
+    assert "MNIST" in printed
+    assert "could not be downloaded" in printed
     for place in ("root", "given", "triptych"):
         assert str(tmp_path / place) in printed
     assert "Put train-images-idx3-ubyte.gz" in printed

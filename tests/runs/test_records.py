@@ -102,11 +102,11 @@ def test_a_damaged_config_is_a_problem_of_the_record(left, content, reason):
     assert record.state == "finished"
 
 
-def test_a_lock_that_cannot_be_asked_is_a_problem_of_the_record(left):
+def test_a_lock_that_cannot_be_read_is_a_problem_of_the_record(left):
     folders = left()
     folders.lock.mkdir()
     record = read_record(folders)
-    assert "cannot be told" in record.problems[".lock"]
+    assert "the state of the run is unknown" in record.problems[".lock"]
     assert record.state == "finished"
 
 

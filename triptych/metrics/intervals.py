@@ -6,7 +6,7 @@ the sum of the squares of the influences' differences. Letters: N images, M infl
 """
 
 from dataclasses import dataclass
-from math import comb, sqrt
+from math import comb, exp, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -206,4 +206,4 @@ def ratio_of_errors(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Inter
     if not errors or not others:
         return Interval(others / errors if errors else float("inf"), 0.0, float("inf"))
     half = QUANTILE * sqrt(int((ours != theirs).sum()) / (errors * others))
-    return Interval(others / errors, others / errors * np.exp(-half), others / errors * np.exp(half))
+    return Interval(others / errors, others / errors * exp(-half), others / errors * exp(half))

@@ -19,7 +19,7 @@ def test_the_headline_of_each_panel_is_its_figure_in_words(reported: Any) -> Non
     assert (name.name, name.value) == ("Name", "90.0%")
     assert name.meaning.startswith("36 of 360 test images are misclassified.")
     assert (repaint.name, repaint.term, repaint.value) == ("Repaint", "reconstruction", "0.200")  # the root of 0.04
-    assert "64 values of an image are reconstructed from 4 latent dimensions" in repaint.meaning
+    assert "64 values of an image are reconstructed from 36 latent dimensions" in repaint.meaning
     low, high = figures["intervals"]["precision_at_1"]
     assert compare.interval == f"{100 * low:.1f}% to {100 * high:.1f}%"
     assert "MAP@R" in [title for title, _, _ in compare.details]

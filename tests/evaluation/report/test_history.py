@@ -17,7 +17,7 @@ def test_the_lead_says_how_reliable_the_figures_of_a_split_are(split: str, told:
 
     assert said.endswith(".")
     assert told in said
-    assert f"learned from {len(reported.data.train):,} images of 10 classes" in said
+    assert f"trained on {len(reported.data.train):,} images of 10 classes" in said
 
 
 def test_the_facts_are_those_of_the_run(reported: Any) -> None:

@@ -73,7 +73,7 @@ def test_interpolations_are_straight_lines_between_images_of_different_classes(d
 def test_a_traversal_changes_one_dimension_the_most_informative_first(drawn: Drawn, reported: Any) -> None:
     latents, knowledge = reported.evaluation.outputs.reconstructed, reported.evaluation.figures["kl_per_dimension"]
     middle = latents.mse.argsort(stable=True)[len(latents.mse) // 2]
-    dimensions = sorted(range(len(knowledge)), key=lambda dimension: -knowledge[dimension])
+    dimensions = sorted(range(len(knowledge)), key=lambda dimension: -knowledge[dimension])[: len(drawn.rows[2])]
 
     assert [row.name for row in drawn.rows[2]] == [f"dim. {dimension}" for dimension in dimensions]
     for row, dimension in zip(drawn.rows[2], dimensions, strict=True):

@@ -73,7 +73,7 @@ def test_a_signal_in_the_last_step_of_an_epoch_lets_the_epoch_be_validated(run, 
 def test_the_second_signal_ends_the_run_at_once(run, tmp_path):
     printed = run(before=IN_THE_STEP.format(step=2, signals=[2, 15])).ends(143)
     assert last_state(tmp_path)["global_step"] == 0
-    assert "Stopped by SIGTERM. What was saved before is whole; go on with --resume." in printed
+    assert "Stopped by SIGTERM. Files saved before are complete; resume with --resume." in printed
     assert "Traceback" not in printed
 
 

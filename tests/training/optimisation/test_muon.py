@@ -72,7 +72,7 @@ def test_orthogonalising_does_not_depend_on_the_scale_and_survives_zeros() -> No
 def test_the_matrices_move_as_under_pytorchs_muon(shape: tuple[int, int], dtype: torch.dtype) -> None:
     ours, theirs = parameters(shape, shape), parameters(shape, shape)
     start = parameters(shape, shape)
-    optimizer = MuonAdamW(ours, parameters((3,)), muon_dtype=dtype, **RATES)
+    optimizer = MuonAdamW(ours, parameters((3,)), momentum=0.95, muon_dtype=dtype, **RATES)
     oracle = torch.optim.Muon(theirs, lr=0.02, weight_decay=0.1, momentum=0.95, nesterov=True, adjust_lr_fn="original")
 
     for step in range(5):
@@ -112,6 +112,7 @@ def test_the_other_parameters_move_exactly_as_under_pytorchs_adamw() -> None:
             {"params": [theirs[1], theirs[3]], "weight_decay": 0.0},
         ],
         lr=0.003,
+        betas=(0.9, 0.95),
         fused=True,
     )
 

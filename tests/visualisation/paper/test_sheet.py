@@ -4,10 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from triptych.visualisation.paper.sheet import MARGIN, WIDTH, open_sheet
-from triptych.visualisation.paper.style import figure_png, house_style
+from triptych.visualisation.paper.style import house_style
 
 
 @pytest.mark.parametrize(("title", "subtitle"), [("A title", "more of it"), ("A title", ""), ("", "alone"), ("", "")])
@@ -58,12 +57,3 @@ def test_words_that_look_like_mathematics_are_written_and_long_ones_shortened(cl
     assert clipped_texts(sheet.figure) == []
     assert text.get_window_extent().width <= 200
     assert text.get_text().startswith("$_{ a")
-
-
-def test_a_page_may_ask_for_half_the_pixels() -> None:
-    from io import BytesIO
-
-    with house_style():
-        sheet = open_sheet(200, title="A title", subtitle="")
-    with Image.open(BytesIO(figure_png(sheet.figure, dots_per_inch=150))) as picture:
-        assert picture.size == (WIDTH // 2, sheet.height // 2)

@@ -173,7 +173,7 @@ def test_no_two_of_ten_classes_are_grey() -> None:
 
 
 def test_characters_without_a_font_are_found_and_drawn_without_warnings(recwarn: pytest.WarningsRecorder) -> None:
-    rare = "\U0010fffd"
+    rare = "\U00013000"
 
     with house_style():
         figure = new_figure(200, 100)

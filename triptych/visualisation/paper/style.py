@@ -79,7 +79,7 @@ def missing_characters(texts: Iterable[str]) -> str:
     """Return the printable characters of texts that no font of the figures has, each once.
 
     Example:
-        >>> missing_characters(["cat", "Käse \U0010fffd"]) == "\U0010fffd"
+        >>> missing_characters(["cat", "Käse \U00013000"]) == "\U00013000"
         True
     """
     from matplotlib.font_manager import FontProperties, findfont, get_font
