@@ -192,12 +192,11 @@ PLACES = {
     "config": FULL.format(pattern="config.yaml"),
     "hyper-parameters": FULL.format(pattern="hparams.yaml"),
     "untrained state": FULL.format(pattern="version_0-last.ckpt"),
-    "best": FULL.format(pattern="epoch=00"),
+    "best": FULL.format(pattern="epoch=01"),
     "list": FULL.format(pattern="checkpoints.json"),
     "curves at once": FULL_TENSORBOARD.format(records=1),
     "curves later": FULL_TENSORBOARD.format(records=40),
     "metrics": FULL.format(pattern="metrics.json"),
-    "picture": FULL.format(pattern="triplet_samples_digits.png"),
     "file size": "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))",
 }
 
@@ -215,6 +214,17 @@ def test_a_disk_that_fills_up_ends_the_run_with_a_message_and_whole_checkpoints(
     assert not list(tmp_path.rglob("*.part*"))
     if place in ("best", "curves later", "metrics"):
         command(*start, "--resume").ends(0)
+
+
+def test_a_picture_that_finds_the_disk_full_does_not_end_a_finished_run(command, quick_yaml, tmp_path):
+    full = FULL.format(pattern="triplet_samples_digits.png")
+    start = ("train", "--config", quick_yaml, "--output", tmp_path, "--set", "logging.triplet_samples=true")
+
+    printed = command(*start, before=full).ends(0)
+
+    assert "triplet_samples_digits.png was not drawn: " in printed
+    assert "No space left on device" in printed
+    assert not list(tmp_path.rglob("*.part*"))
 
 
 def test_a_disk_that_fills_up_in_a_process_of_its_own_leaves_no_noise_at_exit(quick_yaml, tmp_path):
