@@ -203,9 +203,9 @@ def test_the_python_of_the_readme_runs(workplace: Path, monkeypatch: pytest.Monk
     for block in blocks("python"):
         exec(block, names)
 
-    assert names["embeddings"].shape == (5, 32)
-    assert names["repainted"].shape == (5, 1, 8, 8)
-    assert names["dreamt"].shape == (16, 1, 8, 8)
+    assert names["embeddings"].vectors.shape == (5, 32)
+    assert names["reconstructions"].shape == (5, 8, 8)
+    assert names["samples"].shape == (16, 8, 8)
     assert len(names["classes"]) == 5
 
 
