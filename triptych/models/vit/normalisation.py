@@ -61,22 +61,24 @@ class BatchNormalisation(nn.BatchNorm2d):
         values = at_least_float32(features)
         number = values.new_full((1,), values.numel() / self.num_features)
         sums = _summed(torch.cat([values.sum((0, 2, 3)), number]))
-        mean, count = sums[:-1] / sums[-1], sums[-1]
+        count = sums[-1].detach()
+        mean = sums[:-1] / count
         centred = values - mean[:, None, None]
         variance = _summed(centred.square().sum((0, 2, 3))) / count
         if not is_recomputing():
-            self._count(mean.detach(), variance.detach() * (count / (count - 1)))
+            self._count(mean, variance, count)
         scale = (variance + self.eps).rsqrt()
         normalised: Tensor = centred * scale[:, None, None] + self.bias[:, None, None]
         return normalised.to(features.dtype)
 
     @torch.no_grad()
-    def _count(self, mean: Tensor, variance: Tensor) -> None:
+    def _count(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
         """Move the running statistics as PyTorch does: by `momentum`, or to the mean of all batches if it is None."""
+        unbiased = variance * (count / (count - 1))
         self.num_batches_tracked.add_(1)
         share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
         self.running_mean.lerp_(mean.to(self.running_mean.dtype), share)
-        self.running_var.lerp_(variance.to(self.running_var.dtype), share)
+        self.running_var.lerp_(unbiased.to(self.running_var.dtype), share)
 
 
 def _summed(values: Tensor) -> Tensor:
