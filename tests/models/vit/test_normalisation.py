@@ -93,7 +93,7 @@ from triptych.models.vit.normalisation import BatchNormalisation
 
 rank, folder = int(sys.argv[1]), sys.argv[2]
 dist.init_process_group(
-    "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2, timeout=timedelta(seconds=120)
+    "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2, timeout=timedelta(seconds=60)
 )
 case = torch.load(f"{folder}/case.pt", weights_only=False)
 found = []
@@ -151,8 +151,8 @@ def test_two_processes_of_some_images_equal_one_of_all(tmp_path):
         network.zero_grad()
         for layer in (network[1], network[4]):
             layer.momentum = momentum
-        for images, weights in zip(case["images"], case["weights"], strict=True):
-            images = images.clone().requires_grad_()
+        for values, weights in zip(case["images"], case["weights"], strict=True):
+            images = values.clone().requires_grad_()
             output = network(images)
             (output * weights).square().sum().backward()
         exact = {"atol": 1e-10, "rtol": 1e-10}
