@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from triptych.runs.checkpoint_list import free_name, own_names, write_names
+from triptych.errors import CheckpointError
+from triptych.runs.checkpoint_list import check_names, free_name, own_names, write_names
 from triptych.runs.folders import RunFolders
 
 
@@ -55,3 +56,28 @@ def test_a_name_is_taken_from_its_claim_on_not_only_when_the_file_is_there(runs)
     write_names(runs[0], best="", files={"e.ckpt"})
     assert free_name(runs[1], "e") == "e-v1.ckpt"
     assert free_name(runs[0], "e") == "e.ckpt"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"files": ["../../x.ckpt"]}',
+        '{"files": ["/x.ckpt"]}',
+        '{"files": [".."]}',
+        '{"best": "a/b.ckpt"}',
+        '{"files": 3}',
+        "[",
+    ],
+)
+def test_a_list_that_names_paths_claims_nothing_and_is_rejected_by_a_run(runs, content):
+    runs[0].checkpoint_list.write_text(content)
+    assert own_names(runs[0]) == set()
+    with pytest.raises(CheckpointError, match="expected plain names of checkpoints"):
+        check_names(runs[0])
+
+
+def test_the_list_of_a_run_passes_its_own_check(runs):
+    names = {"epoch=07-val_accuracy=0.9951.ckpt", "epoch=07-val_accuracy=0.9951-v12.ckpt", "version_1-last.ckpt"}
+    write_names(runs[1], best="epoch=07-val_accuracy=0.9951.ckpt", files=names)
+    check_names(runs[1])
+    assert own_names(runs[1]) == names

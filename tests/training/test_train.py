@@ -22,7 +22,7 @@ from triptych.training.checkpoints.loading import load_lightning_model
 from triptych.training.hardware.machine import Hardware
 from triptych.training.modules import TaskModule
 from triptych.training.train import RunResult, _measure, train
-from triptych.training.trainer import build_callbacks, build_trainer
+from triptych.training.trainer import build_callbacks, build_trainer, closing_epochs
 
 Config = Callable[..., RunConfig]
 
@@ -275,16 +275,89 @@ def test_bfloat16_trains_on_a_cpu(tiny_config: Config, tmp_path: Path, optimizer
     assert {weight.dtype for weight in weights(result).values() if weight.is_floating_point()} == {torch.float32}
 
 
-def test_early_stopping_ends_a_run_that_gets_no_better(tiny_config: Config, tmp_path: Path) -> None:
+STOPPING = ("training.early_stopping={patience: 2, min_delta: 0.9}", "logging.tensorboard=false")
+
+
+def test_early_stopping_ends_a_run_without_closing_epochs(tiny_config: Config, tmp_path: Path) -> None:
     text = StringIO()
-    config = tiny_config(
-        "training.epochs=9", "training.early_stopping={patience: 2, min_delta: 0.9}", "logging.tensorboard=false"
-    )
+    config = tiny_config("training.epochs=9", *STOPPING, "training.scheduler.name=none")
 
     result = train(config, output=tmp_path, console=Console(file=text, width=80))
 
     assert result.metrics["epochs"] == 3
-    assert "stopped early: no better accuracy for 2 epochs" in text.getvalue()
+    assert "stopped early after epoch 3: no better accuracy for 2 epochs" in text.getvalue()
+
+
+def test_early_stopping_skips_to_the_closing_epochs_of_a_run(tiny_config: Config, tmp_path: Path) -> None:
+    text = StringIO()
+    closing = ("training.averaged_share=0.2", "dataset.unaugmented_share=0.1")
+    config = tiny_config("training.epochs=20", *STOPPING, *closing)
+
+    result = train(config, output=tmp_path, console=Console(file=text, width=80))
+
+    assert "no better accuracy for 2 epochs: skipping to epoch 17" in " ".join(text.getvalue().split())
+    firsts = [line.split()[0] for line in text.getvalue().splitlines() if line.strip()]
+    rows = [first for first in firsts if first.endswith("/20")]
+    assert rows == [f"{epoch}/20" for epoch in (1, 2, 3, 17, 18, 19, 20)]
+    assert result.metrics["epochs"] == 7
+    state = torch.load(result.folders.last, weights_only=True)
+    assert state["averaged_steps"] == 4 * 21
+    # The learning rate has reached the end of its schedule.
+    assert all(rate == pytest.approx(0.0, abs=1e-9) for rate in state["lr_schedulers"][0]["_last_lr"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "epochs"),
+    [
+        (("training.scheduler.name=none",), 0),
+        (("training.scheduler.name=LinearLR",), 2),
+        (("training.scheduler={name: LinearLR, total_iters: 5}",), 0),
+        (("training.scheduler.name=CosineAnnealingLR",), 2),
+        (("training.averaged_share=0.3",), 6),
+        (("dataset.unaugmented_share=0.21", "training.scheduler.name=none"), 5),
+    ],
+)
+def test_closing_epochs_are_those_that_the_others_prepare(
+    tiny_config: Config, changes: tuple[str, ...], epochs: int
+) -> None:
+    assert closing_epochs(tiny_config("training.epochs=20", *changes)) == epochs
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_a_run_that_needs_too_much_memory_ends_with_a_message(
+    tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(module: TaskModule, batch: object, batch_idx: int) -> None:
+        raise error
+
+    monkeypatch.setattr(TaskModule, "training_step", fail)
+
+    with pytest.raises(TrainingError, match=r"dataset\.batch_size .*dataset\.image_size.*activation_checkpointing"):
+        train(tiny_config(*SHORT), output=tmp_path)
+
+
+def test_a_picture_that_cannot_be_drawn_does_not_end_the_run(
+    tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: object, **options: object) -> None:
+        raise ValueError("120 classes are too many for 100 images")
+
+    monkeypatch.setattr("triptych.training.train.draw_embeddings", fail)
+    text = StringIO()
+
+    config = tiny_config(*SHORT, "logging.embeddings=true")
+    result = train(config, output=tmp_path, console=Console(file=text, width=80))
+
+    assert "embeddings_tsne.png was not drawn: 120 classes are too many" in text.getvalue()
+    assert result.pictures == ()
+    assert result.metrics["test"]["accuracy"] >= 0
 
 
 def test_without_early_stopping_every_epoch_is_trained(tiny_config: Config, tmp_path: Path) -> None:

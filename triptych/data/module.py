@@ -1,5 +1,6 @@
 """The Lightning data module: a data set read, split and padded once, and its loaders for every stage."""
 
+import hashlib
 from dataclasses import replace
 
 import torch
@@ -80,6 +81,16 @@ class ImageDataModule(LightningDataModule):
         mean = weights @ levels
         deviation = (weights @ levels.square() - mean.square()).clamp_min(0).sqrt()
         return tuple(mean.tolist()), tuple(deviation.tolist())
+
+    def digests(self) -> dict[str, str]:
+        """Return a digest of each split's files and labels, by which a resumed run recognises other images."""
+        found = {}
+        for name, split in {"train": self.train, "val": self.validation, "test": self.test}.items():
+            digest = hashlib.blake2b(split.labels.cpu().numpy().tobytes(), digest_size=16)
+            for file in split.names or ():
+                digest.update(f"{file}\n".encode(errors="surrogateescape"))
+            found[name] = digest.hexdigest()
+        return found
 
     def sample(self, size: int) -> Tensor:
         """Return training images, `size` or all there are, drawn from the seed: uint8 (n, C, H, W)."""

@@ -3,21 +3,44 @@
 import json
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Literal
 
-from triptych.errors import TrainingError
+from pydantic import BaseModel, ConfigDict, Field
+
+from triptych.errors import CheckpointError, TrainingError
 from triptych.files import replacing
 from triptych.runs.folders import RunFolders
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w=.\-]*\.ckpt$")]
+"""A checkpoint's file name, never a path."""
 
 
 def own_names(folders: RunFolders) -> set[str]:
     """Return the file names that the run has claimed; a claimed file need not be written yet."""
-    return set(map(str, _read(folders).get("files", [])))
+    return set(_read(folders).files)
 
 
 def best_name(folders: RunFolders) -> str | None:
     """Return the file name of the run's best checkpoint; None where it has none yet."""
-    return _read(folders).get("best") or None
+    return _read(folders).best or None
+
+
+def check_names(folders: RunFolders) -> None:
+    """Check the list of a run that is about to write and remove checkpoints.
+
+    Raises:
+        CheckpointError: It is damaged, or names something else than checkpoints in the run's folder of checkpoints.
+    """
+    path = folders.checkpoint_list
+    if not path.exists():
+        return
+    try:
+        _List.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: expected plain names of checkpoints, such as version_0-last.ckpt, got something else "
+            f"({' '.join(str(error).split())[:200]}). The file was damaged, or not written by this program: remove it."
+        ) from error
 
 
 def write_names(folders: RunFolders, *, best: str, files: Iterable[str]) -> None:
@@ -46,10 +69,18 @@ def free_name(folders: RunFolders, stem: str) -> str:
     raise TrainingError(f"Too many checkpoints named {stem} in {folders.checkpoints}: move some away.")
 
 
-def _read(folders: RunFolders) -> dict[str, Any]:
-    """Read the list; one that is missing or damaged claims nothing."""
+class _List(BaseModel):
+    """The content of `checkpoints.json`: names of checkpoints, never paths."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    best: Literal[""] | Name = ""
+    files: list[Name] = []
+
+
+def _read(folders: RunFolders) -> _List:
+    """Read the list; one that is missing or invalid claims nothing."""
     try:
-        content = json.loads(folders.checkpoint_list.read_text(encoding="utf-8"))
+        return _List.model_validate_json(folders.checkpoint_list.read_bytes())
     except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+        return _List()

@@ -23,7 +23,7 @@ from triptych.config.schema import RunConfig
 from triptych.data.builder import open_images
 from triptych.data.images import Split
 from triptych.data.module import ImageDataModule
-from triptych.errors import ConfigError
+from triptych.errors import CheckpointError, ConfigError, TrainingError
 from triptych.evaluation.losses import training_figures
 from triptych.evaluation.measures import holdout_figures
 from triptych.evaluation.run_pictures import draw_embeddings, draw_triplets
@@ -35,12 +35,12 @@ from triptych.training.building import build_module
 from triptych.training.checkpoints.resuming import Resumption
 from triptych.training.hardware.compiling import compiled_training, settle_compilation
 from triptych.training.hardware.denormals import flushing_denormals
-from triptych.training.hardware.machine import resolve_hardware
+from triptych.training.hardware.machine import is_out_of_memory, resolve_hardware
 from triptych.training.hardware.precision import settle_precision
 from triptych.training.hardware.processes import ending_together, is_first_process
 from triptych.training.modules import TaskModule
 from triptych.training.reporting import announce, environment, summarise
-from triptych.training.trainer import build_callbacks, build_trainer
+from triptych.training.trainer import Callbacks, build_callbacks, build_trainer
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +101,8 @@ def train(
     )
     folders = _claim_folders(config, Path(output), resume)
     resumed_from = resume.path if resume else None
+    if resume and (changed := resume.changed_images(data.digests())):
+        notes = (*notes, changed)
     announce(
         console,
         config,
@@ -119,7 +121,7 @@ def train(
         _write_config(config, folders, trainer)
     with ending_together(trainer):
         with compiled_training(module, data, hardware):
-            trainer.fit(module, datamodule=data, ckpt_path=resumed_from)
+            _fit(trainer, module, data, callbacks, resumed_from)
         best = trainer.strategy.broadcast(callbacks.checkpoints.best)
     module.load_state_dict(read_checkpoint(best)["state_dict"])
     module.eval()
@@ -133,7 +135,7 @@ def train(
         "test": _measure(module, config, data.test),
         "val": _measure(module, config, data.validation),
         "best_checkpoint": str(best),
-        "epochs": trainer.current_epoch,
+        "epochs": trainer.current_epoch - (callbacks.stopping.skipped if callbacks.stopping else 0),
         "train_seconds": round(callbacks.checkpoints.train_seconds, 3),
         "diagnoses": callbacks.guard.found if callbacks.guard else [],
         "environment": environment(hardware),
@@ -150,6 +152,33 @@ def train(
     return RunResult(model, metrics, folders, best, pictures)
 
 
+def _fit(
+    trainer: Trainer, module: TaskModule, data: ImageDataModule, callbacks: Callbacks, resumed_from: Path | None
+) -> None:
+    """Train.
+
+    Raises:
+        CheckpointError: The saved state cannot be restored.
+        TrainingError: The memory does not suffice.
+    """
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=resumed_from)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise TrainingError(
+            "The memory does not suffice for this run. Use a smaller dataset.batch_size (training.accumulate_gradients "
+            "keeps the size of a step) or dataset.image_size, or model.activation_checkpointing: true."
+        ) from error
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        if resumed_from is None or callbacks.checkpoints.has_started:
+            raise
+        raise CheckpointError(
+            f"{resumed_from}: its state cannot be restored ({type(error).__name__}: {str(error)[:200]}). Copy the file "
+            "again, resume from another checkpoint, or start a new run without --resume."
+        ) from error
+
+
 def _examined(config: RunConfig, data: ImageDataModule) -> list[str]:
     """Return what the labels alone show to be unusual.
 
@@ -164,7 +193,7 @@ def _examined(config: RunConfig, data: ImageDataModule) -> list[str]:
 
 def _claim_folders(config: RunConfig, output: Path, resume: Resumption | None) -> RunFolders:
     if resume is not None:
-        return RunFolders(output, config.dataset.title, resume.version)
+        return resume.folders
     if is_first_process():
         return new_run(output, config.dataset.title)
     # The others write nothing and need no number.
@@ -206,7 +235,7 @@ def _draw(
     """
     drawings: dict[str, Callable[[Path], None]] = {}
     if config.logging.triplet_samples:
-        drawings[f"triplet_samples_{config.dataset.title}.png"] = lambda path: draw_triplets(data, path)
+        drawings[f"triplet_samples_{folders.dataset}.png"] = lambda path: draw_triplets(data, path)
     if config.logging.embeddings:
         settings: Mapping[str, int] = {"samples": config.logging.tsne_samples, "seed": config.training.seed}
         drawings["embeddings_tsne.png"] = lambda path: draw_embeddings(module.model, data, path, **settings)

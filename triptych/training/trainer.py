@@ -1,11 +1,12 @@
 """Lightning's trainer for a run: its callbacks in the order in which they act, its logger and its strategy."""
 
 from dataclasses import dataclass
+from math import ceil, sqrt
 from typing import Any
 
 from lightning import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, EarlyStopping, LearningRateMonitor
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor
 from lightning.pytorch.loggers import TensorBoardLogger
 from rich.console import Console
 
@@ -15,6 +16,7 @@ from triptych.errors import TrainingError
 from triptych.runs.folders import RunFolders
 from triptych.training.building import sample
 from triptych.training.callbacks.averaged_weights import AveragedWeights
+from triptych.training.callbacks.early_stopping import EarlyStopping
 from triptych.training.callbacks.finite_losses import FiniteLosses
 from triptych.training.callbacks.frozen_features import FrozenFeatures
 from triptych.training.callbacks.interruption import Interruptible
@@ -28,6 +30,8 @@ from triptych.training.hardware.machine import Hardware
 
 STATISTICS_IMAGES = 4096
 """Training images on which averaged weights measure the statistics of batch normalisation."""
+DECAY_SHARE = 0.1
+"""Of the epochs, the last ones, in which the learning rate falls to its end in a run that is stopped early."""
 RECONSTRUCTIONS = 16
 """Validation images that TensorBoard shows beside their reconstructions."""
 
@@ -39,13 +43,13 @@ class Callbacks:
     features: FrozenFeatures
     finite: FiniteLosses
     average: AveragedWeights | None
-    stopping: EarlyStopping | None
     rates: LearningRateMonitor | None
     reconstructions: ReconstructionPictures | None
     progress: RunProgress
     guard: CollapseGuard | None
     checkpoints: RunCheckpoints
     interruptible: Interruptible
+    stopping: EarlyStopping | None
 
     def in_order(self) -> list[Callback]:
         """Return those that there are: what belongs into a checkpoint acts before it is written."""
@@ -67,31 +71,32 @@ def build_callbacks(
     stopping = None
     if training.early_stopping.enabled:
         stopping = EarlyStopping(
-            "val/accuracy",
-            mode="max",
             patience=training.early_stopping.patience,
             min_delta=training.early_stopping.min_delta,
-            check_on_train_epoch_end=False,
+            closing_epochs=closing_epochs(config),
+            console=console,
         )
     draws = logging.tensorboard and training.use_multitask_loss and logging.reconstruction_every
-    checkpoints = RunCheckpoints(folders, average=average, record={"precision": hardware.precision})
+    checkpoints = RunCheckpoints(
+        folders, average=average, record={"precision": hardware.precision, "images": data.digests()}
+    )
     return Callbacks(
         features=FrozenFeatures(config, data, console),
         finite=FiniteLosses(every_n_steps=logging.log_every_n_steps),
         average=average,
-        stopping=stopping,
         rates=LearningRateMonitor("step") if logging.tensorboard else None,
         reconstructions=ReconstructionPictures(
             data.validation.images[:RECONSTRUCTIONS], every_n_epochs=logging.reconstruction_every
         )
         if draws
         else None,
-        progress=RunProgress(console, early_stopping=stopping),
+        progress=RunProgress(console),
         guard=CollapseGuard(task_of(config, data), console, stops=training.on_collapse == "stop")
         if training.on_collapse != "ignore"
         else None,
         checkpoints=checkpoints,
         interruptible=Interruptible(checkpoints),
+        stopping=stopping,
     )
 
 
@@ -146,13 +151,29 @@ def _strategy(config: RunConfig, hardware: Hardware) -> str:
     return "ddp" if all(training.loss_weights().values()) else "ddp_find_unused_parameters_true"
 
 
+def closing_epochs(config: RunConfig) -> int:
+    """Return the epochs at the end of a run that early stopping must not cancel.
+
+    Those whose weights are averaged, those without augmentation, and a tenth where the schedule ends with the run.
+    """
+    training = config.training
+    schedule = training.scheduler
+    decays = (schedule.name == "LinearLR" and schedule.total_iters is None) or (
+        schedule.name == "CosineAnnealingLR" and schedule.T_max is None
+    )
+    share = max(training.averaged_share, config.dataset.unaugmented_share, DECAY_SHARE if decays else 0.0)
+    return ceil(training.epochs * share - 1e-9)
+
+
 def task_of(config: RunConfig, data: ImageDataModule) -> Task:
     """Return what the run learns, for its collapse guard."""
-    training = config.training
+    training, labels = config.training, data.validation.labels
+    largest = int(labels.bincount().max()) / len(labels)
     return Task(
         num_classes=len(data.classes),
         margin=training.margin,
         mining=training.triplet_mining,
         weights=training.loss_weights(),
         is_multitask=training.use_multitask_loss,
+        chance=largest + 3 * sqrt(largest * (1 - largest) / len(labels)),
     )

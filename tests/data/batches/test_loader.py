@@ -102,11 +102,41 @@ def test_a_state_from_between_two_epochs_skips_nothing(use: Callable[[BatchLoade
 
 def test_the_state_of_a_resumed_epoch_counts_from_its_beginning() -> None:
     resumed = loader()
-    resumed.load_state_dict({"handed_out": 2})
+    resumed.load_state_dict({"handed_out": 2})  # as an earlier version saved it
     iterator = iter(resumed)
     next(iterator)
 
-    assert resumed.state_dict() == {"handed_out": 3}
+    assert resumed.state_dict() == {"images": SIZE * 3 // 5}
+
+
+@pytest.mark.parametrize(("before", "now"), [(1, 2), (2, 1), (3, 2), (2, 4)])
+@pytest.mark.parametrize("done", [1, 2])
+def test_an_epoch_begun_by_other_processes_is_finished_without_leaving_an_image_out(
+    before: int, now: int, done: int
+) -> None:
+    def of(rank: int, processes: int) -> BatchLoader:
+        dataset = ImageDataset(torch.zeros(SIZE, 1, 8, 8, dtype=torch.uint8), torch.arange(SIZE) % 3)
+        sampler = BalancedBatchSampler(SIZE, batch_size=3, shuffle=True, seed=4, rank=rank, world_size=processes)
+        return BatchLoader(dataset, sampler)
+
+    seen, states = [], []
+    for rank in range(before):
+        saved = of(rank, before)
+        iterator = iter(saved)
+        seen += [int(index) for _ in range(done) for index in next(iterator).index]
+        states.append(saved.state_dict())
+    assert len({state["images"] for state in states}) == 1
+    lengths = set()
+    for rank in range(now):
+        resumed = of(rank, now)
+        resumed.load_state_dict(states[0])
+        batches = list(resumed)
+        lengths.add(len(batches))
+        assert len(batches) == resumed.sampler.steps_after(states[0]["images"])
+        seen += [int(index) for batch in batches for index in batch.index]
+
+    assert len(lengths) == 1
+    assert sorted(seen) == list(range(SIZE))
 
 
 @pytest.mark.parametrize("kind", [ImageDataset, TripletDataset])

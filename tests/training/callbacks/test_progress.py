@@ -90,16 +90,6 @@ def test_a_process_that_does_not_print_shows_nothing(capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize(("epoch", "stopped", "said"), [(5, 4, True), (40, 39, False), (5, 0, False)])
-def test_only_a_run_that_stops_before_its_end_says_so(epoch: int, stopped: int, said: bool) -> None:
-    text = StringIO()
-    stopping = SimpleNamespace(stopped_epoch=stopped, patience=3)
-
-    RunProgress(Console(file=text), early_stopping=stopping).on_train_end(trainer(epoch=epoch), module())
-
-    assert ("stopped early: no better accuracy for 3 epochs" in text.getvalue()) == said
-
-
 def test_on_a_terminal_a_bar_shows_losses_and_time_left_and_goes_away(
     tiny_config: Callable[..., RunConfig], tmp_path: Path
 ) -> None:

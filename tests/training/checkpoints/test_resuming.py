@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 from triptych.config import load_config
 from triptych.errors import CheckpointError
+from triptych.runs.folders import RunFolders
 from triptych.training.checkpoints.resuming import Resumption, resumption
 
 # The process kills itself before it renames a file to a name of this form for the n-th time, or removes it.
@@ -153,13 +155,28 @@ def test_the_pictures_are_drawn_when_the_run_was_killed_between_them(run, tmp_pa
     assert not [name for name in tree(tmp_path) if ".part" in name]
 
 
-def test_a_run_that_stopped_early_stays_stopped_and_is_tested(run, tmp_path):
+@pytest.mark.parametrize(("schedule", "epochs"), [("none", 2), ("LinearLR", 3)])
+def test_a_run_that_stopped_early_stays_stopped_and_is_tested(run, tmp_path, schedule, epochs):
     options = ("--set", "training.early_stopping={patience: 1, min_delta: 1.0}", "--epochs", "5")
+    options += ("--set", f"training.scheduler.name={schedule}")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     run(*options, "--output", whole).ends(0)
     run(*options, "--output", killed, before=MOMENTS["before the metrics"]).ends(-9)
     run(*options, "--output", killed, "--resume").ends(0)
-    assert metrics_of(whole)["epochs"] == 2
+    assert metrics_of(whole)["epochs"] == epochs
+    assert_same_run(whole, killed)
+
+
+def test_a_run_killed_before_its_closing_epochs_skips_to_them_when_it_is_resumed(run, tmp_path):
+    options = ("--set", "training.early_stopping={patience: 1, min_delta: 1.0}", "--epochs", "20")
+    options += ("--set", "training.averaged_share=0.1", "--set", "dataset.unaugmented_share=0.05")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    printed = run(*options, "--output", whole).ends(0)
+    assert "no better accuracy for 1 epochs: skipping to epoch 19" in printed
+    between = KILLER.format(pattern="os.rename .*/checkpoints.json", count=5)  # the checkpoint is of before the skip
+    run(*options, "--output", killed, before=between).ends(-9)
+    run(*options, "--output", killed, "--resume").ends(0)
+    assert metrics_of(whole)["epochs"] == 4
     assert_same_run(whole, killed)
 
 
@@ -183,7 +200,9 @@ def test_a_run_that_had_not_begun_is_begun_only_with_its_own_config(run, tmp_pat
     run("--output", tmp_path, before=MOMENTS["before the untrained state"]).ends(-9)
     assert yaml.safe_load((version_folder(tmp_path) / "config.yaml").read_text())["training"]["seed"] == 0
 
-    assert resumption(load_config(quick_yaml), output=tmp_path, path=None) == Resumption(None, 0)
+    assert resumption(load_config(quick_yaml), output=tmp_path, path=None) == Resumption(
+        None, RunFolders(tmp_path, "digits", 0)
+    )
     with pytest.raises(CheckpointError, match=r"training.seed: 0 there, 1 now"):
         resumption(load_config(quick_yaml, ["training.seed=1"]), output=tmp_path, path=None)
 
@@ -191,13 +210,14 @@ def test_a_run_that_had_not_begun_is_begun_only_with_its_own_config(run, tmp_pat
 def test_the_state_to_go_on_from_is_found_by_any_of_its_names(whole, quick_yaml, monkeypatch):
     config = load_config(quick_yaml)
     folder = whole / "lightning_checkpoints" / "digits"
-    last = Resumption((folder / "version_0-last.ckpt").resolve(), 0, "32-true")
-    assert resumption(config, output=whole, path=None) == last
+    last = resumption(config, output=whole, path=None)
+    assert last.path == (folder / "version_0-last.ckpt").resolve()
+    assert (last.folders, last.precision) == (RunFolders(whole, "digits", 0), "32-true")
     assert resumption(config, output=whole, path=folder / "last.ckpt") == last
     (best,) = folder.glob("epoch=*")
-    assert resumption(config, output=whole, path=folder / "best.ckpt") == Resumption(best.resolve(), 0, "32-true")
+    assert resumption(config, output=whole, path=folder / "best.ckpt").path == best.resolve()
     monkeypatch.chdir(folder)
-    assert resumption(config, output=Path("../.."), path=Path("last.ckpt")) == last
+    assert resumption(config, output=Path("../.."), path=Path("last.ckpt")).path == last.path
 
 
 def test_what_does_not_make_another_run_of_it_may_change(whole, quick_yaml):
@@ -237,7 +257,7 @@ def test_another_config_is_refused_with_what_differs(whole, quick_yaml):
     assert "model.embed_dim: 16 there, 32 now" in message
     assert "training.seed: 0 there, 1 now" in message
     assert "training.early_stopping.patience: 10 there, 3 now" in message
-    assert "has 2 epochs behind it" in refusal(quick_yaml, whole, "training.epochs=1")
+    assert "2 epochs are finished" in refusal(quick_yaml, whole, "training.epochs=1")
 
 
 def test_a_checkpoint_that_is_not_there_or_not_of_a_run_is_refused(whole, quick_yaml, tmp_path):
@@ -285,3 +305,132 @@ def test_drawn_triplets_dropout_gathered_gradients_and_averaged_weights_resume_e
     run(*options, "--epochs", "2", "--output", stopped, "--resume").ends(0)
     assert_same_run(whole, stopped)
     assert same(last_state(whole)["trained_weights"], last_state(stopped)["trained_weights"])
+
+
+# What comes from elsewhere
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("callbacks", "RunCheckpoints", "best_name"), "../../../victim.ckpt"),
+        (("callbacks", "RunCheckpoints", "best_name"), "/tmp/victim.ckpt"),
+        (("callbacks", "RunCheckpoints", "best_name"), "version_7-last.ckpt"),
+        (("callbacks", "RunCheckpoints", "best_name"), 3),
+        (("callbacks", "RunCheckpoints"), {}),
+        (("callbacks",), None),
+        (("triptych_run", "dataset"), "../elsewhere"),
+        (("triptych_run", "dataset"), ".."),
+        (("triptych_run", "version"), "0"),
+        (("triptych_run", "version"), -1),
+        (("triptych_run",), []),
+        (("loops",), {}),
+        (("loops", "fit_loop", "epoch_progress"), 7),
+        (("hyper_parameters",), "x"),
+        (("hyper_parameters", "config"), None),
+        (("optimizer_states",), None),
+        (("lr_schedulers",), {}),
+        (("global_step",), "many"),
+    ],
+)
+def test_a_checkpoint_whose_entries_are_invalid_is_rejected_in_one_message(finished, quick_yaml, place, value):
+    path = finished / "lightning_checkpoints" / "digits" / "version_0-last.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    inside = checkpoint
+    for key in place[:-1]:
+        inside = inside[key]
+    inside[place[-1]] = value
+    torch.save(checkpoint, path)
+
+    message = refusal(quick_yaml, finished)
+
+    assert str(path) in message
+    assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["../../../victim.ckpt", "/victim.ckpt", "..", "a/b.ckpt", "notes.txt", 3, None])
+def test_a_list_of_checkpoints_that_names_paths_is_rejected(finished, quick_yaml, name):
+    victim = finished.parent / "victim.ckpt"
+    victim.touch()
+    listed = version_folder(finished) / "checkpoints.json"
+    listed.write_text(json.dumps({**json.loads(listed.read_text()), "files": [name]}))
+
+    assert "expected plain names of checkpoints" in refusal(quick_yaml, finished)
+    assert victim.exists()
+
+
+@pytest.mark.parametrize("part", ["optimizer_states", "lr_schedulers", "loops"])
+def test_a_state_that_cannot_be_restored_is_a_message(finished, run, part):
+    path = finished / "lightning_checkpoints" / "digits" / "version_0-last.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    if part == "loops":
+        del checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["current"]
+    else:
+        checkpoint[part] = [{}]
+    torch.save(checkpoint, path)
+
+    printed = run("--output", finished, "--resume", "--epochs", "3").ends(2)
+
+    assert "its state cannot be restored" in printed
+    assert "Traceback" not in printed
+
+
+# Another place, other images, other processes
+
+
+def folder_of_images(place: Path, *, seed: int, count: int) -> Path:
+    generator = torch.Generator().manual_seed(seed)
+    for name in ("cat", "dog"):
+        (place / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = torch.randint(0, 256, (16, 16, 3), generator=generator, dtype=torch.uint8)
+            Image.fromarray(pixels.numpy()).save(place / name / f"{number}.png")
+    return place
+
+
+@pytest.fixture
+def own(tmp_path: Path, quick_yaml: Path) -> Callable[[Path], tuple[str | Path, ...]]:
+    """The arguments of a quick run on a folder of images."""
+    dataset = "dataset={name: folder, root: %s, image_size: 16, batch_size: 8}"
+    settings = ("--set", "model.patch_size=4", "--set", "training.epochs=1")
+    return lambda root: ("--set", dataset % root, *settings, "--output", tmp_path / "out")
+
+
+def test_a_run_whose_images_were_moved_keeps_its_own_folder_and_touches_no_other(run, own, tmp_path):
+    first, other = (folder_of_images(tmp_path / name, seed=seed, count=20) for name, seed in (("a", 0), ("b", 1)))
+    run(*own(first)).ends(0)
+    run(*own(other)).ends(0)
+    untouched = {
+        path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if "/b/" in str(path) and path.is_file()
+    }
+    assert untouched
+
+    last = tmp_path / "out" / "lightning_checkpoints" / "a" / "last.ckpt"
+    printed = run(*own(other), "--epochs", "2", "--resume", last).ends(0)
+
+    assert "images were added, removed or relabelled" not in printed  # of the same names and labels
+    assert all(path.read_bytes() == content for path, content in untouched.items())
+    assert json.loads((tmp_path / "out/img_tasks/a/experiment/version_0/metrics.json").read_text())["epochs"] == 2
+
+
+def test_images_that_were_added_since_are_reported(run, own, tmp_path):
+    root = folder_of_images(tmp_path / "a", seed=0, count=20)
+    run(*own(root)).ends(0)
+    shutil.copy(root / "cat" / "0.png", root / "cat" / "new.png")
+
+    printed = run(*own(root), "--epochs", "2", "--resume").ends(0)
+
+    assert "images were added, removed or relabelled since this run began" in " ".join(printed.split())
+
+
+def test_a_run_stopped_within_an_epoch_resumes_with_another_number_of_processes(run, tmp_path):
+    options = ("--output", tmp_path, "--set", "dataset.batch_size=64", "--epochs", "2")
+    run(*options, before=IN_THE_STEP.format(step=7, signals=[15])).ends(143)
+    assert last_state(tmp_path)["global_step"] == 8  # of 21
+
+    printed = run(*options, "--resume", "--set", "training.devices=2").ends(0)
+
+    assert "2/2" in printed
+    state = last_state(tmp_path)
+    assert state["global_step"] == 2 * 11
+    assert state["lr_schedulers"][0]["last_epoch"] == 2 * 11

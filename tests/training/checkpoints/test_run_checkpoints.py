@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -256,15 +255,12 @@ def test_only_the_first_process_writes(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_checkpoint_says_whose_it_is_and_a_stopped_run_stays_stopped(tmp_path):
+def test_a_checkpoint_says_which_run_it_is_of(tmp_path):
     run = Run(RunFolders(tmp_path, "digits", 7))
-    run.should_stop, run.fit_loop = True, SimpleNamespace(max_epochs=10)
+    run.num_training_batches = 5
     checkpoint = {"epoch": 3}
     run.checkpoints.on_save_checkpoint(run, run.module, checkpoint)
-    assert checkpoint["triptych_run"] == {"dataset": "digits", "version": 7, "stopped_early": True}
-
-    run.checkpoints.on_load_checkpoint(run, run.module, checkpoint)
-    assert run.fit_loop.max_epochs == 4
+    assert checkpoint["triptych_run"] == {"dataset": "digits", "version": 7, "batches": 5}
 
 
 # The older run waits in its second epoch until the newer one has saved its first state.

@@ -170,12 +170,41 @@ def test_a_run_that_stops_on_collapse_is_saved_tested_and_stays_stopped(tiny_con
     assert run.result.metrics["test"].keys() >= {"accuracy", "triplet"}
     assert "stopped after epoch 1: training.on_collapse is stop" in run.shown
     assert run.result.best_checkpoint.is_file()
-    assert torch.load(run.result.folders.last, weights_only=True)["triptych_run"]["stopped_early"]
+    assert torch.load(run.result.folders.last, weights_only=True)["callbacks"]["CollapseGuard"]["stopped"]
 
     again = train(config, output=tmp_path, resume=resumption(config, output=tmp_path, path=None))
     assert again.metrics["epochs"] == 1
     assert again.metrics["diagnoses"] == run.result.metrics["diagnoses"]
     assert all(torch.equal(weight, weights(again)[name]) for name, weight in weights(run.result).items())
+
+
+def test_a_run_that_stopped_on_collapse_continues_where_that_is_a_warning_now(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    changes = (*TO_A_POINT, "training.epochs=3", UNSEEN)
+    stopped = Run(tiny_config(*changes, "training.on_collapse=stop"), tmp_path)
+    assert stopped.result.metrics["epochs"] == 1
+
+    config = tiny_config(*changes, "training.on_collapse=warn")
+    again = train(config, output=tmp_path, resume=resumption(config, output=tmp_path, path=None))
+
+    assert again.metrics["epochs"] == 3
+
+
+def test_labels_without_any_relation_to_the_images_are_reported(
+    tiny_config: Config, digits: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def shuffled(split: Split) -> Split:
+        return replace(split, labels=split.labels[torch.randperm(len(split), generator=generator)])
+
+    images = replace(digits, train=shuffled(digits.train), test=shuffled(digits.test))
+    monkeypatch.setattr("triptych.training.train.open_images", lambda config: (config, images))
+
+    run = Run(tiny_config("training.epochs=13", "logging.tensorboard=false"), tmp_path)
+
+    assert "at_chance" in {diagnosis["name"] for diagnosis in run.result.metrics["diagnoses"]}
 
 
 def test_batches_too_small_for_triplets_are_named_and_no_reason_to_stop(

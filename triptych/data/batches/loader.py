@@ -38,8 +38,9 @@ class Batch:
 class BatchLoader:
     """One epoch of batches per iteration; the epoch is the one that was last told to `sampler.set_epoch`.
 
-    Gathering from tensors needs no worker processes. The state is the number of batches that were handed out, so
-    that a run stopped in the middle of an epoch goes on with the next batch (Lightning asks for `state_dict`).
+    Gathering from tensors needs no worker processes. The state is the number of images that all processes together
+    have had, so that a run stopped in the middle of an epoch continues with the next image, with any number of
+    processes (Lightning saves `state_dict`).
     """
 
     def __init__(self, dataset: ImageDataset | TripletDataset, sampler: BalancedBatchSampler) -> None:
@@ -47,19 +48,17 @@ class BatchLoader:
         # Lightning looks for both names, and tells `sampler` the epoch.
         self.sampler = self.batch_sampler = sampler
         self._handed_out = 0
-        self._skip = 0
+        self._done = self._skip = 0
 
     def __len__(self) -> int:
         """Batches in a whole epoch, whether or not some of them are skipped."""
         return len(self.sampler)
 
     def __iter__(self) -> Iterator[Batch]:
-        skip, self._skip = self._skip, 0
+        self._done, self._skip, self._handed_out = self._skip, 0, 0
         self.dataset.set_epoch(self.sampler.epoch)
-        for number, (indices, rounds) in enumerate(self.sampler.visits()):
-            if number < skip:
-                continue
-            self._handed_out = number + 1
+        for indices, rounds in self.sampler.visits(self._done):
+            self._handed_out += 1
             index = indices + len(self.dataset) * rounds
             if isinstance(self.dataset, TripletDataset):
                 anchor, positive, negative, label = self.dataset.__getitems__(indices, rounds)
@@ -69,9 +68,13 @@ class BatchLoader:
                 yield Batch(index, anchor, label)
 
     def state_dict(self) -> dict[str, int]:
-        """Say how far the epoch is; a finished epoch counts as one not begun."""
-        return {"handed_out": self._handed_out % len(self)}
+        """Return how far the epoch is; a finished epoch counts as one not begun."""
+        return {"images": self.sampler.images_after(self._done, self._handed_out)}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Make the next iteration begin where the saved one stood."""
-        self._skip = state["handed_out"]
+        if "images" in state:
+            self._skip = state["images"]
+        else:
+            # Of an earlier version: batches of as many processes as now.
+            self._skip = self.sampler.images_after(0, state["handed_out"])

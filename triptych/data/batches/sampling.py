@@ -1,6 +1,7 @@
 """Which images form which batch: every image once an epoch, shared evenly by the processes, for the loaders."""
 
 from collections.abc import Iterator
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -69,13 +70,43 @@ class BalancedBatchSampler(Sampler[Tensor]):
         for indices, _ in self.visits():
             yield indices
 
-    def visits(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def visits(self, done: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """The same batches, with the round of the epoch that each image is of: two of (B,) int64.
 
         An image comes at most once in a round. Here an epoch is one round, number 0.
+
+        Args:
+            done: Images of the epoch that all processes together have had already; they are left out.
         """
-        for indices, rounds in self._global_batches():
+        for indices, rounds in self._batches_after(done):
             start, end = share(len(indices), part=self.rank, parts=self.world_size)
+            yield indices[start:end], rounds[start:end]
+
+    def images_after(self, done: int, batches: int) -> int:
+        """Return the images that all processes have had after so many more batches; 0 at the epoch's end."""
+        sizes = [len(indices) for indices, _ in self._batches_after(done)]
+        return 0 if batches >= len(sizes) else self._total() - sum(sizes[batches:])
+
+    def _total(self) -> int:
+        return sum(len(indices) for indices, _ in self._global_batches())
+
+    def steps_after(self, done: int) -> int:
+        """Return how many batches of the epoch are left once `done` images of it have been in one."""
+        return sum(1 for _ in self._batches_after(done))
+
+    def _batches_after(self, done: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The global batches that are left of an epoch: as they are where one begins there, otherwise cut anew."""
+        batches = list(self._global_batches())
+        ends = [0, *accumulate(len(indices) for indices, _ in batches)]
+        if done in ends:
+            yield from batches[ends.index(done) :]
+            return
+        # Another number of processes began the epoch. Every process needs an image of the last batch.
+        first = max(0, min(done, ends[-1] - self.world_size))
+        indices, rounds = (torch.cat(parts)[first:] for parts in zip(*batches, strict=True))
+        parts = -(-len(indices) // (self.batch_size * self.world_size))
+        for part in range(parts):
+            start, end = share(len(indices), part=part, parts=parts)
             yield indices[start:end], rounds[start:end]
 
     def _global_batches(self) -> Iterator[tuple[Tensor, Tensor]]:

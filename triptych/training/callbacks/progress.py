@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import cast
 
 from lightning import LightningModule, Trainer
-from lightning.pytorch.callbacks import EarlyStopping, ProgressBar
+from lightning.pytorch.callbacks import ProgressBar
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
@@ -22,18 +22,16 @@ class RunProgress(ProgressBar):
 
     Args:
         console: Where they are shown.
-        early_stopping: What may end the run early.
     """
 
-    def __init__(self, console: Console, *, early_stopping: EarlyStopping | None = None) -> None:
+    def __init__(self, console: Console) -> None:
         super().__init__()
         self.console = console
-        self.early_stopping = early_stopping
         self._bar: _BarAndLosses | None = None
         self._read = 0.0
         self._began = 0.0
         self._epoch_began = 0.0
-        self._epochs_before = 0
+        self._epochs_trained = 0
         self._has_heading = False
 
     def disable(self) -> None:
@@ -43,7 +41,6 @@ class RunProgress(ProgressBar):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Draw the bar where there is a terminal to draw on."""
         self._began = self._epoch_began = time.monotonic()
-        self._epochs_before = trainer.current_epoch
         if self.console.is_terminal:
             total = int(trainer.num_training_batches) * (trainer.max_epochs or 1)
             self._bar = _BarAndLosses(self.console)
@@ -51,8 +48,11 @@ class RunProgress(ProgressBar):
             self._bar.start()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Take the time."""
+        """Take the time, and bring the bar to where epochs were skipped to."""
         self._epoch_began = time.monotonic()
+        if self._bar is not None:
+            (task,) = self._bar.task_ids
+            self._bar.update(task, completed=trainer.fit_loop.total_batch_idx + 1)
 
     def on_train_batch_end(
         self,
@@ -81,17 +81,15 @@ class RunProgress(ProgressBar):
             self._has_heading = True
             self.console.print("\n[bold]validation[/bold]")
             self.console.print(f"[dim]{_heading(epochs, figures)}[/dim]", highlight=False, soft_wrap=True)
+        self._epochs_trained += 1
         done = trainer.current_epoch + 1
-        left = (epochs - done) * (now - self._began) / (done - self._epochs_before)
+        left = (epochs - done) * (now - self._began) / self._epochs_trained
         row = _row(done, epochs, figures, seconds=now - self._epoch_began, left=left)
         self.console.print(row, highlight=False, soft_wrap=True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Remove the bar, and report an early stop."""
+        """Remove the bar."""
         self._stop()
-        stopping = self.early_stopping
-        if stopping is not None and stopping.stopped_epoch and trainer.current_epoch < (trainer.max_epochs or 0):
-            self.console.print(f"stopped early: no better accuracy for {stopping.patience} epochs", highlight=False)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002
         """Remove the bar before the message is printed."""

@@ -1,16 +1,16 @@
-"""Going on from a saved state: which checkpoint, whose run it was, and whether the config is still that run's."""
+"""Resuming from a saved state: which checkpoint, which run, and whether the config is still that of the run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from triptych.artefacts.checkpoint import check_design, read_checkpoint
 from triptych.config import load_config
 from triptych.config.schema import RunConfig
 from triptych.errors import CheckpointError
-from triptych.runs.checkpoint_list import own_names
+from triptych.runs.checkpoint_list import check_names, own_names
 from triptych.runs.folders import RunFolders, newest_run
+from triptych.training.checkpoints.state import read_state
 from triptych.training.hardware.machine import Precision
 
 FREE_KEYS = (
@@ -29,33 +29,50 @@ FREE_KEYS = (
     "training.on_collapse",
     "logging",
 )
-"""What may differ between a run and its resumption; everything else is the run itself."""
+"""What may differ between a run and its resumption; everything else defines the run."""
 
 
 @dataclass(frozen=True)
 class Resumption:
-    """A run that can go on.
+    """A run that can be resumed.
 
     Attributes:
-        path: The checkpoint to go on from; None where the run was stopped before it had saved one, and begins anew.
-        version: The number of the version folder that the run keeps.
-        precision: What `precision: auto` came to when the run began; None where the run did not ask for auto.
+        path: The checkpoint to resume from; None where the run stopped before it had saved one, and starts again.
+        folders: Where the run writes: its identity comes from the checkpoint, whatever the config says now.
+        precision: What `precision: auto` chose when the run began; None where the config sets it.
         backbone: The description of the run's pretrained encoder, whose weights are in the checkpoint.
+        images: The images that it was trained on, by split, as `ImageDataModule.digests` has them; None if unknown.
     """
 
     path: Path | None
-    version: int
+    folders: RunFolders
     precision: Precision | None = None
     backbone: dict[str, Any] | None = None
+    images: dict[str, str] | None = None
+
+    @property
+    def version(self) -> int:
+        """The number of the version folder."""
+        return self.folders.version
+
+    def changed_images(self, digests: Mapping[str, str]) -> str:
+        """Say which splits have other images than when the run began; nothing where none has."""
+        changed = [split for split, digest in digests.items() if self.images and self.images.get(split) != digest]
+        if not changed:
+            return ""
+        return (
+            f"images were added, removed or relabelled since this run began ({', '.join(changed)}): it continues with "
+            "the images as they are now, and figures from before are not comparable"
+        )
 
 
 def resumption(config: RunConfig, *, output: Path, path: Path | None) -> Resumption:
-    """Find the state to go on from and check that it is of this run.
+    """Find the state to resume from and check that it is of this run.
 
     Args:
-        config: The run as it is asked for now.
-        output: The output root of the run.
-        path: The checkpoint; the newest run's last one where it is None.
+        config: The config as it is now.
+        output: The output directory of the run.
+        path: The checkpoint; None means the last one of the latest run.
 
     Raises:
         CheckpointError: There is no such checkpoint, or it is of another run: the message lists what differs.
@@ -66,7 +83,7 @@ def resumption(config: RunConfig, *, output: Path, path: Path | None) -> Resumpt
     if newest is None:
         raise CheckpointError(
             f"Nothing to resume: expected a run on {config.dataset.title} under {output.resolve()}, found none. Name "
-            "its root with --output, or start anew without --resume."
+            "its output directory with --output, or start a new run without --resume."
         )
     if newest.last.is_file() or newest.checkpoint_list.is_file():
         return _from_checkpoint(config, newest.last, output)
@@ -74,57 +91,47 @@ def resumption(config: RunConfig, *, output: Path, path: Path | None) -> Resumpt
 
 
 def _from_checkpoint(config: RunConfig, path: Path, output: Path) -> Resumption:
-    checkpoint = read_checkpoint(path)
-    run = checkpoint.get("triptych_run")
-    if run is None or "loops" not in checkpoint:
-        raise CheckpointError(
-            f"{path}: expected a checkpoint that training wrote, with its whole state; got one without. Name a file of "
-            "lightning_checkpoints/ with --resume PATH."
-        )
-    saved = checkpoint["hyper_parameters"]["config"]
-    check_design(saved, path)
-    _check_same(saved, config, path)
-    folders = RunFolders(output, run["dataset"], run["version"])
+    state = read_state(path)
+    _check_same(state.config, config, path)
+    folders = RunFolders(output, state.triptych_run.dataset, state.triptych_run.version)
+    check_names(folders)
     _check_in_place(path, folders)
-    best = checkpoint["callbacks"]["RunCheckpoints"]["best_name"]
-    if best and not (folders.checkpoints / best).is_file():
+    if state.best_name and not (folders.checkpoints / state.best_name).is_file():
         raise CheckpointError(
-            f"{path}: expected the run's best checkpoint so far, {folders.checkpoints / best}; it is not there. Put it "
-            "back, resume from a later checkpoint, or start anew without --resume."
+            f"{path}: expected the run's best checkpoint so far, {folders.checkpoints / state.best_name}; it is "
+            "missing. Put it back, resume from a later checkpoint, or start a new run without --resume."
         )
-    done = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
-    if config.training.epochs < done:
+    if config.training.epochs < state.epochs_done:
         raise CheckpointError(
-            f"{path} has {done} epochs behind it: expected training.epochs of at least as many, got "
-            f"{config.training.epochs}. Ask for more with --epochs, or start anew without --resume."
+            f"{path}: {state.epochs_done} epochs are finished; expected training.epochs of at least as many, got "
+            f"{config.training.epochs}. Set more with --epochs, or start a new run without --resume."
         )
-    asked = saved["training"]["precision"]
-    # Earlier versions kept the precision with the callbacks.
-    record = {**checkpoint["callbacks"].get("PrecisionRecord", {}), **run}
+    was_auto = state.config.get("training", {}).get("precision") == "auto"
     return Resumption(
         path.resolve(),
-        folders.version,
-        precision=record.get("precision") if asked == "auto" else None,
-        backbone=checkpoint["hyper_parameters"].get("backbone"),
+        folders,
+        precision=state.triptych_run.precision if was_auto else None,
+        backbone=state.hyper_parameters.backbone,
+        images=state.triptych_run.images,
     )
 
 
 def _from_the_start(config: RunConfig, folders: RunFolders) -> Resumption:
-    """Begin a run anew that has its version folder and nothing else: its seed makes it the same run."""
+    """Start a run again that has its version folder and nothing else: its seed makes it the same run."""
     resolved = folders.version_folder / "config.yaml"
     if resolved.is_file():
         _check_same(load_config(resolved).model_dump(mode="json"), config, resolved)
-    return Resumption(None, folders.version)
+    return Resumption(None, folders)
 
 
 def _check_in_place(path: Path, folders: RunFolders) -> None:
-    """Refuse a checkpoint whose run does not write under this output root: it would go on in another run's folder."""
+    """Reject a checkpoint whose run does not write under this output directory: its files would be another run's."""
     name = path.resolve().name
     own = own_names(folders) | {folders.last.name, "last.ckpt", "best.ckpt"}
     if path.resolve().parent != folders.checkpoints.resolve():
         raise CheckpointError(
-            f"{path}: expected a checkpoint in {folders.checkpoints.resolve()}, where this run would go on writing; "
-            f"got one in {path.resolve().parent}. Name the output root of its run with --output."
+            f"{path}: expected a checkpoint in {folders.checkpoints.resolve()}, where this run would write; "
+            f"got one in {path.resolve().parent}. Name the output directory of its run with --output."
         )
     if folders.checkpoint_list.is_file() and name not in own:
         raise CheckpointError(
@@ -142,7 +149,7 @@ def _check_same(saved: object, config: RunConfig, path: Path) -> None:
     if differing:
         raise CheckpointError(
             f"{path} is of another run: expected the same config, got other values of {'; '.join(differing)}. Use the "
-            "run's own config (its version folder holds config.yaml), or start anew without --resume."
+            "run's own config (its version folder holds config.yaml), or start a new run without --resume."
         )
 
 

@@ -15,6 +15,8 @@ from triptych.files import name_again, point_to, remove_leftovers
 from triptych.runs.checkpoint_list import free_name, own_names, write_names
 from triptych.runs.folders import RunFolders
 from triptych.training.callbacks.averaged_weights import AveragedWeights
+from triptych.training.checkpoints.rescaling import rescale
+from triptych.training.checkpoints.state import BEST_NAME
 from triptych.training.modules import TaskModule
 
 
@@ -32,6 +34,9 @@ class RunCheckpoints(Callback):
         folders: Where the run writes.
         average: The average of the run's weights, where it has one.
         record: Plain values about the run that resuming needs; every checkpoint holds them.
+
+    Attributes:
+        has_started: Whether training has begun: a saved state, if any, is restored.
     """
 
     def __init__(
@@ -44,6 +49,7 @@ class RunCheckpoints(Callback):
         self.best_name = ""
         self.best_is_averaged = False
         self.seconds = 0.0
+        self.has_started = False
         self._began = 0.0
         self._resumed = False
         # Held while the run trains; the operating system releases it when the process is killed.
@@ -75,18 +81,22 @@ class RunCheckpoints(Callback):
         self._resumed = True
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
-        """Write into the checkpoint which run it is of, and whether it has stopped early."""
+        """Write into the checkpoint which run it is of."""
         checkpoint["triptych_run"] = {
             "dataset": self.folders.dataset,
             "version": self.folders.version,
-            "stopped_early": trainer.should_stop,
+            "batches": int(trainer.num_training_batches),
             **self.record,
         }
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
-        """Leave a run that had stopped early at its end: Lightning would train another epoch before it checks."""
-        if checkpoint["triptych_run"]["stopped_early"]:
-            trainer.fit_loop.max_epochs = checkpoint["epoch"] + 1
+        """Bring the steps of a run that had another number of processes to those of this one."""
+        loader = trainer.datamodule.train_dataloader()  # type: ignore[attr-defined] # undeclared by Lightning
+        before, now = checkpoint["triptych_run"].get("batches"), len(loader)
+        if before and before != now:
+            (saved,) = checkpoint["loops"]["fit_loop"]["state_dict"]["combined_loader"]
+            done = saved.get("images", 0)
+            rescale(checkpoint, before=before, now=now, left=loader.sampler.steps_after(done) if done else None)
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
         """Lock the version folder for this process, and remove the partial files of a killed one.
@@ -108,7 +118,7 @@ class RunCheckpoints(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the untrained state, so that a run killed in its first epoch resumes too."""
-        self._began = time.monotonic()
+        self._began, self.has_started = time.monotonic(), True
         if not self._resumed:
             self.save(trainer, pl_module)
 
@@ -172,8 +182,11 @@ class RunCheckpoints(Callback):
             else:
                 # An older run's best beside this run's last would be taken for this run's.
                 (folder / "best.ckpt").unlink(missing_ok=True)
-        for surpassed in self._own_names() - kept:
-            (folder / surpassed).unlink(missing_ok=True)
+        others = set().union(*(own_names(other) for other in self.folders.others()))
+        for surpassed in self._own_names() - kept - others:
+            # No name from a list is a path, and none is another run's last state.
+            if BEST_NAME.fullmatch(surpassed):
+                (folder / surpassed).unlink(missing_ok=True)
         write_names(self.folders, best=self.best_name, files=kept)
 
     def _own_names(self) -> set[str]:

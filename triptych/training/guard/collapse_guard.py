@@ -48,12 +48,22 @@ class CollapseGuard(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return what resumption needs, within an epoch too."""
-        return {"found": self.found, "sums": self._epoch.sums.tolist()}
+        return {"found": self.found, "sums": self._epoch.sums.tolist(), "stopped": self.stopped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from the saved state."""
         self.found = state_dict["found"]
+        self.stopped = state_dict.get("stopped", False)
         self._epoch.sums = torch.tensor(state_dict["sums"])
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
+        """Leave a run that it had stopped at its end, unless it may go on now."""
+        if self.stopped and self.stops:
+            trainer.fit_loop.max_epochs = trainer.fit_loop.epoch_progress.current.processed
+            if trainer.is_global_zero:
+                text = "the run had collapsed and stopped: training.on_collapse warn would continue it"
+                self.console.print(text, highlight=False, soft_wrap=True)
+        self.stopped = False
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
         """Measure the gradients of the epoch's last step, before its graph is used up."""

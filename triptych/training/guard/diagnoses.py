@@ -1,4 +1,4 @@
-"""What is wrong with a run, in one line with cause and remedy: signs in, a diagnosis out, for the collapse guard."""
+"""Diagnoses of a run, in one line with cause and remedy: signs in, a diagnosis out, for the collapse guard."""
 
 import math
 from collections.abc import Callable
@@ -45,7 +45,11 @@ NEARLY_NONE = 1e-3
 """Share of the triplets below which the triplet loss teaches nothing; a run that has learned its images comes close."""
 
 STEPS_TO_LEARN = 100
-"""Steps that a run is given before it is said to learn nothing."""
+"""Steps before a run is diagnosed to learn nothing."""
+
+STEPS_AT_CHANCE = 200
+"""Steps after which a validation accuracy of guessing is reported: a warning and no collapse, since many classes may
+rightly take longer."""
 
 MOST_BATCHES = 0.5
 """Share of the batches that may be without any triplet."""
@@ -75,14 +79,14 @@ class Diagnosis(NamedTuple):
     what: str
     """One line for people: what is seen, in numbers, and what to try."""
     is_collapse: bool
-    """Whether going on as before is a waste, as against a part of the run that does nothing."""
+    """Whether continuing is a waste of time; otherwise a part of the run has no effect."""
 
 
 def diagnose(signs: Signs, task: Task) -> Diagnosis | None:
-    """Return what is wrong, or None where all is well.
+    """Return the diagnosis, or None for a healthy run.
 
-    The rules are asked from causes to consequences, and the first that applies is the answer: an embedding that is a
-    point because its latent says nothing is one collapse, not two. A sign that is NaN breaks no rule.
+    The rules are ordered from causes to consequences, and the first that applies is returned: an embedding that is a
+    point because its latent has no information is one collapse, not two. A sign that is NaN breaks no rule.
     """
     for rule in _RULES:
         if (diagnosis := rule(signs, task)) is not None:
@@ -96,7 +100,7 @@ def _posterior_collapse(signs: Signs, task: Task) -> Diagnosis | None:
         return None
     remedy = f"try a lower kl_weight (now {task.weights['kl']:g}), kl_warmup_epochs or kl_free_bits"
     nats = f"{latent.kl:.1f} nats in {latent.dimensions} dimensions, {latent.active_units} active units"
-    # It bounds what a sample of the latent says of its image (Hoffman & Johnson 2016), and a class is ln K nats.
+    # It bounds the information of the latent about its image (Hoffman & Johnson 2016), and a class is ln K nats.
     if latent.kl < math.log(task.num_classes):
         too_little = f"too little to tell {task.num_classes} classes apart"
         what = f"the latent's posterior has collapsed to the prior: {nats}, {too_little}; {remedy}"
@@ -108,7 +112,7 @@ def _posterior_collapse(signs: Signs, task: Task) -> Diagnosis | None:
     return Diagnosis("posterior_collapse", what, is_collapse=True)
 
 
-def _dead_latent(signs: Signs, task: Task) -> Diagnosis | None:  # noqa: ARG001 # all rules are asked alike
+def _dead_latent(signs: Signs, task: Task) -> Diagnosis | None:  # noqa: ARG001 # all rules are called alike
     latent = signs.latent
     if latent is None or latent.active_units:
         return None
@@ -167,6 +171,18 @@ def _nothing_learned(signs: Signs, task: Task) -> Diagnosis | None:
     return Diagnosis("nothing_learned", f"{what}: {between}{_triplets(signs, task)}; try {remedy}", is_collapse=True)
 
 
+def _at_chance(signs: Signs, task: Task) -> Diagnosis | None:
+    guesses = task.trains("classification") and signs.accuracy <= task.chance
+    if not (guesses and signs.steps >= STEPS_AT_CHANCE and signs.separation < SEPARATION_BY_CHANCE):
+        return None
+    what = (
+        f"nothing is learned so far: validation accuracy {signs.accuracy:.3f} is that of guessing, and "
+        f"{_percent(signs.separation)} of the embeddings' variance lies between the classes; try labels that fit the "
+        "images, and another learning rate"
+    )
+    return Diagnosis("at_chance", what, is_collapse=False)
+
+
 def _drowned(signs: Signs, task: Task) -> Diagnosis | None:
     loudest, share = _loudest(signs)
     if share < DROWNING_SHARE:
@@ -202,7 +218,7 @@ def _trains_embeddings(task: Task) -> bool:
 
 
 def _triplets(signs: Signs, task: Task) -> str:
-    """Add how the triplet loss stands, where it is trained."""
+    """Return the state of the triplet loss, where it is trained."""
     if not task.trains("triplet"):
         return ""
     limit = "ln 2 = 0.693" if task.margin is None else f"margin {task.margin:g}"
@@ -211,7 +227,7 @@ def _triplets(signs: Signs, task: Task) -> str:
 
 
 def _gentler(signs: Signs, task: Task) -> str:
-    """Say what would keep the embeddings apart."""
+    """Return what would keep the embeddings apart."""
     loudest, share = _loudest(signs)
     if loudest not in EMBEDDING_LOSSES and share >= DROWNING_SHARE:
         return _weight(loudest, task, "lower")
@@ -241,6 +257,7 @@ _RULES: tuple[Callable[[Signs, Task], Diagnosis | None], ...] = (
     _line,
     _no_triplets,
     _nothing_learned,
+    _at_chance,
     _drowned,
     _unheard,
 )

@@ -27,6 +27,8 @@ class Task:
     """The weight of every loss in the config, by the name of its term."""
     is_multitask: bool
     """Whether there is a latent, and a decoder."""
+    chance: float = 0.0
+    """Validation accuracy that guessing stays below: the share of the largest class and three standard errors."""
 
     @property
     def triplet_limit(self) -> float:

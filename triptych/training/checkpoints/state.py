@@ -1,0 +1,124 @@
+"""What resuming reads of a checkpoint, checked: which run it is of, how far it was, and what it depends on."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from triptych.artefacts.checkpoint import check_design, read_checkpoint
+from triptych.errors import CheckpointError
+from triptych.training.hardware.machine import Precision
+
+BEST_NAME = re.compile(r"epoch=\d+-val_accuracy=\d\.\d+(-v\d+)?\.ckpt", re.ASCII)
+"""How best checkpoints are named: a plain name in the folder of checkpoints, never a path."""
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+class RunRecord(_Part):
+    """The run that a checkpoint is of."""
+
+    dataset: Annotated[str, Field(pattern=r"^[^/\\\x00]+$", min_length=1)]
+    version: Count
+    precision: Precision | None = None
+    batches: Count | None = None
+    """Training batches of an epoch, of all processes together."""
+    images: dict[str, str] | None = None
+    """By split, what `ImageDataModule.digests` returned."""
+
+
+class _Best(_Part):
+    best_accuracy: float
+    best_name: str
+    best_is_averaged: bool
+    seconds: float
+
+
+class _Callbacks(_Part):
+    RunCheckpoints: _Best
+
+
+class _Progress(_Part):
+    processed: Count
+
+
+class _EpochProgress(_Part):
+    current: _Progress
+
+
+class _FitLoop(_Part):
+    epoch_progress: _EpochProgress
+
+
+class _Loops(_Part):
+    fit_loop: _FitLoop
+
+
+class _HyperParameters(_Part):
+    config: dict[str, Any]
+    backbone: dict[str, Any] | None = None
+
+
+class SavedState(_Part):
+    """A checkpoint of training, as far as resuming reads it before Lightning does."""
+
+    triptych_run: RunRecord
+    callbacks: _Callbacks
+    loops: _Loops
+    hyper_parameters: _HyperParameters
+    state_dict: dict[str, Any]
+    optimizer_states: list[Any]
+    lr_schedulers: list[Any]
+    epoch: Count
+    global_step: Count
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The config of the run, in plain values."""
+        return self.hyper_parameters.config
+
+    @property
+    def best_name(self) -> str:
+        """The file name of the best checkpoint so far; empty where there is none yet."""
+        return self.callbacks.RunCheckpoints.best_name
+
+    @property
+    def epochs_done(self) -> int:
+        """Finished epochs."""
+        return self.loops.fit_loop.epoch_progress.current.processed
+
+
+def read_state(path: Path) -> SavedState:
+    """Read a checkpoint that training wrote.
+
+    Raises:
+        CheckpointError: It is missing, damaged, not of training, of another design, or names a file elsewhere.
+    """
+    content = read_checkpoint(path)
+    if "triptych_run" not in content or "loops" not in content:
+        raise CheckpointError(
+            f"{path}: expected a checkpoint that training wrote, with its whole state; got one without. Name a file of "
+            "lightning_checkpoints/ with --resume PATH."
+        )
+    try:
+        state = SavedState.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise CheckpointError(
+            f"{path}: expected the whole state of a run, but {place} is wrong ({first['msg']}). Copy the file again, "
+            "resume from another checkpoint, or start a new run without --resume."
+        ) from error
+    check_design(state.config, path)
+    names = (state.triptych_run.dataset, state.best_name)
+    if state.triptych_run.dataset in {".", ".."} or (state.best_name and not BEST_NAME.fullmatch(state.best_name)):
+        raise CheckpointError(
+            f"{path}: expected plain names of its data set and its best checkpoint, got {names[0]!r} and {names[1]!r}. "
+            "The file was not written by this program; do not use it."
+        )
+    return state
