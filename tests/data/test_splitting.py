@@ -19,7 +19,7 @@ def names_of(positions, names):
 
 @settings(deadline=None, max_examples=50)
 @given(
-    counts=st.lists(st.integers(3, 50), min_size=1, max_size=6),
+    counts=st.lists(st.integers(20, 60), min_size=1, max_size=6),
     fractions=st.tuples(st.floats(0.05, 0.4), st.floats(0.05, 0.4)),
     seed=st.integers(0, 10**6),
 )
@@ -73,11 +73,66 @@ def test_images_stay_where_they_are_when_others_come_and_the_order_changes(seed,
     assert moved <= 2 * added + 2
 
 
-def test_small_classes_give_to_the_test_first_and_keep_one():
-    labels = torch.tensor([0] + [1] * 2 + [2] * 3 + [3] * 4)
+@settings(deadline=None, max_examples=60)
+@given(
+    counts=st.lists(st.integers(1, 12), min_size=2, max_size=60).filter(lambda counts: sum(counts) > 20),
+    fractions=st.tuples(st.floats(0.05, 0.3), st.floats(0.05, 0.3)),
+    seed=st.integers(0, 999),
+)
+def test_fractions_are_of_the_whole_and_classes_keep_two_training_images_where_they_can(counts, fractions, seed):
+    labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    spare = sum(max(0, count - 2) for count in counts)
+    validation, test = (round(fraction * len(labels)) for fraction in fractions)
+    try:
+        positions = apportion(labels, fractions=fractions, seed=seed)
+    except ValueError:
+        assert sum(counts) - len(counts) < 2
+        return
+    left = labels[positions.train].bincount(minlength=len(counts)).tolist()
+    assert min(left) >= 1
+    if spare >= validation + test + 2:
+        assert abs(len(positions.test) - max(1, test)) <= 1
+        assert abs(len(positions.validation) - max(1, validation)) <= 1
+        assert all(kept >= min(2, count) for kept, count in zip(left, counts, strict=True))
+
+
+def test_many_small_classes_are_divided_by_the_fractions_and_not_in_thirds():
+    labels = torch.arange(200).repeat_interleave(3)
     positions = apportion(labels, fractions=(0.1, 0.1), seed=0)
-    held = [Counter(labels[places].tolist()) for places in positions]
-    assert held == [Counter({0: 1, 1: 1, 2: 1, 3: 2}), Counter({2: 1, 3: 1}), Counter({1: 1, 2: 1, 3: 1})]
+    assert [len(places) for places in positions] == [480, 60, 60]
+    assert labels[positions.train].bincount().min() == 2
+    assert labels[positions.test].float().mean() == pytest.approx(100, abs=30)  # not the first classes alone
+
+
+def test_every_class_is_in_the_test_where_large_classes_can_make_up_for_small_ones():
+    labels = torch.arange(10).repeat_interleave(torch.tensor([4, *[100] * 9]))
+    positions = apportion(labels, fractions=(0.1, 0.1), seed=0)
+    assert [len(places) for places in positions] == [724, 90, 90]
+    assert labels[positions.test].bincount().min() == 1
+
+
+def test_classes_of_two_images_give_one_only_where_nothing_else_can_be_had():
+    labels = torch.arange(100).repeat_interleave(2)
+    positions = apportion(labels, fractions=(0.1, 0.1), seed=0)
+    assert [len(places) for places in positions] == [160, 20, 20]
+    assert labels[positions.train].bincount().min() == 1
+
+
+@pytest.mark.parametrize("sizes", [[1] * 300 + [30] * 10, [1] * 60 + [5] * 40 + [30] * 20])
+def test_a_group_is_as_likely_to_be_tested_whatever_its_size(sizes):
+    groups = [f"patient {number}" for number, size in enumerate(sizes) for _ in range(size)]
+    labels = torch.tensor([number % 2 for number, size in enumerate(sizes) for _ in range(size)])
+    of = np.repeat(np.arange(len(sizes)), sizes)
+    tested = np.zeros(len(sizes))
+    rounds = 200
+    for seed in range(rounds):
+        places = apportion(labels, groups, fractions=(0.1, 0.2), seed=seed).test
+        tested[np.unique(of[places.numpy()])] += 1
+        assert len(places) == pytest.approx(0.2 * len(labels), abs=30)
+    for size in set(sizes):
+        chosen = np.array(sizes) == size
+        deviation = (0.2 * 0.8 / rounds / chosen.sum()) ** 0.5
+        assert tested[chosen].mean() / rounds == pytest.approx(0.2, abs=4 * deviation)
 
 
 def test_a_fraction_of_zero_takes_none():
@@ -188,8 +243,8 @@ def test_every_class_gives_its_share_and_keeps_one(counts, fraction, seed):
     for number, count in enumerate(counts):
         share = given_by[3 * number]
         assert share <= count - 1
-        assert share >= (1 if count > 1 else 0)
-        assert abs(share - fraction * count) < 1 or share in (1, count - 1)
+    wanted = max(1, round(fraction * len(labels)))
+    assert len(validation) == min(wanted, len(labels) - len(counts))
 
 
 @settings(deadline=None, max_examples=100)

@@ -10,6 +10,12 @@ from torch import Tensor
 from triptych.data.draws import Draws, mix
 from triptych.data.own.names import composed
 
+KEPT = 2
+"""Images of a class that stay in training: an anchor and its positive."""
+
+LENT = 0.2
+"""Share of the images that validate, at most, that large classes give less so that every small class gives one."""
+
 
 class Positions(NamedTuple):
     """Where the images of each split are: int64, ascending."""
@@ -29,13 +35,14 @@ def apportion(
 ) -> Positions:
     """Divide images into training, validation and test, class by class, the same way on every machine.
 
-    The test images are taken first, and then those for validation, both as `stratified_split` does: a class of one
-    image stays in training, one of two gives the other to the test. Images are chosen by a hash of their names, so that
-    nearly all stay where they are when others are added: at each class's boundary one may change sides.
+    The test images are taken first, and then those for validation, both as `stratified_split` does. Every class keeps
+    two images for training, without which it has no triplet, where the fractions can be had from others. Images are
+    chosen by a hash of their names, so that nearly all stay where they are when others are added: at each class's
+    boundary one may change sides.
 
-    The images of a group stay together. Group after group, in random order, is taken if this brings the classes in it
-    nearer to their shares and leaves an image of each in training. A class of which nothing was taken then gives its
-    smallest group, where it can. Shares can be missed by about half a group.
+    The images of a group stay together. Every group is equally likely to be taken, whatever its size: groups are sorted
+    by class and size, and taken at even distances from a random start (systematic sampling), so that classes and sizes
+    are represented as evenly as can be. Shares can be missed by about a group.
 
     Args:
         labels: (N,) integers.
@@ -88,58 +95,80 @@ def _taken(
     if not fraction:
         return places, places[:0]
     if units is None:
-        kept, taken = stratified_split(labels[places], fraction=fraction, seed=seed, keys=keys[places])
+        kept, taken = stratified_split(labels[places], fraction=fraction, seed=seed, keys=keys[places], keep=KEPT)
         return places[kept], places[taken]
-    order = in_random_order(units.keys, seed=seed)
-    chosen = _choose_units(labels[places].numpy(), units.of[places].numpy(), order.tolist(), fraction=fraction)
+    order = in_random_order(units.keys, seed=seed).tolist()
+    start = (mix("first group", seed) % 2**53) / 2**53
+    chosen = _choose_units(labels[places].numpy(), units.of[places].numpy(), order, fraction=fraction, start=start)
     is_taken = torch.isin(units.of[places], torch.tensor(chosen, dtype=torch.int64))
     return places[~is_taken], places[is_taken]
 
 
-def _choose_units(labels: np.ndarray, units: np.ndarray, order: list[int], *, fraction: float) -> list[int]:
-    """Choose the units whose images come to `fraction` of each class, as nearly as they can."""
+def _choose_units(
+    labels: np.ndarray, units: np.ndarray, order: list[int], *, fraction: float, start: float
+) -> list[int]:
+    """Choose units whose images come to about `fraction` of the whole, each as likely as any other.
+
+    Args:
+        labels: The images' classes, (N,).
+        units: The images' units, (N,).
+        order: The units in random order.
+        fraction: The share.
+        start: Where sampling begins, from 0 to 1.
+    """
     pairs, amounts = np.unique(np.stack([units, labels]), axis=1, return_counts=True)
-    content: dict[int, list[tuple[int, int]]] = {}
+    content: dict[int, dict[int, int]] = {}
     for unit, label, amount in zip(*pairs.tolist(), amounts.tolist(), strict=True):
-        content.setdefault(unit, []).append((label, amount))
-    size = np.bincount(labels).tolist()
-    remaining, missing = list(size), [fraction * count for count in size]
+        content.setdefault(unit, {})[label] = amount
+    size = {unit: sum(inside.values()) for unit, inside in content.items()}
+    left = dict(enumerate(np.bincount(labels).tolist()))
     chosen: dict[int, None] = {}
+
+    def can_go(unit: int, keep: int) -> bool:
+        return unit not in chosen and all(left[label] - amount >= keep for label, amount in content[unit].items())
 
     def take(unit: int) -> None:
         chosen[unit] = None
-        for label, amount in content[unit]:
-            remaining[label] -= amount
-            missing[label] -= amount
+        for label, amount in content[unit].items():
+            left[label] -= amount
 
-    def is_spared(unit: int) -> bool:
-        return all(amount < remaining[label] for label, amount in content[unit])
+    def place(unit: int) -> tuple[int, int]:
+        main = max(content[unit], key=lambda label: content[unit][label])
+        return main, size[unit] if main % 2 else -size[unit]  # up and down, so that neighbours are of like size
 
-    ordered = [unit for unit in order if unit in content]
-    for unit in ordered:
-        # The squared distances to the shares, relative to the classes, become smaller by twice this.
-        gain = sum(amount * (missing[label] - amount / 2) / size[label] for label, amount in content[unit])
-        if gain > 0 and is_spared(unit):
-            take(unit)
-    for unit in sorted(ordered, key=lambda unit: sum(amount for _, amount in content[unit])):
-        if any(remaining[label] == size[label] for label, _ in content[unit]) and is_spared(unit):
-            take(unit)
-    if not chosen:
+    keep, present = KEPT, [unit for unit in order if unit in content]
+    if not any(can_go(unit, keep) for unit in present):
+        keep = 1
+    line = sorted((unit for unit in present if can_go(unit, keep)), key=place)
+    if not line:
         raise ValueError(
             f"at least one class must have two groups, one of which can be taken, but the {len(labels)} images are of "
-            f"{len(ordered)} groups; add images"
+            f"{len(content)} groups; add images"
         )
+    share = fraction * len(labels)
+    step = min(1.0, share / sum(size[unit] for unit in line))
+    for number, unit in enumerate(line):
+        if int(step * (number + 1) + start) > int(step * number + start) and can_go(unit, keep):
+            take(unit)
+    taken = {label for unit in chosen for label in content[unit]}
+    total = sum(size[unit] for unit in chosen)
+    for unit in filter(set(line).__contains__, present):
+        # A class of which nothing was taken gives a group, where this brings the whole nearer to its share.
+        if not chosen or (can_go(unit, keep) and taken.isdisjoint(content[unit]) and total + size[unit] / 2 <= share):
+            take(unit)
+            taken, total = taken | set(content[unit]), total + size[unit]
     return list(chosen)
 
 
 def stratified_split(
-    labels: Tensor, *, fraction: float, seed: int, keys: Tensor | None = None
+    labels: Tensor, *, fraction: float, seed: int, keys: Tensor | None = None, keep: int = 1
 ) -> tuple[Tensor, Tensor]:
     """Divide images into training and validation, class by class.
 
     Each class gives `fraction` of its images to validation, rounded up or down so that the whole comes to `fraction`
-    of all images (the method of largest remainders), but keeps at least one for training, and gives at least one
-    unless it has no other. scikit-learn's `train_test_split` refuses such small classes.
+    of all images (the method of largest remainders), but keeps `keep` for training. Small classes give one image each,
+    where large ones can make up for it; of more small classes than that, some give one, chosen at random.
+    scikit-learn's `train_test_split` refuses small classes.
 
     Args:
         labels: (N,) integers.
@@ -147,6 +176,7 @@ def stratified_split(
         seed: Chooses the images.
         keys: (N,) int64 numbers of the images, by which they are chosen; their positions if None. With keys that go
             with the images, nearly all stay where they are when others are added.
+        keep: Images that a class keeps for training: where it can, that is, but at least one (0 for a mere sample).
 
     Returns:
         The positions of the training and of the validation images, int64, each in ascending order, on the CPU.
@@ -167,7 +197,8 @@ def stratified_split(
             "number the classes"
         )
     _, class_of, counts = torch.unique(labels.cpu(), return_inverse=True, return_counts=True)
-    given = _apportion(counts, fraction=fraction)
+    ranks = Draws(seed, 0, torch.arange(len(counts))).integers("classes that give", 2**62)
+    given = _apportion(counts.numpy(), fraction=fraction, keep=keep, ranks=ranks.numpy())
     if not given.any():
         raise ValueError(
             f"at least one class must have two images, one of which validates, but the {len(labels)} images are of "
@@ -186,14 +217,29 @@ def in_random_order(keys: Tensor, *, seed: int) -> Tensor:
     return Draws(seed, 0, keys).integers("validation split", 2**62).argsort(stable=True)
 
 
-def _apportion(counts: Tensor, *, fraction: float) -> Tensor:
-    """How many images of each class validate, for classes of `counts` (K,) images: (K,) int64."""
-    quotas = counts.double() * fraction
-    least, most = (counts > 1).long(), counts - 1
-    given = quotas.floor().long().clamp(least, most)
-    missing = max(0, round(fraction * int(counts.sum())) - int(given.sum()))
-    can_give_more = (given < most) & (given < quotas)
-    remainders = torch.where(can_give_more, quotas - given, -torch.inf)
-    raised = remainders.argsort(descending=True, stable=True)[:missing]
-    given[raised] += can_give_more[raised].long()
-    return given
+def _apportion(counts: np.ndarray, *, fraction: float, keep: int, ranks: np.ndarray) -> Tensor:
+    """How many images of each class validate, for classes of `counts` (K,) images: (K,) int64.
+
+    `ranks`, (K,), chooses among small classes that have the same claim.
+    """
+    quotas, most = counts * fraction, np.maximum(counts - keep, 0)
+    wanted = max(round(fraction * int(counts.sum())), 1)
+    if (short := wanted - int(most.sum())) > 0:  # then classes keep one image less, but never none
+        can_spare = counts - most > 1
+        most[np.lexsort((ranks, ~can_spare))[: min(short, int(can_spare.sum()))]] += 1
+    total = min(wanted, int(most.sum()))
+    given = np.minimum(np.floor(quotas), most).astype(np.int64)
+    is_small = (given == 0) & (most > 0)
+    missing = total - int(given.sum())
+    if is_small.sum() - missing <= min(total * LENT, np.maximum(given - 1, 0).sum()):
+        given[is_small] = 1
+    # Large classes are told apart by their order, as ever, and small ones at random: else the first would always give.
+    rank = np.where(is_small, ranks, np.arange(len(counts)))
+    while (missing := total - int(given.sum())) > 0:
+        open_ones = given < most
+        best = np.lexsort((rank, given - quotas, ~open_ones))[: min(missing, int(open_ones.sum()))]
+        given[best] += 1
+    while (missing := int(given.sum()) - total) > 0:
+        most_given = np.lexsort((rank, -given))[: min(missing, int((given > 1).sum()))]
+        given[most_given] -= 1
+    return torch.from_numpy(given)
