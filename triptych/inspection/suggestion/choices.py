@@ -14,14 +14,23 @@ from triptych.inspection.flips import Flips
 from triptych.inspection.suggestion.commented import Chosen
 from triptych.inspection.suggestion.image_size import SMALL, Size, choose_fit, requested_size, size_of, usual_side
 
-PAIRS = 2
-"""Images per class that a shuffled batch should contain on average, so that most anchors have positives."""
+PAIRS = 1
+"""Images per class that a shuffled batch should contain on average, so that many anchors have positives."""
 PER_CLASS = 4
 """Images per class in a batch if shuffling would give fewer (Hermans et al., 2017)."""
 IMBALANCED = 10
 """Ratio of the largest to the smallest class from which on rare classes are drawn more often."""
 BATCH_PIXELS = 4_000_000
 """Most pixels of a batch: training keeps about one kilobyte for each between forward and backward pass."""
+STEPS = 12
+"""Steps per epoch, about, unless the batch would be too small or too large."""
+SMALLEST_BATCH = 32
+"""Images of a batch at least, for the statistics of batch normalisation; fewer if there are fewer."""
+LARGEST_BATCH = 512
+FEW = 4000
+"""Images below which a tenth would be too few for the test."""
+EPOCHS_EXPONENT = 0.1
+"""Of 50,000 images over those of the training, for the epochs: 20 of 50,000, 30 of 900, 38 of 90 images."""
 LARGE = 20_000
 """Images from which on a wider model is worth its time."""
 
@@ -80,16 +89,16 @@ class Shape(NamedTuple):
 
 SHAPES = (
     Shape(16, 2, 64, 4, 1, 16, 32),
-    Shape(SMALL, 4, 96, 3, 1, 64, 128),
-    Shape(112, 8, 96, 3, 1, 64, 128),
+    Shape(SMALL, 8, 128, 4, 1, 64, 128),
+    Shape(112, 8, 128, 4, 1, 64, 128),
     Shape(160, 16, 128, 4, 1, 64, 128),
     Shape(float("inf"), 16, 192, 6, 1, 64, 128),
 )
-"""digits.yaml, and for larger images models with 8x8 to 14x14 tokens."""
+"""digits.yaml, mnist.yaml, and for larger images what keeps 8x8 to 14x14 tokens."""
 WIDE_SHAPE = {"embed_dim": 512, "num_heads": 8, "num_layers": 2}
 """For a GPU."""
-COARSE_SHAPE = {"patch_size": 8, "embed_dim": 192, "num_heads": 6, "num_layers": 1}
-"""cifar10.yaml, for many small images on a CPU: better with 50,000 images; with 1,000 slower and no better."""
+COARSE_SHAPE = {"embed_dim": 192, "num_heads": 6}
+"""That of cifar10.yaml, for many small images."""
 
 
 class _Plan(NamedTuple):
@@ -97,7 +106,8 @@ class _Plan(NamedTuple):
 
     size: Size
     shape: Shape
-    held_out: float
+    validation_fraction: float
+    test_fraction: float
     train: int
     batch_size: int
     steps: int
@@ -131,14 +141,14 @@ def _plan(facts: Facts, *, has_gpu: bool) -> _Plan:
         shape = shape._replace(patch_size=patch_size)
     else:
         size = size_of(side, facts.sizes, patch_size=shape.patch_size)
-    # A tenth of few images is too few to compare epochs.
-    held_out = 0.1 if images >= 4000 else 0.2
-    train = max(2, round(images * (1 - held_out * ((not facts.has_validation) + (not facts.has_test)))))
-    # About 25 steps per epoch, within limits.
-    wanted = min(512 if has_gpu else 256, max(16, _power_of_two(train / 25)))
+    # The result of a test on a tenth of few images would be noisy. Validation decides little, and training needs them.
+    test_fraction = 0 if facts.has_test else 0.1 if images >= FEW else 0.2
+    validation_fraction = 0 if facts.has_validation else 0.1
+    train = max(2, round(images * (1 - test_fraction - validation_fraction)))
+    wanted = min(LARGEST_BATCH, max(SMALLEST_BATCH, _power_of_two(train / STEPS)))
     batch_size = min(wanted, max(4, _power_of_two(BATCH_PIXELS / size.pixels)))
-    epochs = facts.epochs or min(200, max(5, round(20 * (50_000 / train) ** (1 / 3))))
-    return _Plan(size, shape, held_out, train, batch_size, ceil(train / batch_size), epochs)
+    epochs = facts.epochs or round(20 * max(1, 50_000 / train) ** EPOCHS_EXPONENT)
+    return _Plan(size, shape, validation_fraction, test_fraction, train, batch_size, ceil(train / batch_size), epochs)
 
 
 def _dataset(facts: Facts, plan: _Plan, *, has_gpu: bool) -> dict[str, Chosen]:
@@ -163,15 +173,14 @@ def _dataset(facts: Facts, plan: _Plan, *, has_gpu: bool) -> dict[str, Chosen]:
         chosen["sampling"] = sampling
         if sampling.value == "pk":
             chosen["images_per_class"] = Chosen(PER_CLASS)
-    few = "a tenth would be too few to compare epochs" if plan.held_out > 0.1 else ""
-    if not facts.has_validation:
-        chosen["validation_fraction"] = Chosen(plan.held_out, few)
-    if not facts.has_test:
-        chosen["test_fraction"] = Chosen(plan.held_out, "" if few and not facts.has_validation else few)
+    if plan.validation_fraction:
+        chosen["validation_fraction"] = Chosen(plan.validation_fraction)
+    if plan.test_fraction:
+        few = "a tenth would be too few for an accurate result" if plan.test_fraction > 0.1 else ""
+        chosen["test_fraction"] = Chosen(plan.test_fraction, few)
     if size.pad:
         height, width = size.height + 2 * size.pad, size.width + 2 * size.pad
         chosen["pad"] = Chosen(size.pad, f"pixels: {height}x{width}, a multiple of the patch size")
-    chosen["unaugmented_share"] = Chosen(0.25, "of the epochs, the last, without augmentation: embeddings stabilise")
     return chosen
 
 
@@ -213,20 +222,22 @@ def _model(facts: Facts, plan: _Plan) -> dict[str, Chosen]:
 
 
 def _training(plan: _Plan) -> dict[str, Chosen]:
-    is_tiny = plan.shape.largest == SHAPES[0].largest
-    # About twenty steps, and less than an epoch, so that a run of one epoch is valid too.
-    warmup = round(min(0.9, 0.05 * plan.epochs, 20 / plan.steps), 2)
+    # About a tenth of the steps, and less than an epoch, so that a run of one epoch is valid too.
+    warmup = round(min(0.9, 0.1 * plan.epochs), 2)
     return {
         "epochs": Chosen(plan.epochs, f"{plan.epochs * plan.steps:,} steps"),
-        "learning_rate": Chosen(0.005 if is_tiny else 0.002, "of AdamW, for shifts, heads and decoder"),
+        "learning_rate": Chosen(0.003, "of AdamW, for heads and decoder"),
         "muon_learning_rate": Chosen(0.05, "of Muon, for filters and matrices inside the encoder"),
+        "weight_decay": Chosen(0.02),
         "scheduler.name": Chosen("LinearLR", "to zero"),
         "scheduler.warmup_epochs": Chosen(warmup),
-        "averaged_share": Chosen(0.35, "of the steps, the last ones: the average of their weights generalises better"),
-        "reconstruction_loss": Chosen("gaussian"),
-        "reconstruction_weight": Chosen(0.3),
-        "kl_weight": Chosen(0.3, "as reconstruction_weight: together 0.3 times the evidence lower bound"),
+        "averaged_share": Chosen(0.25, "of the steps, the last ones: the average of their weights generalises better"),
+        "label_smoothing": Chosen(0.1),
         "triplet_mining": Chosen("semihard"),
+        "triplet_weight": Chosen(0.5),
+        "reconstruction_loss": Chosen("gaussian"),
+        "reconstruction_weight": Chosen(0.2),
+        "kl_weight": Chosen(0.2, "as reconstruction_weight: together 0.2 times the evidence lower bound"),
         "early_stopping.enabled": Chosen(False, "the last epochs, with the lowest learning rates, are the best"),
     }
 
