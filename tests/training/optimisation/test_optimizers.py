@@ -40,9 +40,7 @@ def test_muon_gets_the_encoders_hidden_weights_and_adamw_everything_else(prepare
     assert found["muon"] == {
         f"encoder.blocks.0.{part}.weight"
         for part in ("attention.query_key_value", "attention.output", "mlp.hidden", "mlp.output")
-    } | {
-        f"encoder.patch_embedding.stages.{stage}.{layer}.weight" for stage in (0, 1) for layer in ("enter", "refine")
-    }
+    } | {f"encoder.patch_embedding.stages.{stage}.{layer}.weight" for stage in (0, 1) for layer in ("enter", "refine")}
     assert sorted(name for group in found.values() for name in group) == sorted(names.values())
     assert all(module.model.get_parameter(name).ndim < 2 for name in found["adamw_undecayed"])
     assert {group["name"]: group["lr"] for group in groups} == {"muon": 0.05, "adamw": 2e-3, "adamw_undecayed": 2e-3}

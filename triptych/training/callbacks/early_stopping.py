@@ -70,7 +70,8 @@ class EarlyStopping(Callback):
             return
         self._pending = False
         loop = trainer.fit_loop
-        done, epochs = loop.epoch_progress.current.processed, trainer.max_epochs or 0
+        done = loop.epoch_progress.current.processed  # type: ignore[attr-defined] # typed as its base
+        epochs = trainer.max_epochs or 0
         reason = f"no better accuracy for {self.patience} epochs"
         if not self.closing_epochs:
             loop.max_epochs = done
@@ -106,4 +107,4 @@ def skip_epochs(trainer: Trainer, epochs: int) -> None:
     for configured in trainer.lr_scheduler_configs:
         schedule = configured.scheduler
         schedule.last_epoch += steps - 1  # type: ignore[union-attr] # a schedule that counts steps
-        schedule.step()  # type: ignore[call-arg]
+        schedule.step()

@@ -59,7 +59,7 @@ class CollapseGuard(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
         """Leave a run that it had stopped at its end, unless it may go on now."""
         if self.stopped and self.stops:
-            trainer.fit_loop.max_epochs = trainer.fit_loop.epoch_progress.current.processed
+            trainer.fit_loop.max_epochs = trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
             if trainer.is_global_zero:
                 text = "the run had collapsed and stopped: training.on_collapse warn would continue it"
                 self.console.print(text, highlight=False, soft_wrap=True)
