@@ -103,9 +103,9 @@ def test_features_of_frozen_encoders_are_shown_and_cleared_too(folder: Path) -> 
     np.save(features / "one.npy", np.zeros(2**18, np.float32))
     (features / "one.lock").touch()
 
-    assert f"features by frozen encoders of 1 split, 1.0 MiB in {features}" in run().stdout
+    assert f"features of frozen encoders of 1 split, 1.0 MiB in {features}" in run().stdout
     assert "features by" not in run("clear", "--older-than", "1", "--yes").stdout
     shown = run("clear", "--yes")
 
-    assert "Removed features by frozen encoders of 1 split, 1.0 MiB" in shown.stdout
+    assert "Removed features of frozen encoders of 1 split, 1.0 MiB" in shown.stdout
     assert not list(features.glob("*.npy"))

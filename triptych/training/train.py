@@ -132,8 +132,8 @@ def train(
     # Lightning leaves the module on the CPU.
     module.to(trainer.strategy.root_device)
     metrics: dict[str, Any] = {
-        "test": _measure(module, config, data.test),
-        "val": _measure(module, config, data.validation),
+        "test": _measure(module, config, data.test, processes=hardware.processes),
+        "val": _measure(module, config, data.validation, processes=hardware.processes),
         "best_checkpoint": str(best),
         "epochs": trainer.current_epoch - (callbacks.stopping.skipped if callbacks.stopping else 0),
         "train_seconds": round(callbacks.checkpoints.train_seconds, 3),
@@ -214,13 +214,13 @@ def _write_config(config: RunConfig, folders: RunFolders, trainer: Trainer) -> N
             trainer.logger.experiment.file_writer.add_summary(summary)
 
 
-def _measure(module: TaskModule, config: RunConfig, split: Split) -> dict[str, float]:
-    """Return accuracy, loss and terms of the module on a split."""
+def _measure(module: TaskModule, config: RunConfig, split: Split, *, processes: int) -> dict[str, float]:
+    """Return accuracy, loss and terms of the module on a split, in batches as large as those of all processes."""
     return training_figures(
         module.model,
         module.loss,
         split,
-        batch_size=config.dataset.batch_size,
+        batch_size=config.dataset.batch_size * processes,
         seed=config.training.seed,
         pad=config.dataset.pad,
     )

@@ -246,7 +246,7 @@ def assert_same_training(one: Path, two: Path, *, terms: set[str], steps: int) -
 def assert_written_by_one_process(run: Path, printed: str) -> None:
     assert [path.name for path in (run / "img_tasks" / "digits" / "experiment").iterdir()] == ["version_0"]
     checkpoints = sorted(path.name for path in (run / "lightning_checkpoints" / "digits").glob("[!.]*"))
-    (best,) = (name for name in checkpoints if name.startswith("epoch=00-val_accuracy="))
+    (best,) = (name for name in checkpoints if name.startswith("epoch=01-val_accuracy="))
     assert checkpoints == ["best.ckpt", best, "last.ckpt", "version_0-last.ckpt"]
     for once in ("2 processes", "validation\n", "  1/1", "test accuracy"):
         assert printed.count(once) == 1, printed

@@ -1,10 +1,11 @@
 """Batch normalisation of the convolutional patch embedding: exact over several processes, and foldable into filters."""
 
+from typing import Any
+
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
 from triptych.models.latent import at_least_float32
 from triptych.models.recomputing import is_recomputing
@@ -81,7 +82,24 @@ class BatchNormalisation(nn.BatchNorm2d):
         self.running_var.lerp_(unbiased.to(self.running_var.dtype), share)
 
 
+class _SumOverProcesses(torch.autograd.Function):
+    """The sum over all processes, whose gradient is the sum of theirs; `torch.distributed.nn` is deprecated."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ANN401, ARG004 - as PyTorch calls it
+        total = values.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # noqa: ANN401, ARG004
+        (gradient,) = gradients
+        total = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total
+
+
 def _summed(values: Tensor) -> Tensor:
     """Sum over the processes; the gradient of the sum is summed over them too."""
-    total: Tensor = all_reduce(values)  # type: ignore[no-untyped-call] # PyTorch left it without types
+    total: Tensor = _SumOverProcesses.apply(values)  # type: ignore[no-untyped-call] # PyTorch left it without types
     return total

@@ -106,5 +106,5 @@ def skip_epochs(trainer: Trainer, epochs: int) -> None:
     loop.epoch_loop._batches_that_stepped += steps
     for configured in trainer.lr_scheduler_configs:
         schedule = configured.scheduler
-        schedule.last_epoch += steps - 1  # type: ignore[union-attr] # a schedule that counts steps
-        schedule.step()
+        schedule.last_epoch += steps - 1
+        schedule.step()  # type: ignore[call-arg] # a schedule that counts steps

@@ -145,6 +145,8 @@ def _check_same(saved: object, config: RunConfig, path: Path) -> None:
         f"{key}: {old!r} there, {new!r} now"
         for key, old, new in _differences(saved, config.model_dump(mode="json"))
         if not any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
+        # A number of channels that the config leaves open was decided by the images.
+        and not (key == "dataset.channels" and new is None)
     ]
     if differing:
         raise CheckpointError(
