@@ -48,8 +48,9 @@ class MultiTaskImageTransformer(nn.Module):
     dimensions: they are shaped by classes and triplets, and the decoder takes what they hold.
 
     No loss inside. `encode`, `embed`, `classify` and `reconstruct` use the mean of the posterior, never noise, in
-    training mode too; in evaluation mode they equal `forward`. None of the methods switches gradients off: wrap the
-    call in `torch.no_grad()` where none are wanted.
+    training mode too; in evaluation mode they equal `forward`. In training mode an encoder with batch normalisation
+    uses the batch's statistics: call `eval()` first where an image's result must not depend on its neighbours. None of
+    the methods switches gradients off: wrap the call in `torch.no_grad()` where none are wanted.
 
     Args:
         encoder: maps standardised images (B, C, H, W) to features (B, encoder.output_dim).

@@ -9,7 +9,18 @@ from triptych.models.vit.positions import sine_cosine_positions
 @pytest.mark.parametrize("patch_embedding", ["convolutional", "linear"])
 @pytest.mark.parametrize(
     ("image_size", "channels", "patch_size"),
-    [((8, 8), 1, 1), ((8, 8), 1, 8), ((28, 28), 1, 7), ((32, 32), 3, 8), ((12, 20), 2, 4), ((30, 18), 16, 6)],
+    [
+        ((8, 8), 1, 1),
+        ((8, 8), 1, 8),
+        ((9, 6), 3, 3),
+        ((15, 10), 1, 5),
+        ((28, 28), 1, 7),
+        ((32, 32), 3, 8),
+        ((12, 20), 2, 4),
+        ((30, 18), 16, 6),
+        ((24, 36), 3, 12),
+        ((32, 48), 3, 16),
+    ],
 )
 def test_any_size_that_patches_divide_and_any_channels_give_one_vector_an_image(
     encoder_sizes, patch_embedding, image_size, channels, patch_size
@@ -197,3 +208,105 @@ def test_a_recomputing_encoder_is_one_graph_for_the_compiler(encoder_sizes):
     images = torch.randn(2, 1, 8, 8)
     compiled = torch.compile(encoder, fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(images), encoder(images))
+
+
+def trained(encoder):
+    """Give an encoder filters, shifts and running statistics as training does."""
+    encoder.fit([torch.randn(64, *encoder_shape(encoder))])
+    for name, parameter in encoder.named_parameters():
+        if name.endswith("norm.bias"):
+            nn.init.normal_(parameter, std=0.3)
+    for _ in range(3):
+        encoder.train()(torch.randn(16, *encoder_shape(encoder)))
+    return encoder.eval()
+
+
+def encoder_shape(encoder):
+    side = encoder.patch_embedding.patch_size
+    channels = encoder.patch_embedding.whitening.filters.shape[1]
+    return channels, encoder.grid[0] * side, encoder.grid[1] * side
+
+
+@pytest.mark.parametrize(
+    ("image_size", "channels", "patch_size"), [((8, 8), 1, 2), ((32, 32), 3, 8), ((24, 36), 3, 12), ((32, 48), 3, 16)]
+)
+def test_a_folded_encoder_gives_the_same_features(encoder_sizes, image_size, channels, patch_size):
+    sizes = {"image_size": image_size, "in_channels": channels, "patch_size": patch_size}
+    encoder = trained(ImageEncoder(**encoder_sizes | sizes))
+    images = torch.randn(5, channels, *image_size)
+    expected = encoder(images)
+    encoder.fold()
+    torch.testing.assert_close(encoder(images), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_folding_a_plain_vision_transformer_changes_nothing(encoder_sizes):
+    encoder = ImageEncoder(**encoder_sizes | {"patch_embedding": "linear"}).eval()
+    images = torch.randn(2, 1, 8, 8)
+    expected = encoder(images)
+    encoder.fold()
+    assert torch.equal(encoder(images), expected)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_folded_encoder_is_the_same_in_onnx_for_any_batch(encoder_sizes, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    sizes = {"image_size": (16, 24), "in_channels": 3, "patch_size": 8}
+    encoder = trained(ImageEncoder(**encoder_sizes | sizes))
+    encoder.fold()
+    torch.onnx.export(
+        encoder,
+        (torch.randn(2, 3, 16, 24),),
+        tmp_path / "encoder.onnx",
+        input_names=["images"],
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        dynamo=True,
+        verbose=False,
+    )
+    session = onnxruntime.InferenceSession(tmp_path / "encoder.onnx", providers=["CPUExecutionProvider"])
+    for count in (1, 7):
+        images = torch.randn(count, 3, 16, 24)
+        (features,) = session.run(None, {"images": images.numpy()})
+        torch.testing.assert_close(torch.from_numpy(features), encoder(images), atol=1e-4, rtol=1e-4)
+
+
+def test_a_folded_encoder_is_one_graph_for_the_compiler(encoder_sizes):
+    encoder = trained(ImageEncoder(**encoder_sizes))
+    encoder.fold()
+    images = torch.randn(3, 1, 8, 8)
+    expected = encoder(images)
+    compiled = torch.compile(encoder, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(images), expected)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_recomputing_counts_a_batch_once_in_the_running_statistics(encoder_sizes, compiled):
+    kept = ImageEncoder(**encoder_sizes).train()
+    again = ImageEncoder(**encoder_sizes | {"activation_checkpointing": True}).train()
+    again.load_state_dict(kept.state_dict())
+    call = torch.compile(again, fullgraph=True, backend="aot_eager") if compiled else again
+    for _ in range(2):
+        images = torch.randn(4, 1, 8, 8)
+        kept(images).square().mean().backward()
+        call(images).square().mean().backward()
+    for (name, buffer), other in zip(kept.named_buffers(), again.buffers(), strict=True):
+        torch.testing.assert_close(other, buffer, msg=name)
+
+
+def test_training_in_bfloat16_keeps_statistics_and_gradients_in_float32(encoder_sizes):
+    exact = ImageEncoder(**encoder_sizes).train()
+    encoder = ImageEncoder(**encoder_sizes).train()
+    encoder.load_state_dict(exact.state_dict())
+    images = torch.randn(16, 1, 8, 8)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        features = encoder(images)
+    expected = exact(images)
+    torch.testing.assert_close(features.float(), expected, atol=0.1, rtol=0.1)
+    features.float().square().sum().backward()
+    expected.square().sum().backward()
+    for name, one in encoder.named_parameters():
+        assert one.grad.dtype == torch.float32, name
+        assert one.grad.isfinite().all(), name
+    for (name, one), other in zip(encoder.named_buffers(), exact.buffers(), strict=True):
+        assert one.dtype == other.dtype
+        torch.testing.assert_close(one, other, atol=0.05, rtol=0.05, msg=name)

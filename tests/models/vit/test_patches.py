@@ -1,14 +1,26 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from sklearn.datasets import load_digits
+from torch import nn
 
-from triptych.models.vit.patches import PATCH_EMBEDDINGS, ConvolutionalPatchEmbedding, PatchEmbedding, token_grid
+from triptych.models.vit.normalisation import BatchNormalisation
+from triptych.models.vit.patches import (
+    LEAST_VARIANCE,
+    PATCH_EMBEDDINGS,
+    ConvolutionalPatchEmbedding,
+    ConvolutionalStage,
+    PatchEmbedding,
+    Whitening,
+    token_grid,
+)
 
 
 @pytest.mark.parametrize("name", PATCH_EMBEDDINGS)
-@pytest.mark.parametrize("patch_size", [1, 2, 3, 4, 6, 7, 8])
+@pytest.mark.parametrize("patch_size", [1, 2, 3, 4, 5, 6, 7, 8, 12, 16])
 @pytest.mark.parametrize("channels", [1, 3, 5])
 def test_an_image_becomes_one_token_for_each_patch(name, patch_size, channels):
     embedding = PATCH_EMBEDDINGS[name](channels, embed_dim=12, patch_size=patch_size)
@@ -105,3 +117,98 @@ def standardised(features):
     mean = features.mean((0, 2, 3), keepdim=True)
     variance = features.var((0, 2, 3), correction=0, keepdim=True)
     return (features - mean) / (variance + 1e-5).sqrt()
+
+
+# Whitening
+
+
+def natural_images(count=64, channels=3, height=24, width=36):
+    """Images with the spectrum of photographs (amplitude 1 / frequency), and channels that resemble each other."""
+    generator = torch.Generator().manual_seed(0)
+    across, down = torch.fft.fftfreq(width), torch.fft.fftfreq(height)
+    amplitude = 1 / (across[None].square() + down[:, None].square()).sqrt().clamp_min(1 / width)
+    noise = torch.randn(count, channels, height, width, generator=generator)
+    images = torch.fft.ifft2(torch.fft.fft2(noise) * amplitude).real
+    mixed = 0.2 * images + images.mean(1, keepdim=True)
+    return (mixed - mixed.mean((0, 2, 3), keepdim=True)) / mixed.std((0, 2, 3), keepdim=True)
+
+
+def handwritten_digits():
+    pixels = torch.from_numpy(load_digits().images).float()[:, None]
+    return (pixels - pixels.mean()) / pixels.std()
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 4])
+@pytest.mark.parametrize("make", [natural_images, handwritten_digits])
+def test_whitened_patches_have_the_identity_as_their_covariance(make, stride):
+    images = make()[..., :24, :36]
+    side = max(stride, 2)
+    height, width = (length // side * side for length in images.shape[2:])
+    images = images[..., :height, :width]
+    whitening = Whitening(images.shape[1], stride=stride)
+    whitening.fit(images.split(20))
+
+    patches = np.stack(
+        [
+            image[:, row : row + side, column : column + side].reshape(-1).double().numpy()
+            for image in images
+            for row in range(0, height, side)
+            for column in range(0, width, side)
+        ]
+    )
+    whitened = patches @ whitening.filters.flatten(1).double().numpy().T
+    found = whitened.T @ whitened / len(whitened)
+    # A direction of variance v comes out with v / (v + LEAST_VARIANCE), which is 1 but for directions without content.
+    variances = np.linalg.eigvalsh(patches.T @ patches / len(patches)).clip(0)
+    expected = np.diag(variances / (variances + LEAST_VARIANCE))
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+    kept = variances > 100 * LEAST_VARIANCE
+    assert kept.sum() >= len(kept) // 2
+    np.testing.assert_allclose(np.diag(found)[kept], 1, atol=0.02)
+
+
+def test_whitening_gives_each_filter_with_both_signs():
+    images, whitening = natural_images(8), Whitening(3, stride=2)
+    whitening.fit([images])
+    filtered = F.conv2d(images, whitening.filters, stride=2)
+    torch.testing.assert_close(whitening(images), F.gelu(torch.cat([filtered, -filtered], 1)))
+
+
+def test_filters_depend_on_the_images_alone():
+    images, fitted = natural_images(40), []
+    for batches in ([images], images.split(7), images.flip(0).split(40)):
+        torch.manual_seed(len(fitted))
+        whitening = Whitening(3, stride=2)
+        whitening.fit(batches)
+        fitted.append(whitening.filters.clone())
+    for other in fitted[1:]:
+        torch.testing.assert_close(other, fitted[0], atol=1e-4, rtol=1e-4)
+    # The entry of largest size decides the sign.
+    flat = fitted[0].flatten(1)
+    assert (flat.gather(1, flat.abs().argmax(1, keepdim=True)) > 0).all()
+
+
+@pytest.mark.parametrize("images", [torch.zeros(4, 3, 8, 8), torch.ones(1, 3, 2, 2), torch.zeros(0, 3, 8, 8)])
+def test_images_without_content_give_finite_filters(images):
+    whitening = Whitening(3, stride=1)
+    whitening.fit([images])
+    assert whitening.filters.isfinite().all()
+    assert whitening(torch.randn(2, 3, 8, 8)).isfinite().all()
+
+
+# Folding
+
+
+@pytest.mark.parametrize("pool", [1, 2, 3])
+def test_a_folded_stage_is_the_same_function_without_normalisation(pool):
+    stage = ConvolutionalStage(4, 8, pool=pool)
+    for norm in (stage.enter_norm, stage.refine_norm):
+        nn.init.normal_(norm.bias)
+    for _ in range(3):
+        stage(3 * torch.randn(8, 4, 12, 6) + 1)
+    features = torch.randn(5, 4, 12, 6)
+    expected = stage.eval()(features)
+    for _ in range(2):  # folding twice changes nothing
+        stage.fold()
+        torch.testing.assert_close(stage(features), expected, atol=1e-5, rtol=1e-5)
+    assert not any(isinstance(module, BatchNormalisation) for module in stage.modules())

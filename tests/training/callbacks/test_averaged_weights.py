@@ -53,7 +53,7 @@ class Run:
 
     def __init__(self, config: RunConfig, digits: ImageData, output: Path, *, going_on: Path | None = None) -> None:
         data = ImageDataModule(config, digits)
-        self.module, self.watched = build_module(config, data), Watched()
+        self.data, self.module, self.watched = data, build_module(config, data), Watched()
         self.folders = new_run(output, "digits")
         hardware = Hardware("cpu", 1, 1, "32-true")
         callbacks = build_callbacks(config, data, self.folders, Console(quiet=True), hardware)
@@ -97,7 +97,51 @@ def test_the_average_is_validated_and_kept_while_training_goes_on_without_it(run
     assert_same(averages[-1], weights_of(whole.module))
 
 
-def test_a_share_of_nought_averages_nothing(run):
+def test_averaging_leaves_training_as_it_is_with_its_batch_statistics(run):
+    with_average, without = run("training.averaged_share=0.5"), run("training.averaged_share=0")
+
+    trained = torch.load(with_average.folders.last, weights_only=True)["trained_weights"]
+    plain = torch.load(without.folders.last, weights_only=True)["state_dict"]
+    assert any(name.endswith("running_mean") for name in trained)
+    for name, value in trained.items():
+        assert torch.equal(value, plain[name]), name
+
+
+def test_the_averages_batch_statistics_are_means_over_batches_of_training_images(run):
+    whole = run("training.averaged_share=0.5", "dataset.batch_size=50", "training.epochs=2")
+
+    model = whole.module.model
+    inputs: dict[str, list[torch.Tensor]] = {}
+    for name, layer in model.encoder.named_modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            layer.register_forward_pre_hook(
+                lambda _, given, name=name: inputs.setdefault(name, []).append(given[0].transpose(0, 1).flatten(1))
+            )
+    found = {name: buffer.clone() for name, buffer in model.encoder.named_buffers() if ".running_" in name}
+    with torch.no_grad():
+        # 1,293 images in 26 batches of 49 or 50.
+        for images in whole.data.sample(4096).tensor_split(26):
+            model.encoder.train()(model.pixels(images.float() / 255))
+    assert {len(values) for values in inputs.values()} == {26}
+    assert len(found) == 2 * len(inputs) > 0
+    for name, batches in inputs.items():
+        means, variances = ([part(values) for values in batches] for part in (mean_of, variance_of))
+        torch.testing.assert_close(found[f"{name}.running_mean"], sum(means) / 26, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found[f"{name}.running_var"], sum(variances) / 26, rtol=1e-4, atol=1e-5)
+    saved = torch.load(whole.folders.last, weights_only=True)["state_dict"]
+    for name, value in found.items():
+        assert torch.equal(saved[f"model.encoder.{name}"], value), name
+
+
+def mean_of(values: torch.Tensor) -> torch.Tensor:
+    return values.mean(1)
+
+
+def variance_of(values: torch.Tensor) -> torch.Tensor:
+    return (values - values.mean(1, keepdim=True)).square().sum(1) / (values.shape[1] - 1)
+
+
+def test_a_share_of_zero_averages_nothing(run):
     whole = run("training.averaged_share=0", "training.epochs=1")
 
     assert_same(whole.watched.trained[-1], weights_of(whole.module))

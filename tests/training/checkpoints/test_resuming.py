@@ -302,9 +302,16 @@ def test_drawn_triplets_dropout_gathered_gradients_and_averaged_weights_resume_e
     run(*options, "--epochs", "2", "--output", stopped, before=IN_THE_STEP.format(step=2, signals=[15])).ends(143)
     assert last_state(stopped)["global_step"] == 3
     assert last_state(stopped)["trained_weights"]
+    killed = IN_THE_STEP.format(step=8, signals=[9])
+    run(*options, "--epochs", "2", "--output", stopped, "--resume", before=killed).ends(-9)
     run(*options, "--epochs", "2", "--output", stopped, "--resume").ends(0)
     assert_same_run(whole, stopped)
-    assert same(last_state(whole)["trained_weights"], last_state(stopped)["trained_weights"])
+    expected, got = last_state(whole), last_state(stopped)
+    assert same(expected["trained_weights"], got["trained_weights"])
+    # Trained weights and average have batch statistics of their own.
+    statistics = [name for name in got["trained_weights"] if name.endswith("running_var")]
+    assert statistics
+    assert not any(torch.equal(got["trained_weights"][name], got["state_dict"][name]) for name in statistics)
 
 
 # What comes from elsewhere

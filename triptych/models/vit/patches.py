@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from itertools import pairwise
-from math import prod
+from math import ceil, prod
 
 import torch
 import torch.nn.functional as F
@@ -143,7 +143,9 @@ class Whitening(nn.Module):
         inputs = self.filters.shape[0]
         covariance, measured = torch.zeros(inputs, inputs, dtype=torch.float64), 0
         for images in batches:
-            patches = F.unfold(images, self.side, stride=self.side).transpose(1, 2).reshape(-1, inputs).double().cpu()
+            patches_per_image = (images.shape[2] // self.side) * (images.shape[3] // self.side)
+            few = images[: ceil((SAMPLED_PATCHES - measured) / patches_per_image)]
+            patches = F.unfold(few, self.side, stride=self.side).transpose(1, 2).reshape(-1, inputs).double().cpu()
             covariance += patches.T @ patches
             measured += len(patches)
             if measured >= SAMPLED_PATCHES:

@@ -22,7 +22,7 @@ class AveragedWeights(Callback):
     Args:
         share: of the run's steps, the last ones, above 0.
         images: (n, C, H, W), uint8; training images on which the statistics are measured, some thousand.
-        batch_size: of these at a time, at most.
+        batch_size: of these at a time, at most, in each process.
     """
 
     def __init__(self, *, share: float, images: Tensor, batch_size: int) -> None:
@@ -118,7 +118,10 @@ class AveragedWeights(Callback):
         # Dropout would draw from PyTorch's generator.
         devices = [pl_module.device] if pl_module.device.type == "cuda" else []
         with torch.random.fork_rng(devices), trainer.precision_plugin.forward_context():
-            update_bn(model.pixels.batches(self.images, size=self.batch_size), model.encoder)
+            # Each process has its share of a batch, as in training.
+            rank, processes = trainer.global_rank, trainer.world_size
+            batches = model.pixels.batches(self.images, size=self.batch_size * processes)
+            update_bn((batch[rank::processes] for batch in batches), model.encoder)
 
 
 def _trained(module: LightningModule) -> dict[str, Tensor]:
