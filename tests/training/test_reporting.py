@@ -31,7 +31,7 @@ def announced(config: RunConfig, digits: ImageData, hardware: Hardware, **more: 
         digits,
         data,
         build_module(config, data),
-        **{"hardware": hardware, "folders": folders, "resumed_from": None, "notes": (), **more},
+        **{"hardware": hardware, "folders": folders, "notes": (), **more},
     )
     pairs = (line.strip().split("  ", 1) for line in text.getvalue().splitlines())
     return dict(pairs)
@@ -61,7 +61,7 @@ def test_it_says_what_is_special_about_a_run(tiny_config: Callable[..., RunConfi
     config = tiny_config("training.use_multitask_loss=false", "training.epochs=1")
 
     hardware = Hardware("cpu", 2, 3, "bf16-mixed", "so it began", compiled=True, compile_reason="so long")
-    lines = announced(config, digits, hardware, resumed_from=Path("/out/version_3-last.ckpt"))
+    lines = announced(config, digits, hardware, resumed_from="/out/version_3-last.ckpt")
 
     assert lines["model"].startswith("ImageTransformer, ")
     assert lines["device"].endswith(", 6 processes")

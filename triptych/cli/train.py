@@ -7,7 +7,7 @@ import click
 
 from triptych.cli.options import HELP, set_option, takes_config
 
-NEWEST = "the newest run's last checkpoint"
+LATEST = "the last checkpoint of the latest run"
 
 
 @click.command(short_help="Train a model and test its best epoch.", context_settings=HELP)
@@ -18,16 +18,16 @@ NEWEST = "the newest run's last checkpoint"
 @click.option(
     "--resume",
     is_flag=False,
-    flag_value=NEWEST,
+    flag_value=LATEST,
     metavar="[PATH]",
-    help="Go on from a checkpoint, in its own version folder; without PATH from the newest run's last one.",
+    help="Resume from PATH; without PATH, from the latest run's last checkpoint.",
 )
 @click.option(
     "--output",
     default=".",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="The root of everything that is written; by default the current folder.",
+    help="The output directory; by default the current folder.",
 )
 def train(
     *,
@@ -38,33 +38,20 @@ def train(
     resume: str | None,
     output: Path,
 ) -> None:
-    """Train a model, test its best epoch, and leave checkpoints, logs, metrics and pictures."""
-    from triptych.config import load_config
+    """Train a model on the images of CONFIG and test its best epoch.
 
-    shorthands = [f"training.{key}={value}" for key, value in (("epochs", epochs), ("seed", seed)) if value is not None]
-    config = load_config(path, [*overrides, *shorthands])
+    Writes checkpoints, logs, metrics and pictures below the output directory.
+    """
+    import triptych
+
     if resume is None:
         _check_writable(output)
-
-    # Lightning takes seconds to import: errors in the config and the options are reported first.
-    from rich.console import Console
-
-    from triptych.training.checkpoints.resuming import resumption
-    from triptych.training.train import train as run_training
-
-    console = Console()
-    saved = None
-    if resume is not None:
-        saved = resumption(config, output=output, path=None if resume == NEWEST else Path(resume))
-        came_from = saved.path or "its start: it was stopped before it had saved anything"
-        console.print(
-            f"[bold]  resumes[/bold]  version_{saved.version} from {came_from}", highlight=False, soft_wrap=True
-        )
-    run_training(config, output=output, resume=saved, console=console)
+    resumed: bool | str = resume is not None if resume is None or resume == LATEST else resume
+    triptych.train(path, epochs=epochs, seed=seed, output=output, overrides=overrides, resume=resumed)
 
 
 def _check_writable(output: Path) -> None:
-    """Create the output root, or say at once why nothing can be written there."""
+    """Create the output directory, or report at once why nothing can be written there."""
     try:
         output.mkdir(parents=True, exist_ok=True)
         reason = "" if os.access(output, os.W_OK | os.X_OK) else "Permission denied"

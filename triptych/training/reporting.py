@@ -33,7 +33,7 @@ def announce(
     *,
     hardware: Hardware,
     folders: RunFolders,
-    resumed_from: Path | None,
+    resumed_from: str = "",
     notes: Sequence[str],
 ) -> None:
     """Print what the run will do, and what is unusual about its images."""
@@ -57,8 +57,8 @@ def announce(
         f"{training.optimizer}, triplets {training.triplet_mining}, seed {training.seed}",
         "writes to": str(folders.version_folder),
     }
-    if resumed_from is not None:
-        lines["resumes"] = str(resumed_from)
+    if resumed_from:
+        lines["resumes"] = resumed_from
     lines |= {f"note {number}": note for number, note in enumerate(notes, start=1)}
     _print_lines(console, lines)
 

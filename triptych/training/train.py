@@ -111,7 +111,9 @@ def train(
         module,
         hardware=hardware,
         folders=folders,
-        resumed_from=resumed_from,
+        resumed_from=f"version_{resume.version} from {resumed_from or 'the start: nothing was saved'}"
+        if resume
+        else "",
         notes=notes,
     )
 
@@ -150,6 +152,12 @@ def train(
     pictures = _draw(config, data, module, folders, console)
     summarise(console, metrics, folders, pictures, has_curves=config.logging.tensorboard)
     return RunResult(model, metrics, folders, best, pictures)
+
+
+def _shown_source(resume: Resumption | None) -> str:
+    if resume is None:
+        return ""
+    return f"version_{resume.version} from {resume.path or 'its start: nothing was saved yet'}"
 
 
 def _fit(
