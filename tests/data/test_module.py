@@ -199,3 +199,13 @@ def test_nothing_is_held_out_unless_it_is_asked_for() -> None:
     data = module()
 
     assert (len(data.holdout), data.holdout_classes, data.classes) == (0, (), CLASSES)
+
+
+def test_other_files_or_labels_are_recognised_as_changed_and_the_same_are_not() -> None:
+    data = module()
+    saved = data.digests()
+
+    assert module().changed_since(saved) == ""
+    assert data.changed_since(None) == data.changed_since("unknown") == ""
+    data.train = data.train.select(torch.arange(len(data.train) - 1))
+    assert "added, removed or relabelled since training began (train)" in data.changed_since(saved)

@@ -39,6 +39,8 @@ def evaluate(*, model: str, split: str, root: str | None, output: Path, out: Pat
     from triptych.text import terminal_text
 
     opened = open_model(model, root=root, output=output)
+    if opened.note:
+        click.echo(f"note  {opened.note}", err=True)
     folder, console = out or opened.folder, Console(quiet=as_json)
     with console.status("measuring ..."):
         evaluation = evaluate_opened(opened, split=split, folder=folder)

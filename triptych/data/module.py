@@ -1,6 +1,7 @@
 """The Lightning data module: a data set read, split and padded once, and its loaders for every stage."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
@@ -91,6 +92,22 @@ class ImageDataModule(LightningDataModule):
                 digest.update(f"{file}\n".encode(errors="surrogateescape"))
             found[name] = digest.hexdigest()
         return found
+
+    def changed_since(self, saved: object) -> str:
+        """Return in words which splits have other images than when `digests` was saved; nothing where none has.
+
+        Args:
+            saved: What `digests` returned then, as a checkpoint holds it; anything else is no information.
+        """
+        if not isinstance(saved, Mapping):
+            return ""
+        changed = [split for split, digest in self.digests().items() if saved.get(split, digest) != digest]
+        if not changed:
+            return ""
+        return (
+            f"images were added, removed or relabelled since training began ({', '.join(changed)}): figures from "
+            "before are not comparable"
+        )
 
     def sample(self, size: int) -> Tensor:
         """Return training images, `size` or all there are, drawn from the seed: uint8 (n, C, H, W)."""

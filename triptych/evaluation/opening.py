@@ -1,9 +1,10 @@
 """A trained model, the images of its run and the place of its results: what `evaluate` and `audit` begin with."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from triptych.data.module import ImageDataModule
 from triptych.errors import CheckpointError
@@ -33,6 +34,7 @@ class OpenedModel:
             for another one, and a folder beside the file for one without its run.
         version_folder: The run's version folder, with its curves; None for a checkpoint without its run.
         name: The file name of the checkpoint, where links lead.
+        note: How the images differ from those of training; empty where they do not.
     """
 
     network: Model
@@ -40,6 +42,7 @@ class OpenedModel:
     folder: Path
     version_folder: Path | None
     name: str
+    note: str = ""
 
 
 def open_model(model: ModelLike, *, root: str | Path | None = None, output: str | Path = ".") -> OpenedModel:
@@ -67,7 +70,13 @@ def open_model(model: ModelLike, *, root: str | Path | None = None, output: str 
         folder=result_folder(path),
         version_folder=run.version_folder if run else None,
         name=path.resolve().name,
+        note=_changed_images(saved.content, data),
     )
+
+
+def _changed_images(checkpoint: Mapping[str, Any], data: ImageDataModule) -> str:
+    run = checkpoint.get("triptych_run")
+    return data.changed_since(run.get("images")) if isinstance(run, Mapping) else ""
 
 
 def find_model(model: ModelLike, *, output: str | Path = ".") -> Path:

@@ -18,7 +18,7 @@ from triptych.losses.triplet import TripletStatistics, checked_margin
 Mining = Literal["all", "semihard", "hard"]
 
 SOFT_CHUNK_ELEMENTS = 2**22
-"""Triplets that the soft margin with mining "all" looks at in one go, unless one anchor has more (B > 2,048)."""
+"""Triplets in a chunk of the soft margin with mining "all", unless one anchor has more (B > 2,048)."""
 
 
 class BatchTripletLoss(nn.Module):

@@ -1,4 +1,4 @@
-"""The calling form of pytorch-metric-learning: what embeddings, labels and given triplets have to look like."""
+"""The calling form of pytorch-metric-learning: the shapes of embeddings, labels and given triplets."""
 
 from collections.abc import Sequence
 

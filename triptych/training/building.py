@@ -1,4 +1,4 @@
-"""From the config to a Lightning module: the network, its loss, its optimiser, and what a checkpoint says of them."""
+"""From the config to a Lightning module: network, loss, optimiser, and their description in a checkpoint."""
 
 import math
 from collections.abc import Mapping, Sequence

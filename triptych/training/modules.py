@@ -148,7 +148,7 @@ class TaskModule(LightningModule, ABC):
         self.result = None
 
     def on_validation_epoch_start(self) -> None:
-        """Begin the means anew."""
+        """Reset the means."""
         self._sums, self._validated_images = {}, 0
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002

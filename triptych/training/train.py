@@ -101,7 +101,7 @@ def train(
     )
     folders = _claim_folders(config, Path(output), resume)
     resumed_from = resume.path if resume else None
-    if resume and (changed := resume.changed_images(data.digests())):
+    if resume and (changed := data.changed_since(resume.images)):
         notes = (*notes, changed)
     announce(
         console,

@@ -59,7 +59,7 @@ class Callbacks:
 def build_callbacks(
     config: RunConfig, data: ImageDataModule, folders: RunFolders, console: Console, hardware: Hardware
 ) -> Callbacks:
-    """Build the callbacks that the config asks for."""
+    """Build the callbacks of a config."""
     training, logging = config.training, config.logging
     average = None
     if training.averaged_share:

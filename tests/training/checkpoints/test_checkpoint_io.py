@@ -41,7 +41,7 @@ def test_a_full_disk_leaves_the_checkpoint_that_was_there(good, monkeypatch, num
         raise OSError(number, os.strerror(number), str(path))
 
     monkeypatch.setattr(Path, "write_bytes", write_a_part)
-    with pytest.raises(TrainingError, match=r"the disk is full .* go on with --resume"):
+    with pytest.raises(TrainingError, match=r"the disk is full .* continue with --resume"):
         AtomicCheckpointIO().save_checkpoint({"epoch": 4}, good)
     assert good.read_bytes() == before
     assert list(good.parent.iterdir()) == [good]

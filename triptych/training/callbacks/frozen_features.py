@@ -25,7 +25,7 @@ from triptych.training.callbacks.known_features import KnownFeatures
 from triptych.training.modules import TaskModule
 
 AT_ONCE = 128
-"""Images that the encoder looks at together."""
+"""Images in a batch of the encoder."""
 
 VERSION = 1
 """Of what is computed: with another one, everything is computed again."""

@@ -11,7 +11,7 @@ DEVICE_SHARE = 0.25
 
 
 class KnownFeatures:
-    """What a frozen encoder says of the images of each split.
+    """Features of a frozen encoder for the images of each split.
 
     Args:
         features: By stage ("train", "val"): (N, F) float32, in the order of the split, in memory or mapped into it.
@@ -24,7 +24,7 @@ class KnownFeatures:
         """Return the features (B, F) of the images of a batch by its `index` (B,), on its device; None of other stages.
 
         In later rounds of an epoch an image's index is larger by the length of the split (see `Batch`). A view of an
-        image that is not as it is stored has other features: ask only for whole, unchanged images.
+        augmented image has other features: use it for unchanged images only.
         """
         features = self.features.get(stage)
         if features is None:
@@ -41,5 +41,5 @@ class KnownFeatures:
         return KnownFeatures({stage: features.to(device) for stage, features in self.features.items()})
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "KnownFeatures":
-        # A copy of a module asks the same features, which may fill a disk.
+        # A copy of a module shares the features, which may fill a disk.
         return self

@@ -20,7 +20,7 @@ class AtomicCheckpointIO(CheckpointIO):
         """Write `checkpoint` to `path`.
 
         Raises:
-            TrainingError: The disk is full; whatever stood at `path` is still there, whole.
+            TrainingError: The disk is full; the previous file at `path` is unchanged.
         """
         path = Path(path)
         # Through memory: torch's own writer turns every error of the disk into a RuntimeError without an errno.
@@ -34,7 +34,7 @@ class AtomicCheckpointIO(CheckpointIO):
                 raise
             raise TrainingError(
                 f"The checkpoint could not be written to {path.parent}: the disk is full ({error.strerror}). The last "
-                "good checkpoint is whole. Free some space and go on with --resume."
+                "good checkpoint is complete. Free some space and continue with --resume."
             ) from error
 
     def load_checkpoint(

@@ -1,6 +1,6 @@
 """Resuming from a saved state: which checkpoint, which run, and whether the config is still that of the run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,16 +54,6 @@ class Resumption:
     def version(self) -> int:
         """The number of the version folder."""
         return self.folders.version
-
-    def changed_images(self, digests: Mapping[str, str]) -> str:
-        """Say which splits have other images than when the run began; nothing where none has."""
-        changed = [split for split, digest in digests.items() if self.images and self.images.get(split) != digest]
-        if not changed:
-            return ""
-        return (
-            f"images were added, removed or relabelled since this run began ({', '.join(changed)}): it continues with "
-            "the images as they are now, and figures from before are not comparable"
-        )
 
 
 def resumption(config: RunConfig, *, output: Path, path: Path | None) -> Resumption:

@@ -57,7 +57,7 @@ class CollapseGuard(Callback):
         self._epoch.sums = torch.tensor(state_dict["sums"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Leave a run that it had stopped at its end, unless it may go on now."""
+        """End a run that had been stopped, unless it may continue now."""
         if self.stopped and self.stops:
             trainer.fit_loop.max_epochs = trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
             if trainer.is_global_zero:

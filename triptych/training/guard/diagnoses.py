@@ -209,7 +209,7 @@ def _unheard(signs: Signs, task: Task) -> Diagnosis | None:
     if not (signs.steps >= STEPS_TO_LEARN and share < UNHEARD_SHARE):
         return None
     remedy = f"{_weight('reconstruction', task, 'higher')}, or 0 if that is meant"
-    what = f"reconstruction has no say in the latent: it is {_percent(share)} of the gradient there; try {remedy}"
+    what = f"reconstruction has no effect on the latent: it is {_percent(share)} of the gradient there; try {remedy}"
     return Diagnosis("unheard_loss", what, is_collapse=False)
 
 

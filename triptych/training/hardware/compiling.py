@@ -76,7 +76,7 @@ def _auto(hardware: Hardware, config: RunConfig, data: ImageDataModule) -> tuple
 
 
 def _batches(hardware: Hardware, data: ImageDataModule) -> int:
-    """Return the steps of an epoch, before the trainer has told the data how many processes there are."""
+    """Return the steps of an epoch, before the data know the number of processes."""
     return ceil(len(data.train.labels) / (data.config.dataset.batch_size * hardware.processes))
 
 

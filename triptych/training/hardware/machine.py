@@ -63,7 +63,7 @@ def resolve_hardware(training: TrainingConfig) -> Hardware:
     `compiling.py`.
 
     Raises:
-        TrainingError: What the config asks for is not there.
+        TrainingError: This machine lacks what the config demands.
     """
     accelerator = _accelerator(training)
     precision, reason = _precision(training, accelerator)

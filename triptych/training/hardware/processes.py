@@ -1,4 +1,4 @@
-"""The processes that train together, seen from one of them: which one speaks and writes, and how they end."""
+"""The processes that train together, seen from one of them: which one prints and writes, and how they end."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 
 def is_first_process() -> bool:
-    """Say whether this is the process that speaks and writes, also before Lightning has started."""
+    """Return whether this is the process that prints and writes, also before Lightning has started."""
     # Lightning then knows the launcher's rank; where there is no launcher, the user numbers the machines.
     return getattr(rank_zero_only, "rank", 0) == 0 and os.environ.get("NODE_RANK", "0") == "0"
 
