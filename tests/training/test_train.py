@@ -57,9 +57,9 @@ class Finished:
 def finished(tiny_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     measured: list[Split] = []
 
-    def counted(module: TaskModule, config: RunConfig, split: Split) -> dict[str, float]:
+    def counted(module: TaskModule, config: RunConfig, split: Split, **options: int) -> dict[str, float]:
         measured.append(split)
-        return _measure(module, config, split)
+        return _measure(module, config, split, **options)
 
     config = tiny_config(
         "training.epochs=4",
