@@ -212,3 +212,9 @@ def test_known_data_sets_are_examined_too() -> None:
     assert found.sizes is None
     assert sum(counts["test"] for counts in found.counts().values()) == 360
     assert not found.has_errors
+
+
+def test_flips_of_known_data_sets_are_judged_by_their_class_names() -> None:
+    values = {"dataset": {"name": "digits", "augmentation": {"horizontal_flip": 0.5}}, "model": {"patch_size": 2}}
+
+    assert any(finding.topic == "flips" for finding in examine(values).findings)

@@ -65,6 +65,11 @@ def test_icons_and_strokes_speak_against_flips_whatever_the_names(images: np.nda
     assert reason in advice.reason
 
 
+def test_without_images_names_decide() -> None:
+    assert advise_flips(("sneaker", "bag"), None).helpful
+    assert not advise_flips(("0", "1"), None).helpful
+
+
 @pytest.mark.parametrize(
     ("classes", "answer"),
     [

@@ -12,6 +12,7 @@ from triptych.data.listing import SPLITS, Listing
 from triptych.data.module import ImageDataModule
 from triptych.inspection.file_findings import Sizes, file_findings, measured_sizes
 from triptych.inspection.finding import Finding, Severity
+from triptych.inspection.flips import advise_flips
 from triptych.inspection.label_findings import class_counts, label_findings
 from triptych.inspection.pixel_findings import (
     FoundDuplicates,
@@ -19,7 +20,6 @@ from triptych.inspection.pixel_findings import (
     duplicate_findings,
     duplicates_of,
     flip_findings,
-    flips_of,
 )
 from triptych.inspection.survey import survey
 
@@ -108,9 +108,10 @@ def examine(config: ConfigLike, overrides: Sequence[str] = ()) -> Examination:
     findings += label_findings(run, data)
     findings += content_findings(data)
     if run.dataset.augmentation.horizontal_flip:
-        # Decided by the files, as in `suggest_config`: bars and cuts of the config's size do not matter.
-        threads = run.dataset.num_workers
-        findings += flip_findings(survey(listing, threads=threads).flips if is_own else flips_of(data))
+        # Decided by the files, as in `suggest_config`: bars and cuts of the config's size do not matter. Of known data
+        # sets names decide: their pixels were tried when the shipped configs were measured.
+        flips = survey(listing, threads=run.dataset.num_workers).flips if is_own else advise_flips(data.classes, None)
+        findings += flip_findings(flips)
     duplicates = duplicates_of(data)
     findings += duplicate_findings(duplicates)
     ordered = tuple(sorted(findings, key=lambda one: ORDER.index(one.severity)))

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -53,7 +53,7 @@ class Flips(NamedTuple):
     reason: str
 
 
-def advise_flips(classes: Sequence[str], images: np.ndarray) -> Flips:
+def advise_flips(classes: Sequence[str], images: np.ndarray | None) -> Flips:
     """Decide whether the mirror image of an image is another image of the same class.
 
     The two possible errors differ: without flips a model learns a little less, with them a 2 and a 5 become one class.
@@ -62,7 +62,7 @@ def advise_flips(classes: Sequence[str], images: np.ndarray) -> Flips:
 
     Args:
         classes: The class names.
-        images: A sample in grey from 0 to 255, (N, SIDE, SIDE).
+        images: A sample in grey from 0 to 255, (N, SIDE, SIDE); None: names alone decide.
 
     Example:
         >>> photographs = np.random.default_rng(0).integers(0, 256, (10, SIDE, SIDE))
@@ -71,18 +71,24 @@ def advise_flips(classes: Sequence[str], images: np.ndarray) -> Flips:
         >>> advise_flips(["go-next", "go-previous"], photographs)
         Flips(helpful=False, reason='class names mention directions: go-next, go-previous')
     """
+    if against := next(_against(classes, images), None):
+        return Flips(False, against)
+    names = "class names without left, right or writing"
+    return Flips(True, names if images is None else f"photographs, and {names}")
+
+
+def _against(classes: Sequence[str], images: np.ndarray | None) -> Iterator[str]:
     if are_characters(classes):
-        return Flips(False, "the classes are characters or numbers")
+        yield "the classes are characters or numbers"
     if directed := _with_direction(classes):
-        return Flips(False, f"class names mention directions: {listed(directed, shown=3)}")
+        yield f"class names mention directions: {listed(directed, shown=3)}"
     signs = [name for name in classes if not SIGNS.isdisjoint(_words(name))]
     if 2 * len(signs) > len(classes):
-        return Flips(False, f"class names mention writing or signs: {listed(signs, shown=3)}")
-    if drawn_in_strokes(images):
-        return Flips(False, "images are strokes on a plain background, as text is")
-    if has_flat_areas(images):
-        return Flips(False, "images have areas of one tone, as icons and diagrams have")
-    return Flips(True, "photographs, and class names without left, right or writing")
+        yield f"class names mention writing or signs: {listed(signs, shown=3)}"
+    if images is not None and drawn_in_strokes(images):
+        yield "images are strokes on a plain background, as text is"
+    if images is not None and has_flat_areas(images):
+        yield "images have areas of one tone, as icons and diagrams have"
 
 
 def are_characters(classes: Sequence[str]) -> bool:

@@ -13,9 +13,7 @@ from triptych.data.module import ImageDataModule
 from triptych.data.pixels.mapped import joined, parts
 from triptych.inspection.duplicates import Duplicates, find_duplicates
 from triptych.inspection.finding import Finding, Severity
-from triptych.inspection.flips import SIDE, Flips, advise_flips
-from triptych.inspection.survey import SAMPLE, sample_by_class
-from triptych.inspection.thumbnails import thumbnails
+from triptych.inspection.flips import Flips
 
 TOLERATED = 0.01
 """Share of the test images with a duplicate in another split, and of all images with one of another class, up to which
@@ -133,15 +131,6 @@ def flip_findings(flips: Flips) -> Iterator[Finding]:
             f"Training images are flipped horizontally, which may give them another meaning: {flips.reason}.",
             "dataset.augmentation.horizontal_flip: 0 disables flips.",
         )
-
-
-def flips_of(data: ImageDataModule) -> Flips:
-    """Decide about flips as `survey` does, of images that have no files."""
-    labels = data.train.labels.cpu()
-    sample = torch.tensor(sample_by_class(labels, SAMPLE))
-    small = thumbnails(data.train.select(sample).images, longest=SIDE).float()
-    grey = torch.nn.functional.interpolate(small, size=(SIDE, SIDE), mode="bilinear").mean(1).numpy()
-    return advise_flips(data.classes, grey)
 
 
 def _is_of_one_colour(data: ImageDataModule, split: str) -> Tensor:
