@@ -31,7 +31,7 @@ from torch import Tensor
 
 from triptych.config import load_config
 from triptych.data.builder import open_images
-from triptych.data.images import joined
+from triptych.data.images import Split
 from triptych.data.module import ImageDataModule
 from triptych.evaluation.outputs import model_outputs
 from triptych.metrics import knn_accuracy, retrieval_metrics
@@ -56,10 +56,10 @@ def run_triptych(images: Path, work: Path, *, changes: list[str]) -> float:
 
 
 @flushing_denormals()
-def figures_of_triptych(checkpoint: Path) -> dict[str, float]:
+def figures_of_triptych(config_file: Path, changes: list[str], *, checkpoint: Path) -> dict[str, float]:
     """Measure a trained model on the test images of its run."""
-    module = load_lightning_model(checkpoint)
-    data = ImageDataModule(module.config, open_images(module.config)[1])
+    config, images = open_images(load_config(config_file, changes))
+    module, data = load_lightning_model(checkpoint), ImageDataModule(config, images)
     gallery, test = model_outputs(module.model, data.train), model_outputs(module.model, data.test)
     return _figures(test.logits, test.embeddings, test.labels, gallery.embeddings, gallery.labels)
 
@@ -70,7 +70,8 @@ def figures_of_plain(config_file: Path, changes: list[str], *, flips: bool, seco
     config, images = open_images(load_config(config_file, changes))
     data = ImageDataModule(config, images)
     torch.manual_seed(config.training.seed)
-    known = joined([data.train, data.validation])
+    parts = (data.train, data.validation)
+    known = Split(torch.cat([part.images[:] for part in parts]), torch.cat([part.labels for part in parts]))
     mean, deviation = (torch.tensor(each).view(-1, 1, 1) for each in data.pixel_statistics())
 
     def standardised(pixels: Tensor) -> Tensor:
@@ -115,7 +116,8 @@ def main() -> None:
                 seconds = run_triptych(images, work, changes=changes)
                 best = next((work / "lightning_checkpoints" / name).glob("best.ckpt"))
                 config = load_config(work / "triptych.yaml", changes)
-                rows: dict[str, Any] = {"triptych": in_own_process(figures_of_triptych, best)}
+                ours = in_own_process(figures_of_triptych, work / "triptych.yaml", changes, checkpoint=best)
+                rows: dict[str, Any] = {"triptych": ours}
                 for flips in {False, config.dataset.augmentation.horizontal_flip > 0}:
                     rows["plain, flipped" if flips else "plain"] = in_own_process(
                         figures_of_plain, work / "triptych.yaml", changes, flips=flips, seconds=seconds
