@@ -278,6 +278,20 @@ def test_bfloat16_trains_on_a_cpu(tiny_config: Config, tmp_path: Path, optimizer
 STOPPING = ("training.early_stopping={patience: 2, min_delta: 0.9}", "logging.tensorboard=false")
 
 
+@pytest.mark.parametrize("multitask", ["true", "false"])
+def test_the_plain_vision_transformer_learns(tiny_config: Config, tmp_path: Path, multitask: str) -> None:
+    config = tiny_config(
+        *("model.patch_embedding=linear", "model.patch_size=2", "model.embed_dim=64", "model.latent_dim=16"),
+        *("training.learning_rate=0.005", "training.muon_learning_rate=0.05", "training.averaged_share=0.3"),
+        *(f"training.use_multitask_loss={multitask}", "logging.tensorboard=false", "training.epochs=12"),
+        "dataset.augmentation={}",
+    )
+
+    result = train(config, output=tmp_path)
+
+    assert result.metrics["test"]["accuracy"] > 0.6  # guessing gives 0.1
+
+
 def test_early_stopping_ends_a_run_without_closing_epochs(tiny_config: Config, tmp_path: Path) -> None:
     text = StringIO()
     config = tiny_config("training.epochs=9", *STOPPING, "training.scheduler.name=none")
