@@ -427,7 +427,7 @@ def test_images_that_were_added_since_are_reported(run, own, tmp_path):
 
     printed = run(*own(root), "--epochs", "2", "--resume").ends(0)
 
-    assert "images were added, removed or relabelled since this run began" in " ".join(printed.split())
+    assert "images were added, removed or relabelled since training began" in " ".join(printed.split())
 
 
 def test_a_run_stopped_within_an_epoch_resumes_with_another_number_of_processes(run, tmp_path):

@@ -247,13 +247,13 @@ def test_in_simple_mode_a_drowned_classification_gets_more_weight() -> None:
     )
 
 
-def test_a_reconstruction_without_a_say_is_named() -> None:
+def test_a_reconstruction_without_effect_on_the_latent_is_reported() -> None:
     signs = replace(HEALTHY, gradient_shares={**SHARES, "reconstruction": 3e-5})
 
     diagnosis = told(signs)
     assert (diagnosis.name, diagnosis.is_collapse) == ("unheard_loss", False)
-    assert "no say in the latent: it is 0.003% of the gradient" in diagnosis.what
-    # The other losses fall silent when they are satisfied, and a decoder needs some steps before it speaks.
+    assert "no effect on the latent: it is 0.003% of the gradient" in diagnosis.what
+    # The other losses vanish when they are satisfied, and a decoder needs some steps first.
     assert diagnose(replace(HEALTHY, gradient_shares={**SHARES, "classification": 1e-7}), TASK) is None
     assert diagnose(replace(signs, steps=50), TASK) is None
 
