@@ -234,10 +234,12 @@ class SchedulerConfig(Section):
 
 
 class EarlyStoppingConfig(Section):
-    """Early stopping on validation accuracy."""
+    """Early stopping on validation accuracy; the closing epochs of a run are trained in any case."""
 
     enabled: bool = True
-    """Stop when patience is exhausted (true), or train all epochs (false)."""
+    """When patience is exhausted, skip to the closing epochs of the run (true), or train all epochs (false). Closing
+    epochs are those of averaged_share and of unaugmented_share, and a tenth where the learning rate decays until the
+    end; a run without any stops."""
     patience: PositiveInt = 10
     """Epochs without improvement before training stops."""
     min_delta: NonNegativeFloat = 0.0
