@@ -74,13 +74,16 @@ def test_a_border_is_added_without_decoding_again(photos, monkeypatch):
     assert torch.equal(bordered.train.images[:][:, :, 2:-2, 2:-2], plain.train.images[:])
 
 
-def test_a_second_run_of_another_seed_decodes_nothing(photos, monkeypatch):
+def test_a_second_run_decodes_nothing_and_split_seed_alone_chooses_the_test_images(photos, monkeypatch):
     first = open_images(config(photos)).images
     monkeypatch.setattr(cache_module, "decode_and_fit", None)
 
     again = config(photos).model_copy(update={"training": config(photos).training.model_copy(update={"seed": 5})})
+    other = open_images(config(photos, split_seed=5)).images
 
-    assert open_images(again).images.test.names != first.test.names
+    assert open_images(again).images.test.names == first.test.names
+    assert other.test.names != first.test.names
+    assert len(other.test) == len(first.test)
 
 
 def test_a_table_gives_the_same_images_as_its_folder(photos, tmp_path):

@@ -274,7 +274,7 @@ def _of_model(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _config(values: object, path: Path) -> RunConfig:
     try:
-        return RunConfig.model_validate(values)
+        return RunConfig.model_validate(_with_former_defaults(values))
     except ValidationError as error:
         found = [f"{'.'.join(map(str, e['loc'])) or 'config'}: {e['msg']}" for e in error.errors()]
         listed = "; ".join(found).replace("\n", "; ")
@@ -303,3 +303,13 @@ def _numbers(values: object, path: Path) -> tuple[float, ...]:
     if isinstance(values, list | tuple) and values and all(isinstance(value, int | float) for value in values):
         return tuple(map(float, values))
     raise CheckpointError(f"{path}: expected the pixel statistics as a list of numbers, got {values!r:.80}.")
+
+
+def _with_former_defaults(values: object) -> object:
+    """Fill in keys of which the default has changed since a checkpoint was written, so that it stays the same run."""
+    if not isinstance(values, Mapping) or not isinstance(values.get("dataset"), Mapping):
+        return values
+    training = values.get("training")
+    seed = training.get("seed", 0) if isinstance(training, Mapping) else 0
+    dataset = {"split_seed": seed, "white_level": 65535, **values["dataset"]}
+    return {**values, "dataset": dataset}

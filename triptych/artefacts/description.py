@@ -34,4 +34,10 @@ class ModelDescription(BaseModel):
     def preprocessing(self) -> Preprocessing:
         """What the run does to images before the model sees them."""
         dataset = self.config.dataset
-        return Preprocessing(shape=dataset.stored_shape, fit=dataset.fit, pad=dataset.pad)
+        return Preprocessing(
+            shape=dataset.stored_shape,
+            fit=dataset.fit,
+            pad=dataset.pad,
+            white=dataset.white_level or 65535,
+            background=dataset.background_colour,
+        )

@@ -23,6 +23,7 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 ProperFraction = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 Side = Annotated[int, Field(ge=8, le=1024)]
+Level = Annotated[int, Field(ge=0, le=255)]
 
 if TYPE_CHECKING:
     DatasetName = str
@@ -113,6 +114,15 @@ class DatasetConfig(Section):
     (stretch)."""
     test_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
     """Fraction of the images held out for testing, stratified by class, if the data have no test split."""
+    split_seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    """Seed that chooses the test and validation images where none are given; training.seed does not change them."""
+    corrections: Annotated[str, Field(min_length=1)] | None = None
+    """A CSV file with the columns path (or split and index) and label, which changes the labels of images, or drops
+    them where the label is empty, without touching the images or their table. The splits stay as they are."""
+    white_level: Annotated[int, Field(ge=1, le=65535)] | None = None
+    """The value of 16-bit images that becomes white. null: 255, 1023, 4095, 16383 or 65535, as the images need."""
+    background: Literal["white", "black"] | Annotated[list[Level], Field(min_length=3, max_length=3)] = "white"
+    """The colour behind transparent pixels, by name or as [red, green, blue] from 0 to 255."""
     on_corrupt: Literal["error", "skip"] = "error"
     """Images that cannot be decoded: stop and list them (error), or leave them out and list them (skip)."""
     columns: ColumnsConfig = ColumnsConfig()
@@ -145,6 +155,14 @@ class DatasetConfig(Section):
             return self.name
         place = Path(self.root).expanduser().resolve()
         return (place.stem if self.name == "table" else place.name) or self.name
+
+    @property
+    def background_colour(self) -> tuple[int, int, int]:
+        """Red, green and blue of `background`, from 0 to 255."""
+        if isinstance(self.background, str):
+            return (255, 255, 255) if self.background == "white" else (0, 0, 0)
+        red, green, blue = self.background
+        return red, green, blue
 
     @property
     def stored_shape(self) -> tuple[int, int, int]:

@@ -1,6 +1,7 @@
-"""The one message about a broken data file: which file, what was expected, what came, what to do. For all readers."""
+"""The error about an invalid data file: which file, what was expected, what came, what to do. For all readers."""
 
 import pickle
+import stat
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -17,6 +18,24 @@ def broken(path: Path, expected: str, received: str) -> DataError:
     return DataError(f"{path}: expected {expected}, but received {received}. {REMEDY}")
 
 
+def regular_file(path: Path, expected: str) -> None:
+    """Make sure that a path is a file: opening a pipe would wait for ever.
+
+    Raises:
+        DataError: It is missing, a folder, a pipe, a socket or a device.
+    """
+    try:
+        kind = path.stat().st_mode
+    except FileNotFoundError as error:
+        raise broken(path, expected, "nothing: there is no such file") from error
+    except OSError as error:
+        raise broken(path, expected, f"one that cannot be read ({error.strerror})") from error
+    if stat.S_ISDIR(kind):
+        raise broken(path, expected, "a folder of that name")
+    if not stat.S_ISREG(kind):
+        raise broken(path, expected, "a pipe, socket or device")
+
+
 @contextmanager
 def reading_from(path: Path, expected: str) -> Iterator[None]:
     """Turn what a missing, unreadable or damaged file makes the standard library raise into one `DataError`.
@@ -28,12 +47,11 @@ def reading_from(path: Path, expected: str) -> Iterator[None]:
     Raises:
         DataError: Reading failed.
     """
+    regular_file(path, expected)
     try:
         yield
     except FileNotFoundError as error:
         raise broken(path, expected, "nothing: there is no such file") from error
-    except IsADirectoryError as error:
-        raise broken(path, expected, "a folder of that name") from error
     except EOFError as error:
         raise broken(path, expected, "a file that is cut off before its end") from error
     except (OSError, zlib.error, tarfile.TarError, pickle.UnpicklingError) as error:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from pydantic import ValidationError
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from triptych.config.datasets import KNOWN_DATASETS, OWN_IMAGES
 from triptych.config.schema import DatasetConfig, RunConfig
+from triptych.data.corrections import corrected_labels
 from triptych.data.dividing import divided
 from triptych.data.images import ImageData
 from triptych.data.known.finding import list_known
@@ -21,9 +23,10 @@ from triptych.data.own.hugging_face import list_hugging_face
 from triptych.data.own.table import list_table
 from triptych.data.own.unlabelled import Images, image_batches
 from triptych.data.pixels.cache import DecodedImages, Progress, decode_once
-from triptych.data.pixels.decoding import usual_channels
 from triptych.data.pixels.entries import Form
 from triptych.data.pixels.preprocessing import Preprocessing
+from triptych.data.pixels.quiet import own_stderr, summarised_warnings
+from triptych.data.pixels.traits import WHITE_LEVELS, traits_of, white_level
 from triptych.errors import ConfigError
 
 READ_AT_ONCE = 256
@@ -87,19 +90,29 @@ def decode_listing(config: RunConfig) -> DecodedListing:
         DataError, DownloadError: They cannot be listed.
     """
     listing = list_images(config.dataset)
-    config = settled(config, listing)
     if isinstance(listing.sources, Tensor):  # of a known data set that stores pixels
         return DecodedListing(config, listing, DecodedImages(listing.sources, {}))
-    with _progress() as progress:
+    config, listing = settled(config, listing)
+    with _progress() as progress, summarised_warnings():
         decoded = decode_once(
             listing.encoded,
-            Form(config.dataset.stored_shape, config.dataset.fit if config.dataset.name in OWN_IMAGES else "exact"),
+            form_of(config.dataset),
             origin=listing.origin,
             cache=decoded_folder(),
             threads=config.dataset.num_workers,
             progress=progress,
         )
     return DecodedListing(config, listing, decoded)
+
+
+def form_of(dataset: DatasetConfig) -> Form:
+    """Return what the images of a run are brought to; those of known data sets have their size already."""
+    return Form(
+        dataset.stored_shape,
+        dataset.fit if dataset.name in OWN_IMAGES else "exact",
+        white=dataset.white_level or WHITE_LEVELS[-1],
+        background=dataset.background_colour,
+    )
 
 
 def divide(found: DecodedListing, *, on_corrupt: Literal["error", "skip"]) -> ImageData:
@@ -114,9 +127,10 @@ def divide(found: DecodedListing, *, on_corrupt: Literal["error", "skip"]) -> Im
         found.listing,
         found.decoded,
         fractions=(dataset.validation_fraction, dataset.test_fraction),
-        seed=found.config.training.seed,
+        seed=dataset.split_seed,
         on_corrupt=on_corrupt,
         title=known.title if known else dataset.title,
+        corrected=corrected_labels(found.listing, dataset.corrections) if dataset.corrections else None,
     )
 
 
@@ -138,7 +152,13 @@ def read_images(images: Images, dataset: DatasetConfig) -> Tensor:
         >>> read_images("photos", dataset).shape
         torch.Size([24, 1, 8, 8])
     """
-    form = Preprocessing(shape=dataset.stored_shape, fit=dataset.fit, pad=dataset.pad)
+    form = Preprocessing(
+        shape=dataset.stored_shape,
+        fit=dataset.fit,
+        pad=dataset.pad,
+        white=dataset.white_level or WHITE_LEVELS[-1],
+        background=dataset.background_colour,
+    )
     batches = [torch.from_numpy(batch.pixels) for batch in image_batches(images, form, size=READ_AT_ONCE)]
     return torch.cat([torch.zeros(0, *form.input_shape), *batches])
 
@@ -151,8 +171,8 @@ def class_names(config: RunConfig) -> tuple[RunConfig, tuple[str, ...]]:
     """
     if known := KNOWN_DATASETS.get(config.dataset.name):
         return config, known.classes
-    listing = list_images(config.dataset)
-    return settled(config, listing), listing.classes
+    config, listing = settled(config, list_images(config.dataset))
+    return config, listing.classes
 
 
 def list_images(dataset: DatasetConfig) -> Listing:
@@ -170,27 +190,56 @@ def list_images(dataset: DatasetConfig) -> Listing:
     return list_table(dataset.root, **named) if dataset.name == "table" else list_hugging_face(dataset.root, **named)
 
 
-def settled(config: RunConfig, listing: Listing) -> RunConfig:
-    """Return the config of a run with nothing left open that the images decide.
+def settled(config: RunConfig, listing: Listing) -> tuple[RunConfig, Listing]:
+    """Return the config of a run with nothing left open that the images decide, and the listing with notes about it.
 
-    Of your own images these are the channels, as most have them, and the whole path of the place, so that a checkpoint
-    finds it from another folder too.
+    Of your own images these are the channels, as most have them, the white level, and the whole paths of the images and
+    of corrections, so that a checkpoint finds them from another folder too.
 
     Raises:
         ConfigError: Colours are to be changed, and the images are grey.
     """
-    if config.dataset.name not in OWN_IMAGES:
-        return config
     values = config.model_dump()
     dataset = values["dataset"]
-    dataset["channels"] = dataset["channels"] or usual_channels(listing.encoded)
-    if (place := Path(dataset["root"]).expanduser()).exists():
-        dataset["root"] = str(place.absolute())
+    if dataset["corrections"]:
+        dataset["corrections"] = str(Path(dataset["corrections"]).expanduser().absolute())
+    notes: list[str] = []
+    if config.dataset.name in OWN_IMAGES:
+        if dataset["channels"] is None or dataset["white_level"] is None:
+            notes = _decided_by_images(dataset, listing)
+        if (place := Path(dataset["root"]).expanduser()).exists():
+            dataset["root"] = str(place.absolute())
     try:
-        return RunConfig.model_validate(values)
+        return RunConfig.model_validate(values), replace(listing, notes=(*listing.notes, *notes))
     except ValidationError as error:
         wrong = "; ".join(detail["msg"].removeprefix("Value error, ") for detail in error.errors())
         raise ConfigError(f"{listing.origin}, most images have channels: {dataset['channels']}. {wrong}") from error
+
+
+def _decided_by_images(dataset: dict[str, Any], listing: Listing) -> list[str]:
+    """Fill in what the images decide, and say what the user should know of it."""
+    threads, notes = dataset["num_workers"], []
+    traits = traits_of(listing.encoded, threads=threads)
+    dataset["channels"] = dataset["channels"] or traits.channels
+    if dataset["white_level"] is None:
+        dataset["white_level"] = WHITE_LEVELS[-1]
+        if traits.deep:
+            dataset["white_level"], largest = white_level(listing.encoded, threads=threads)
+            notes.append(
+                f"Images of 16 bits have values up to {largest:,}: {dataset['white_level']:,} is taken for white "
+                "(dataset.white_level)."
+            )
+    if traits.deep_colours:
+        notes.append(
+            f"{traits.deep_colours:,} of {traits.looked_at:,} images looked at have colours of 16 bits, of which the "
+            "upper 8 are used; scale darker ones before."
+        )
+    if traits.transparent:
+        notes.append(
+            f"{traits.transparent:,} of {traits.looked_at:,} images looked at have transparent pixels, which show "
+            f"dataset.background ({dataset['background']})."
+        )
+    return notes
 
 
 @contextmanager
@@ -200,7 +249,7 @@ def _progress() -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    console = Console(stderr=True)
+    console = Console(file=own_stderr())
     columns = TextColumn("{task.description} images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         tasks = {}

@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from triptych.data.corrections import DROPPED, Corrected
 from triptych.data.images import ImageData, Split
 from triptych.data.listing import TEST, TRAIN, VALIDATION, Listing, listed
 from triptych.data.pixels.cache import DecodedImages
@@ -25,6 +26,7 @@ def divided(
     seed: int,
     on_corrupt: Literal["error", "skip"],
     title: str,
+    corrected: Corrected | None = None,
 ) -> ImageData:
     """Divide decoded images into training, validation and test.
 
@@ -35,6 +37,8 @@ def divided(
         seed: Chooses these.
         on_corrupt: What to do about images that cannot be decoded. Left out, they change nothing for the others.
         title: What people call the images.
+        corrected: Labels in place of those of the listing. The splits are chosen by the latter, so that no image
+            changes sides.
 
     Raises:
         DataError: Images are corrupt, and are not to be left out; no image of some class is left for training; or
@@ -53,14 +57,19 @@ def divided(
         positions = complete_splits(listing, fractions=fractions, seed=seed)
     except ValueError as error:
         raise DataError(f"No images can be held out ({listing.origin}): {error}.") from error
+    notes = (f"{counted} and are left out: {'; '.join(corrupt)}.",) if corrupt else ()
+    if corrected:
+        is_whole &= corrected.labels != DROPPED
+        listing, notes = replace(listing, labels=corrected.labels), (*notes, corrected.note)
     train, validation, test = (_split(listing, decoded, places[is_whole[places]]) for places in positions)
     counts = torch.bincount(train.labels, minlength=len(listing.classes))
     if empty := [name for name, count in zip(listing.classes, counts.tolist(), strict=True) if not count]:
-        raise DataError(f"Expected training images of every class, but none of {listed(empty)} can be decoded.")
+        raise DataError(
+            f"Expected training images of every class, but none of {listed(empty)} can be decoded or are left."
+        )
     for name, split, places in (("validation", validation, positions.validation), ("test", test, positions.test)):
         if len(places) and not len(split):
-            raise DataError(f"Expected {name} images ({listing.origin}), but none of them can be decoded.")
-    notes = (*listing.notes, f"{counted} and are left out: {'; '.join(corrupt)}.") if corrupt else listing.notes
+            raise DataError(f"Expected {name} images ({listing.origin}), but none of them can be decoded or are left.")
     return ImageData(
         train,
         test,
@@ -68,7 +77,7 @@ def divided(
         listing.origin,
         title=title,
         validation=validation if len(positions.validation) else None,
-        notes=notes,
+        notes=(*listing.notes, *notes),
     )
 
 

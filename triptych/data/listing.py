@@ -1,5 +1,6 @@
 """What is known of labelled images before any is decoded, wherever they come from: the beginning of the one road."""
 
+import re
 from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -15,8 +16,17 @@ from triptych.data.pixels.opening import Source
 SPLITS = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)
 
-SPLIT_NAMES = {"train": TRAIN, "val": VALIDATION, "valid": VALIDATION, "validation": VALIDATION, "test": TEST}
-"""How folders and tables spell the splits, in any case."""
+SPLIT_NAMES = {
+    "train": TRAIN,
+    "training": TRAIN,
+    "val": VALIDATION,
+    "valid": VALIDATION,
+    "validation": VALIDATION,
+    "dev": VALIDATION,
+    "test": TEST,
+    "testing": TEST,
+}
+"""How folders and tables spell the splits, in any case, perhaps followed by set, split, data or images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +145,17 @@ class Joined(LazySources):
         """Return the image at a place of the whole."""
         number = bisect_right(self._firsts, place) - 1
         return self._parts[number][place - self._firsts[number]]
+
+
+def split_of(name: str) -> int | None:
+    """Return the position in `SPLITS` of the split that a folder or a value is named after, or None.
+
+    Example:
+        >>> [split_of(name) for name in ("Training", "test_set", "VAL", "trainer")]
+        [0, 2, 1, None]
+    """
+    plain = name.strip().lower()
+    return SPLIT_NAMES.get(plain, SPLIT_NAMES.get(re.sub(r"[ _-]*(set|split|data|images)\Z", "", plain)))
 
 
 def printable(name: str) -> str:

@@ -54,8 +54,8 @@ class ImageDataModule(LightningDataModule):
         super().__init__()
         self.config = config
         self.augmentation = Augmentation(**config.dataset.augmentation.model_dump())
-        dataset, seed = config.dataset, config.training.seed
-        data = with_validation(data, fraction=dataset.validation_fraction, seed=seed)
+        dataset = config.dataset
+        data = with_validation(data, fraction=dataset.validation_fraction, seed=dataset.split_seed)
         assert data.validation is not None
         held = held_out_labels(config.evaluation.holdout_classes, data.classes)
         self.classes = tuple(name for label, name in enumerate(data.classes) if label not in held)

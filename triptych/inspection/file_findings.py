@@ -9,8 +9,9 @@ import numpy as np
 from triptych.config.schema import DatasetConfig
 from triptych.data.builder import DecodedListing
 from triptych.data.listing import Listing
-from triptych.data.pixels.decoding import Measure, measure, usual_channels
+from triptych.data.pixels.decoding import Measure, measure
 from triptych.data.pixels.opening import Source, UndecodableImage
+from triptych.data.pixels.traits import usual_channels
 from triptych.inspection.finding import Finding, Severity
 
 MEASURED = 10_000

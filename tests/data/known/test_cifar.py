@@ -233,3 +233,19 @@ def test_a_folder_in_place_of_an_archive_is_named(tmp_path):
     (tmp_path / "cifar-10-python.tar.gz").mkdir()
     with pytest.raises(DataError, match=r"cifar-10-python\.tar\.gz: .*a folder of that name"):
         cifar.read_python_archive(cifar.find_python_archive(tmp_path), READING)
+
+
+def test_an_archive_that_unpacks_to_gigabytes_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(cifar, "MOST", 100_000)
+    make(tmp_path, "python archive", files("python archive") | {"README": bytes(200_000)})
+    with pytest.raises(DataError, match="it unpacks to more than 100,000 bytes"):
+        cifar.read_python_archive(tmp_path / "cifar-10-python.tar.gz", READING)
+
+
+def test_a_batch_that_is_a_pipe_is_not_waited_for(tmp_path):
+    make(tmp_path, "python folder", files("python folder"))
+    batch = tmp_path / "cifar-10-batches-py" / "data_batch_2"
+    batch.unlink()
+    os.mkfifo(batch)
+    with pytest.raises(DataError, match=r"data_batch_2: .* received a pipe, socket or device"):
+        cifar.read_python_folder(tmp_path / "cifar-10-batches-py", READING)

@@ -1,6 +1,7 @@
 """IDX files: zipped and unzipped are read alike, and every way to break one gives one clear message."""
 
 import gzip
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -171,8 +172,21 @@ def test_a_header_that_lies_about_its_count_takes_no_memory(tmp_path, zipped):
     path.write_bytes(gzip.compress(content) if zipped else content)
     tracemalloc.start()
     try:
-        with pytest.raises(DataError, match=r"3,367,254,359,280 bytes.*cut off after 784"):
+        with pytest.raises(DataError, match=r"expected at most 1,000,000 images, but received a header of 4,294,967,295"):
             read_idx_file(path, sizes=(28, 28))
         assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
     finally:
         tracemalloc.stop()
+
+
+def test_a_small_file_that_unpacks_to_gigabytes_is_refused_by_its_header(tmp_path):
+    header = bytes([0, 0, 8, 3]) + b"".join(size.to_bytes(4, "big") for size in (5_000_000, 28, 28))
+    (tmp_path / "bomb.gz").write_bytes(gzip.compress(header + bytes(100_000)))
+    with pytest.raises(DataError, match=r"bomb\.gz: expected at most 1,000,000 images, but received a header of 5,000"):
+        read_idx_file(tmp_path / "bomb.gz", sizes=(28, 28))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "train-images-idx3-ubyte")
+    with pytest.raises(DataError, match="but received a pipe, socket or device"):
+        read_idx_file(tmp_path / "train-images-idx3-ubyte", sizes=(28, 28))

@@ -5,6 +5,7 @@ import collections
 import os
 import pickle
 import re
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -98,3 +99,33 @@ def test_bytes_are_not_passed_through_any_codec():
 def test_a_damaged_pickle_gives_one_message(content):
     with pytest.raises(DataError, match=re.escape("data_batch_1: expected a pickle of arrays, but received")):
         load_arrays(content, path=PATH)
+
+
+def test_types_with_a_state_of_their_own_are_not_built():
+    # A dtype whose state claims fields and objects crashes the process where NumPy restores it.
+    crafted = PYTHON_2.replace(b"K\x03U\x01|NNN", b"K\x03U\x01|}(tN").replace(b"U\x02u1", b"U\x02O8")
+    with pytest.raises(DataError):
+        load_arrays(crafted, path=PATH)
+    with pytest.raises(DataError, match="something else than numbers"):
+        load_arrays(pickle.dumps(np.array([{}, None])), path=PATH)
+
+
+def test_contents_nested_in_themselves_cost_no_time():
+    value: object = [1]
+    for _ in range(60):
+        value = [value, value]
+    loaded = load_arrays(pickle.dumps(value), path=PATH)
+    assert loaded[0] is loaded[1]
+    circle: list[object] = []
+    circle.append(circle)
+    with pytest.raises(DataError, match="a damaged one"):
+        load_arrays(pickle.dumps(circle), path=PATH)
+
+
+def test_an_index_of_the_memo_costs_no_memory():
+    content = b"\x80\x02]r\xff\xff\xff\x7f."
+    tracemalloc.start()
+    assert load_arrays(content, path=PATH) == []
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10_000_000

@@ -121,12 +121,12 @@ def test_class_folders_without_images_are_named(tmp_path):
 
 
 def test_folders_that_look_like_splits_but_are_called_otherwise_are_doubted(tmp_path):
-    for part, name in itertools.product(("training_set", "test_set"), ("cats", "dogs")):
+    for part, name in itertools.product(("first", "second"), ("cats", "dogs")):
         make(tmp_path, f"{part}/{name}/1.png")
     listing = list_folder(tmp_path)
-    assert listing.classes == ("test_set", "training_set")
+    assert listing.classes == ("first", "second")
     assert listing.notes == (
-        "All images lie in the folders cats, dogs of each class. If test_set, training_set are no classes but splits, "
+        "All images lie in the folders cats, dogs of each class. If first, second are no classes but splits, "
         "call them train, val and test.",
     )
 
@@ -181,7 +181,7 @@ def test_classes_that_training_lacks_are_named(tmp_path):
         (["a/1.png", "b/"], r"at least two classes, but received images of one \(a\)"),
         ([], "expected a folder of images for each class, but received no images beside them"),
         (["1.png", "2.png"], "expected a folder of images for each class, but received 2 images beside them"),
-        (["a/1.txt", "b/2.txt"], r"for each class, but received 2 \.txt\. Images are files of \.bmp, \.gif"),
+        (["a/1.txt", "b/2.txt"], r"for each class, but received 2 \.txt\. Images are files of \.avif, \.bmp, \.gif"),
     ],
 )
 def test_folders_without_classes_are_refused(tmp_path, paths, words):
@@ -196,3 +196,55 @@ def test_what_is_no_folder_is_refused(tmp_path):
     make(tmp_path, "photos.zip")
     with pytest.raises(DataError, match="a file: unpack it and name the folder"):
         list_folder(tmp_path / "photos.zip")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("Training", "Testing"), ("train_set", "Test Set"), ("TRAINING-SET", "test_data"), ("trainset", "test-images")],
+)
+def test_other_spellings_of_splits_are_splits(tmp_path, names):
+    for split in names:
+        make(tmp_path, f"{split}/cat/1.png", f"{split}/dog/1.png")
+    listing = list_folder(tmp_path)
+    assert listing.classes == ("cat", "dog")
+    assert listing.split.tolist() == [0, 0, 2, 2]
+
+
+def test_one_folder_around_everything_is_entered(tmp_path):
+    make(tmp_path / "with splits", "archive/train/cat/1.png", "archive/train/dog/1.png", "archive/valid/dog/2.png")
+    listing = list_folder(tmp_path / "with splits")
+    assert listing.classes == ("cat", "dog")
+    assert listing.split.tolist() == [0, 0, 1]
+    make(tmp_path / "without", "photos/cat/1.png", "photos/dog/1.png")
+    assert list_folder(tmp_path / "without").names == ["photos/cat/1.png", "photos/dog/1.png"]
+
+
+def test_splits_within_each_class_are_splits(tmp_path):
+    make(tmp_path, "cat/train/1.png", "cat/test/2.png", "dog/Training/3.png", "dog/test/4.png")
+    assert shown(list_folder(tmp_path)) == [
+        ("train", "cat", "cat/train/1.png"),
+        ("train", "dog", "dog/Training/3.png"),
+        ("test", "cat", "cat/test/2.png"),
+        ("test", "dog", "dog/test/4.png"),
+    ]
+    make(tmp_path, "dog/5.png")
+    assert list_folder(tmp_path).split.unique().tolist() == [0]
+
+
+def test_folders_of_systems_are_no_classes(tmp_path):
+    make(tmp_path, "cat/1.png", "dog/1.png")
+    for name in ("$RECYCLE.BIN", "#recycle", "@eaDir", "System Volume Information", "lost+found", "__MACOSX"):
+        make(tmp_path, f"{name}/1.png", f"cat/{name}/2.png")
+    assert list_folder(tmp_path).names == ["cat/1.png", "dog/1.png"]
+
+
+def test_classes_that_differ_in_case_alone_are_noted_and_merged_where_one_lacks_training_images(tmp_path):
+    make(tmp_path / "one", "Cat/1.png", "cat/2.png", "dog/1.png")
+    listing = list_folder(tmp_path / "one")
+    assert len(listing.classes) == 3
+    assert "The classes Cat, cat differ in case or spaces alone; if they are one, give them one name." in listing.notes
+    make(tmp_path / "two", "train/Cat/1.png", "train/dog/1.png", "test/cat/2.png", "test/dog/2.png")
+    listing = list_folder(tmp_path / "two")
+    assert listing.classes == ("Cat", "dog")
+    assert listing.labels.tolist() == [0, 1, 0, 1]
+    assert any(note.startswith("Images of cat are taken for the class Cat") for note in listing.notes)

@@ -1,7 +1,9 @@
 """Tables of images, as spreadsheets, pandas and Hugging Face's libraries write them, and every mistake in one."""
 
+import csv as csv_module
 import io
 import json
+import os
 import unicodedata
 from pathlib import Path
 
@@ -173,7 +175,7 @@ MISTAKES = {
     "no column of images": ("file,label\na.png,x\n", r"a column path of files, or image of .* columns 'file', 'label'"),
     "no column of labels": (
         "path,class\na.png,x\n",
-        r"a column label of labels, .* the columns 'path', 'class'\. Mend",
+        r"a column label of labels, .* the columns 'path', 'class'\. Fix",
     ),
     "two columns of labels": ("path,label,label\na.png,x,y\n", "a column label of labels"),
     "no label": ("path,label\na.png,x\nb.png,\nc.png, \n", "a label in column label .* none in line 3, line 4"),
@@ -188,8 +190,8 @@ MISTAKES = {
         r"a file at each of 3 paths, but received none at 2: far/no\.png \(line 3\), dir\\b\.png \(line 4\)\. Paths",
     ),
     "a split of another name": (
-        "path,label,split\na.png,x,train\nb.png,y,dev\n",
-        r"in column split, .* 'dev' in line 3",
+        "path,label,split\na.png,x,train\nb.png,y,maybe\n",
+        r"in column split, .* 'maybe' in line 3",
     ),
     "one class": ("path,label\na.png,x\nb.png,x\n", r"training images of at least two classes, .* one \(x\)"),
     "a class without training": (
@@ -208,8 +210,7 @@ MISTAKES = {
         "path,label,split,group\na.png,x,train,7\nb.png,y,train,8\nc.png,x,test,7\n",
         "all images of a group in one split, but received 1 groups in several: 7, for one, in train and test",
     ),
-    "UTF-16": ("path,label\na.png,x\n".encode("utf-16"), "text in UTF-8, but received UTF-16"),
-    "Latin-1": ("path,label\na.png,x\nb.png,caf\xe9\n".encode("latin-1"), "UTF-8, but received other bytes in line 3"),
+    "binary": (b"path,label\na.png,\xff\0\0\n", "text in UTF-8, but received other bytes in line 2"),
 }
 
 
@@ -224,16 +225,19 @@ def test_a_mistake_has_one_message_that_says_where(tmp_path, kind):
 
 
 def test_a_table_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"none\.csv: expected a CSV or Parquet file, .* \(No such file or directory\)"):
+    with pytest.raises(DataError, match=r"none\.csv: expected a CSV or Parquet file, but received nothing"):
         list_table(tmp_path / "none.csv")
-    with pytest.raises(DataError, match=r"cannot be read \(Is a directory\)"):
+    with pytest.raises(DataError, match="a CSV or Parquet file, but received a folder"):
         list_table(tmp_path)
 
 
 WRONG = {
     "labels of images": ({"image": ["x"], "label": images(1)}, "words or numbers in column label, but received struct"),
     "labels of bytes": ({"path": ["x"], "label": [b"x"]}, "words or numbers in column label, but received binary"),
-    "labels of lists": ({"path": ["x"], "label": [["x"]]}, "words or numbers in column label, but received list"),
+    "several labels": (
+        {"path": ["x", "y"], "label": [["x"], ["x", "y"]]},
+        "one value in each row of column label, but received 2 in row 1",
+    ),
     "images of numbers": ({"image": [1], "label": ["x"]}, r"paths, bytes or \{bytes, path\} in column image, .* int64"),
     "images of other parts": ({"image": [{"url": "x"}], "label": ["x"]}, r"paths, bytes or .* received struct<url"),
     "no rows": ({"image": images(), "label": pyarrow.array([], pyarrow.string())}, "at least one row"),
@@ -278,3 +282,74 @@ def test_dictionaries_and_missing_values_of_pandas_are_read(tmp_path):
     assert shown(listing) == [("train", "x", "a.png"), ("train", "y", "b.png"), ("test", "x", "c.png")]
     assert listing.groups == ["1", None, "2"]
     assert np.asarray(listing.labels).dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path,label\n a.png ,x\nb.png\t,y\n",
+        "sep=;\npath;label\na.png;x\nb.png;y\n",
+        "sep=\t\r\npath\tlabel\r\na.png\tx\r\nb.png\ty\r\n",
+        "path,label\n./a.png,x\n././b.png,y\n",
+        "path,label,note\na.png,x," + "long " * 40_000 + "\nb.png,y,\n",
+        "path,label\na.png,x\nb.png,y\n".encode("utf-16"),
+        "path,label\na.png,x\nb.png,y\n".encode("utf-16-be").join([b"\xfe\xff", b""]),
+    ],
+    ids=["spaces", "sep", "sep of a tab", "dots", "a long field", "UTF-16", "UTF-16, big-endian"],
+)
+def test_tables_are_read_however_they_are_written(tmp_path, text):
+    before = csv_module.field_size_limit()
+    listing = list_table(csv(tmp_path, text))
+    assert shown(listing) == [("train", "x", "a.png"), ("train", "y", "b.png")]
+    assert all(source.is_file() for source in listing.sources)
+    assert csv_module.field_size_limit() == before
+
+
+def test_the_line_of_an_error_counts_the_line_that_names_the_delimiter(tmp_path):
+    with pytest.raises(DataError, match="received 3 in line 3"):
+        list_table(csv(tmp_path, "sep=;\npath;label\na.png;x;z\n"))
+
+
+def test_text_of_windows_is_read_with_a_note(tmp_path):
+    table = csv(tmp_path, "path,label\na.png,caf\xe9\nb.png,x\n".encode("cp1252"))
+    listing = list_table(table)
+    assert listing.classes == ("caf\xe9", "x")
+    assert any("read as Windows-1252" in note for note in listing.notes)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_accents_in_paths_may_be_composed_or_not(tmp_path, form):
+    other = {"NFC": "NFD", "NFD": "NFC"}[form]
+    folder, name = (unicodedata.normalize(form, text) for text in ("caf\xe9", "\xfc.png"))
+    written = unicodedata.normalize(other, "caf\xe9/\xfc.png")
+    listing = list_table(csv(tmp_path, f"path,label\n{written},x\nb.png,y\n", files=f"{folder}/{name} b.png"))
+    assert all(source.is_file() for source in listing.sources)
+
+
+def test_one_file_by_several_paths_is_listed_once(tmp_path):
+    listing = list_table(csv(tmp_path, "path,label\na.png,x\n./a.png,x\nb.png,y\n"))
+    assert listing.names == ["a.png", "b.png"]
+    with pytest.raises(DataError, match="one label and one split for a file"):
+        list_table(csv(tmp_path, "path,label\na.png,x\n./a.png,y\n"))
+
+
+def test_backslashes_of_windows_are_slashes(tmp_path):
+    listing = list_table(csv(tmp_path, "path,label\nfar\\a.png,x\nb.png,y\n", files="far/a.png b.png"))
+    assert listing.names == ["far/a.png", "b.png"]
+
+
+def test_categories_of_pandas_and_lists_of_one_label_are_read(tmp_path):
+    csv(tmp_path, "")
+    columns = {
+        "path": pyarrow.array(["a.png", "b.png", "c.png"]).dictionary_encode(),
+        "label": [["x"], ["y"], ["x"]],
+        "split": pyarrow.array(["Training", "train", "testing"]).dictionary_encode(),
+    }
+    listing = list_table(parquet(tmp_path, columns))
+    assert shown(listing) == [("train", "x", "a.png"), ("train", "y", "b.png"), ("test", "x", "c.png")]
+
+
+def test_a_table_that_is_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "images.csv")
+    with pytest.raises(DataError, match="a CSV or Parquet file, but received a pipe, socket or device"):
+        list_table(tmp_path / "images.csv")

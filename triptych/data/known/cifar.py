@@ -20,6 +20,10 @@ PYTHON_BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_bat
 BINARY_BATCHES = tuple(f"{name}.bin" for name in PYTHON_BATCHES)
 PYTHON_META, BINARY_META = "batches.meta", "batches.meta.txt"
 BLOCK = 1 << 20
+LARGEST = 1 << 26
+"""Bytes of a batch; those of CIFAR-10 have 31 million."""
+MOST = 1 << 30
+"""Bytes that an archive may unpack to: a small file can be a gzip bomb."""
 
 
 def find_python_folder(folder: Path) -> Path | None:
@@ -142,6 +146,8 @@ def _folder_contents(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
     for path in (folder / name for name in names):
         if path.exists():
             with reading_from(path, "a batch of CIFAR-10"):
+                if (size := path.stat().st_size) > LARGEST:
+                    raise broken(path, f"a batch of at most {LARGEST:,} bytes", f"{size:,}")
                 contents[path.name] = path.read_bytes()
     return contents
 
@@ -150,11 +156,28 @@ def _archive_contents(archive: Path, names: Iterable[str]) -> dict[str, bytes]:
     """Read the members of these names, in whatever folder of the archive; nothing is extracted to the disk."""
     contents = {}
     with reading_from(archive, "a whole tar archive, zipped"), gzip.open(archive) as unzipped:
-        with tarfile.open(fileobj=unzipped, mode="r|") as tar:
+        limited = _Limited(unzipped)
+        with tarfile.open(fileobj=limited, mode="r|") as tar:  # type: ignore[call-overload]  # it reads, no more
             for member in tar:
                 name = PurePosixPath(member.name).name
-                if name in names and (stream := tar.extractfile(member)):
+                if name in names and member.size <= LARGEST and (stream := tar.extractfile(member)):
                     contents[name] = stream.read()
-        while unzipped.read(BLOCK):  # to the very end, where gzip compares its checksum
+        while limited.read(BLOCK):  # to the very end, where gzip compares its checksum
             pass
     return contents
+
+
+class _Limited:
+    """A stream of which no more than so many bytes can be read."""
+
+    def __init__(self, stream: gzip.GzipFile) -> None:
+        self._stream = stream
+        self._left = MOST
+
+    def read(self, size: int) -> bytes:
+        """Read, and raise an OSError at the limit."""
+        content = self._stream.read(min(size, BLOCK))
+        self._left -= len(content)
+        if self._left < 0:
+            raise tarfile.ReadError(f"it unpacks to more than {MOST:,} bytes")
+        return content

@@ -16,6 +16,8 @@ from triptych.data.known.reading import Part, Parts, Reading, labelled
 
 PARTS = ("train", "t10k")
 BLOCK = 1 << 20
+MOST = 1_000_000
+"""Images in a file: a small file can be a gzip bomb."""
 
 
 def find_idx(folder: Path) -> Path | None:
@@ -82,6 +84,8 @@ def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, sizes: tuple[int, ...])
     count, *measured = (int(size) for size in np.frombuffer(header, ">u4")[1:])
     if tuple(measured) != sizes:
         raise broken(path, f"images of {_times(sizes)} pixels", f"images of {_times(measured)}")
+    if count > MOST:
+        raise broken(path, f"at most {MOST:,} images", f"a header of {count:,}")
     wanted = count * prod(sizes)
     values = bytearray()
     while len(values) < wanted and (block := stream.read(min(BLOCK, wanted - len(values)))):

@@ -1,13 +1,15 @@
-"""Opens pickles that hold arrays and plain containers, and refuses every other: for CIFAR-10's batches.
+"""Reads the pickles of CIFAR-10's batches without an unpickler: as data, of which nothing is built and nothing called.
 
-A pickle can name any function and have it called. This unpickler knows the few names that a NumPy array is made of and
-resolves no other, so a file that names one is refused before anything in it runs.
+A pickle is a program for a small machine, which can name any function and have it called. Here the few instructions
+that dictionaries, lists, numbers, texts and NumPy arrays need are followed, and a name or a call stays a mere record.
+Only records that describe an array of bytes, as NumPy 1 and 2 write it, are turned into one, by `numpy.frombuffer`.
 """
 
-import io
-import pickle
-from collections.abc import Callable
+import pickletools
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,59 +17,210 @@ from triptych.data.broken import REMEDY, broken
 from triptych.errors import DataError
 
 
+class _Name(NamedTuple):
+    """A function or class that the pickle names."""
+
+    name: str
+
+
+@dataclass(eq=False)
+class _Call:
+    """A call that the pickle asks for; it may be the key of a dictionary."""
+
+    function: object
+    arguments: object
+    state: list[object]
+
+
+class _RefusedError(Exception):
+    """The pickle asks for something else than data."""
+
+
+_MARK = object()
+_RECONSTRUCT = {"numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct"}
+_FROM_BUFFER = {"numpy.core.numeric _frombuffer", "numpy._core.numeric _frombuffer"}
+_ENCODE = "_codecs encode"
+_PARTS = _RECONSTRUCT | _FROM_BUFFER | {_ENCODE, "numpy ndarray", "numpy dtype"}
+
+
 def load_arrays(content: bytes, *, path: Path) -> object:
-    """Unpickle arrays, numbers, strings and plain containers of them.
+    """Read arrays of uint8, numbers, texts and plain containers of them.
 
     Args:
         content: The bytes of the pickle, of Python 2 or 3.
-        path: The file that a complaint names.
+        path: The file that an error names.
 
     Raises:
-        DataError: The pickle is damaged, or names anything but the parts of an array.
+        DataError: The pickle is damaged, or holds anything else.
     """
     if not content:
         raise broken(path, "a pickle of arrays", "an empty file")
-    unpickler = _ArrayUnpickler(io.BytesIO(content), encoding="latin1")
     try:
-        return unpickler.load()
-    except Exception as error:  # a damaged pickle raises whatever its bytes happen to mean
-        if unpickler.refused:
-            raise DataError(
-                f"{path}: expected a pickle that holds arrays only, but it names {unpickler.refused}, which could run "
-                f"code; nothing of it was run. {REMEDY}"
-            ) from error
+        return _plain(_run(content))
+    except _RefusedError as error:
+        raise DataError(
+            f"{path}: expected a pickle that holds arrays only, but it names {error}, which could run code; nothing of "
+            f"it was run. {REMEDY}"
+        ) from error
+    except Exception as error:  # damaged bytes lead to instructions that do not fit together
         raise broken(path, "a pickle of arrays", f"a damaged one ({error or type(error).__name__})") from error
 
 
-def _latin1(text: str, encoding: str) -> bytes:
-    """Stand in for `_codecs.encode`, which Python 3 uses to write bytes in old protocols: always as latin1."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"text encoded as {encoding!r}")
-    return text.encode("latin1")
+def _run(content: bytes) -> object:  # noqa: PLR0912, PLR0915  # one case an instruction
+    """Follow the instructions of a pickle, and return what is on the stack at the end."""
+    stack: list[Any] = []
+    memo: dict[int, Any] = {}
+    argument: Any
+    for code, argument, _ in pickletools.genops(content):
+        match code.name:
+            case "PROTO" | "FRAME":
+                pass
+            case "STOP":
+                return stack.pop()
+            case "MARK":
+                stack.append(_MARK)
+            case "NONE":
+                stack.append(None)
+            case "NEWTRUE" | "NEWFALSE":
+                stack.append(code.name == "NEWTRUE")
+            case "EMPTY_DICT":
+                stack.append({})
+            case "EMPTY_LIST":
+                stack.append([])
+            case "EMPTY_TUPLE":
+                stack.append(())
+            case "DICT":
+                items = _since_mark(stack)
+                stack.append(dict(zip(items[::2], items[1::2], strict=True)))
+            case "LIST":
+                stack.append(_since_mark(stack))
+            case "TUPLE":
+                stack.append(tuple(_since_mark(stack)))
+            case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                count = int(code.name[-1])
+                stack[-count:] = [tuple(stack[-count:])]
+            case "SETITEM":
+                value, key = stack.pop(), stack.pop()
+                _container(stack, dict)[key] = value
+            case "SETITEMS":
+                items = _since_mark(stack)
+                _container(stack, dict).update(zip(items[::2], items[1::2], strict=True))
+            case "APPEND":
+                value = stack.pop()
+                _container(stack, list).append(value)
+            case "APPENDS":
+                items = _since_mark(stack)
+                _container(stack, list).extend(items)
+            case "PUT" | "BINPUT" | "LONG_BINPUT":
+                memo[int(argument)] = stack[-1]
+            case "MEMOIZE":
+                memo[len(memo)] = stack[-1]
+            case "GET" | "BINGET" | "LONG_BINGET":
+                stack.append(memo[int(argument)])
+            case "GLOBAL":
+                stack.append(_named(argument))
+            case "STACK_GLOBAL":
+                name, module = stack.pop(), stack.pop()
+                stack.append(_named(f"{module} {name}"))
+            case "REDUCE":
+                arguments, function = stack.pop(), stack.pop()
+                stack.append(_Call(function, arguments, []))
+            case "BUILD":
+                state = stack.pop()
+                _container(stack, _Call).state.append(state)
+            case name if isinstance(argument, int | float | str | bytes | bytearray) and _is_value(name):
+                stack.append(argument)
+            case name:
+                raise _RefusedError(f"the instruction {name}")
+    raise ValueError("it ends early")
 
 
-# An array itself says which functions rebuild it: their modules' names differ between NumPy 1 and 2.
-_RECONSTRUCT: Callable[..., np.ndarray] = np.empty(0).__reduce__()[0]  # type: ignore[assignment]  # typed str | tuple
-_FROM_BUFFER: Callable[..., np.ndarray] = np.empty(0).__reduce_ex__(5)[0]  # type: ignore[assignment]  # likewise
-
-_ALLOWED: dict[tuple[str, str], object] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy.core.numeric", "_frombuffer"): _FROM_BUFFER,
-    ("numpy._core.numeric", "_frombuffer"): _FROM_BUFFER,
-    ("_codecs", "encode"): _latin1,
-}
+def _is_value(name: str) -> bool:
+    """Whether an instruction puts a number, a text or bytes on the stack."""
+    return name.startswith(
+        ("INT", "LONG", "FLOAT", "BINFLOAT", "BININT", "STRING", "BINSTRING", "SHORT_BIN", "UNICODE", "BINUNICODE")
+    ) or (name.startswith(("BINBYTES", "BYTEARRAY")))
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Resolves the names in `_ALLOWED` and remembers the first other one."""
+def _named(name: str) -> _Name:
+    if name not in _PARTS:
+        raise _RefusedError(name.replace(" ", "."))
+    return _Name(name)
 
-    refused = ""
 
-    def find_class(self, module: str, name: str) -> object:
-        if (module, name) not in _ALLOWED:
-            self.refused = f"{module}.{name}"
-            raise pickle.UnpicklingError(f"refused {self.refused}")
-        return _ALLOWED[module, name]
+def _since_mark(stack: list[Any]) -> list[Any]:
+    """Take from the stack what lies above the last mark."""
+    place = next(place for place in range(len(stack) - 1, -1, -1) if stack[place] is _MARK)
+    items = stack[place + 1 :]
+    del stack[place:]
+    return items
+
+
+def _container(stack: list[Any], kind: type) -> Any:  # noqa: ANN401  # one of that kind
+    if type(stack[-1]) is not kind:
+        raise ValueError(f"an instruction for a {kind.__name__}, and a {type(stack[-1]).__name__} is there")
+    return stack[-1]
+
+
+def _plain(value: object, known: dict[int, object] | None = None) -> object:
+    """Turn the records of arrays into arrays; what comes in several places is turned once, however it is nested."""
+    known = {} if known is None else known
+    if id(value) in known:
+        return known[id(value)]
+    if type(value) is dict:
+        plain: object = {_plain(key, known): _plain(item, known) for key, item in value.items()}
+    elif type(value) is list:
+        plain = [_plain(item, known) for item in value]
+    elif type(value) is tuple:
+        plain = tuple(_plain(item, known) for item in value)
+    else:
+        return _array(value) if isinstance(value, _Call | _Name) else value
+    known[id(value)] = plain
+    return plain
+
+
+def _array(value: _Call | _Name) -> object:
+    """Build an array of uint8 in C order from a record; other arrays are described by their type alone."""
+    if isinstance(value, _Name):
+        raise _RefusedError(value.name.replace(" ", "."))
+    function = value.function.name if isinstance(value.function, _Name) else ""
+    arguments: Any = value.arguments
+    if function == _ENCODE:
+        return _bytes(value)
+    if function in _RECONSTRUCT:
+        _, shape, kind, is_fortran, data = value.state[0]  # type: ignore[misc]  # whatever does not fit raises
+    elif function in _FROM_BUFFER:
+        data, kind, shape, order = arguments
+        is_fortran = order == "F"
+    else:
+        raise _RefusedError(function.replace(" ", ".") or "a call of something that is no function")
+    dtype = np.dtype(str(_kind(kind)))
+    content = _bytes(data)
+    if dtype.hasobject or dtype.itemsize * prod(shape) != len(content):
+        raise ValueError(f"{len(content):,} bytes for an array {shape} of {dtype}")
+    return np.frombuffer(content, dtype).reshape(shape, order="F" if is_fortran else "C")
+
+
+def _kind(record: object) -> str:
+    """Read the type of a record of a NumPy type: one of numbers, by its code."""
+    if isinstance(record, _Call) and record.function == _Name("numpy dtype"):
+        code = record.arguments[0]  # type: ignore[index]  # whatever does not fit raises
+        code = code.decode() if isinstance(code, bytes) else code
+        if code in ("u1", "i1", "b1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8"):
+            return code
+    raise _RefusedError("an array of something else than numbers")
+
+
+def _bytes(data: object) -> bytes:
+    """Read bytes, which Python 2 and old protocols of Python 3 write as text in Latin-1."""
+    if isinstance(data, _Call) and data.function == _Name(_ENCODE):
+        arguments: Any = data.arguments  # whatever does not fit raises
+        text, encoding = arguments
+        if encoding != "latin1":
+            raise ValueError(f"text encoded as {encoding!r}")
+        return str(text).encode("latin1")
+    if isinstance(data, str):
+        return data.encode("latin1")
+    if isinstance(data, bytes | bytearray):
+        return bytes(data)
+    raise ValueError(f"the bytes of an array, and a {type(data).__name__} is there")

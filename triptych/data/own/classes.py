@@ -54,6 +54,39 @@ def number_classes(
     return torch.from_numpy(label[codes]), tuple(names[code] for code in used)
 
 
+def one_spelling(names: Sequence[str], codes: np.ndarray, split: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Take a class without training images for the one that has some and whose name differs in case or spaces alone.
+
+    Args:
+        names: The class names, each once.
+        codes: The images' positions in `names`, (N,).
+        split: The images' positions in `SPLITS`, (N,).
+
+    Returns:
+        The codes after that, and notes: about what was merged, and about classes of such names that all have training
+        images, which stay apart.
+    """
+    trained = set(codes[split == TRAIN].tolist())
+    alike: dict[str, list[int]] = {}
+    for code, name in enumerate(names):
+        alike.setdefault(" ".join(composed(name).casefold().split()), []).append(code)
+    notes = []
+    for group in (group for group in alike.values() if len(group) > 1):
+        kept, others = [code for code in group if code in trained], [code for code in group if code not in trained]
+        if len(kept) == 1:
+            codes = np.where(np.isin(codes, others), kept[0], codes)
+            notes.append(
+                f"Images of {listed(names[code] for code in others)} are taken for the class {names[kept[0]]}, whose "
+                "name differs in case or spaces alone."
+            )
+        elif kept:
+            notes.append(
+                f"The classes {listed(names[code] for code in kept)} differ in case or spaces alone; if they are one, "
+                "give them one name."
+            )
+    return codes, notes
+
+
 def check_groups(groups: Sequence[str | None] | None, split: np.ndarray, *, origin: str) -> None:
     """Hold each group to one split.
 

@@ -2,18 +2,24 @@
 
 import csv
 import io
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
-from triptych.data.broken import broken
+from triptych.data.broken import broken, regular_file
 from triptych.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow
 
 DELIMITERS = (",", ";", "\t", "|")
+
+LONGEST_FIELD = 1 << 30
+"""Characters; Python's own limit is 131,072, and one for the whole process."""
 
 
 class Table(ABC):
@@ -22,12 +28,14 @@ class Table(ABC):
     Attributes:
         file: The file.
         names: The columns.
-        class_names: For columns of numbers, what these stand for, where the file tells that.
+        class_names: For columns of numbers, what these stand for, where the file says so.
+        notes: What needs attention, in sentences.
     """
 
     file: Path
     names: tuple[str, ...]
     class_names: dict[str, list[str]]
+    notes: tuple[str, ...] = ()
 
     @abstractmethod
     def kind(self, name: str) -> "pyarrow.DataType":
@@ -39,36 +47,65 @@ class Table(ABC):
 
     @abstractmethod
     def row(self, place: int) -> str:
-        """Say where a row is in the file."""
+        """Return where a row is in the file."""
 
-    def mistake(self, expected: str, received: str, remedy: str = "Mend the table.") -> DataError:
+    def mistake(self, expected: str, received: str, remedy: str = "Fix the table.") -> DataError:
         """Make the error that says what is wrong with the file."""
         return DataError(f"{self.file}: expected {expected}, but received {received}. {remedy}")
 
 
 class CsvTable(Table):
-    """A CSV file, read by Python's reader: unlike pyarrow's it tells the line of every mistake."""
+    """A CSV file, read by Python's reader: unlike pyarrow's it gives the line of every error.
+
+    Args:
+        file: The file.
+        content: Its bytes: UTF-8, UTF-16 with a byte order mark, or else Windows-1252, which is noted.
+        expected: Names of columns, by which the delimiter is recognised, unless the first line names it ("sep=;").
+    """
 
     def __init__(self, file: Path, content: bytes, expected: Collection[str]) -> None:
         self.file = file
         self.class_names = {}
         text = self._decoded(content)
-        headers = {mark: _header(text, mark) for mark in DELIMITERS}
-        delimiter = max(DELIMITERS, key=lambda mark: (len(set(expected) & set(headers[mark])), len(headers[mark])))
+        delimiter, first = None, 1
+        if named := re.match(r"sep=(.)\r?\n", text):  # as Excel writes and obeys it
+            delimiter, first, text = named[1], 2, text[named.end() :]
+        headers = {mark: _header(text, mark) for mark in ([delimiter] if delimiter else DELIMITERS)}
+        delimiter = max(headers, key=lambda mark: (len(set(expected) & set(headers[mark])), len(headers[mark])))
         self.names = headers[delimiter]
         self._rows: list[list[str]] = []
         self._lines: list[int] = []
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         try:
-            next(reader, None)
-            for row in filter(None, reader):
-                if len(row) != len(self.names):
-                    received = f"{len(row)} in line {reader.line_num}"
-                    raise self.mistake(f"{len(self.names)} values in every row, as its first line has names", received)
-                self._rows.append(row)
-                self._lines.append(reader.line_num)
+            with _long_fields():
+                next(reader, None)
+                for row in filter(None, reader):
+                    line = reader.line_num + first - 1
+                    if len(row) != len(self.names):
+                        received = f"{len(row)} in line {line}"
+                        expected_row = f"{len(self.names)} values in every row, as its first line has names"
+                        raise self.mistake(expected_row, received)
+                    self._rows.append(row)
+                    self._lines.append(line)
         except csv.Error as error:
-            raise self.mistake("a CSV file", f"something else in line {reader.line_num} ({error})") from error
+            line = reader.line_num + first - 1
+            raise self.mistake("a CSV file", f"something else in line {line} ({error})") from error
+
+    @classmethod
+    def read(cls, file: Path, *, expected: Collection[str]) -> "CsvTable":
+        """Read a file; raises DataError where it is missing, not a file, or not CSV."""
+        regular_file(file, "a CSV file")
+        try:
+            return cls(file, file.read_bytes(), expected)
+        except OSError as error:
+            raise DataError(f"{file}: expected a CSV file, but it cannot be read ({error.strerror}).") from error
+
+    def texts(self, name: str) -> list[str]:
+        """Return a column as it is written."""
+        if self.names.count(name) != 1:
+            raise self.mistake(f"one column {name}", f"{self.names.count(name)}")
+        place = self.names.index(name)
+        return [row[place] for row in self._rows]
 
     def kind(self, name: str) -> "pyarrow.DataType":  # noqa: ARG002  # all are alike
         """Return the type of a column: text."""
@@ -80,20 +117,43 @@ class CsvTable(Table):
         """Return a column."""
         import pyarrow
 
-        place = self.names.index(name)
-        return pyarrow.chunked_array([[row[place] for row in self._rows]], pyarrow.string())
+        return pyarrow.chunked_array([self.texts(name)], pyarrow.string())
 
     def row(self, place: int) -> str:
         """Return the line of a row in the file."""
         return f"line {self._lines[place]}"
 
     def _decoded(self, content: bytes) -> str:
+        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+            try:
+                return content.decode("utf-16")
+            except UnicodeDecodeError as error:
+                raise broken(self.file, "text in UTF-16", "other bytes") from error
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
-            is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))
-            raise broken(self.file, "text in UTF-8", "UTF-16" if is_utf16 else f"other bytes in line {line}") from error
+            if b"\0" in content:
+                raise broken(self.file, "text in UTF-8", f"other bytes in line {line}") from error
+            self.notes = (
+                f"The table is not text in UTF-8 (line {line}) and was read as Windows-1252; save it as UTF-8 if "
+                "letters are wrong.",
+            )
+            return content.decode("cp1252", errors="replace")
+
+
+_LIMIT = Lock()
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Raise the limit of Python's CSV reader, which is one for the whole process, for the block."""
+    with _LIMIT:
+        before = csv.field_size_limit(LONGEST_FIELD)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(before)
 
 
 def _header(text: str, mark: str) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from triptych.data.listing import SPLIT_NAMES, SPLITS, TRAIN, Files, Listing, listed, printable
-from triptych.data.own.classes import number_classes
+from triptych.data.listing import SPLITS, TRAIN, Files, Listing, listed, printable, split_of
+from triptych.data.own.classes import number_classes, one_spelling
 from triptych.data.own.names import composed, natural_key
 from triptych.data.own.walk import Found, extension, find_images, looking_into, visible
 from triptych.data.pixels.opening import EXTENSIONS
@@ -20,10 +20,11 @@ from triptych.errors import DataError
 def list_folder(root: str | Path) -> Listing:
     """List `root/{train,val,test}/<class>/*` or `root/<class>/*`.
 
-    The folders of splits are train, val (also valid or validation) and test, in any case of letters; only train has to
-    be there. Beside folders of other names they are taken for splits where train holds folders and no images, and for
-    classes otherwise. Images may lie in further folders within a class. Files are taken for images by their extension;
-    hidden files and those that systems leave are left out. An image that links give several names is listed once.
+    The folders of splits are train, val and test, or other usual spellings, such as Training and test_set; only train
+    has to be there. They may also lie within each class folder, and all of this in one folder more. Beside folders of
+    other names they are taken for splits where train holds folders and no images, and for classes otherwise. Images may
+    lie in further folders within a class. Files are taken for images by their extension; hidden files and those that
+    systems leave are left out. An image that symbolic links give several names is listed once.
 
     Returns:
         The images split after split, class after class, by path; all in natural order ("2" before "10"), whatever the
@@ -54,6 +55,7 @@ def list_folder(root: str | Path) -> Listing:
     titles = list(dict.fromkeys(folder.title for folder in folders))
     split = np.repeat(np.array([folder.part for folder in folders], np.int8), sizes)
     codes = np.repeat([titles.index(folder.title) for folder in folders], sizes)
+    codes, alike = one_spelling(titles, codes, split)
     labels, classes = number_classes(titles, codes, split, origin=str(root))
     return Listing(
         sources=Files(root, paths),
@@ -63,7 +65,7 @@ def list_folder(root: str | Path) -> Listing:
         split=torch.from_numpy(split),
         groups=None,
         origin=f"read from {root}",
-        notes=tuple(_notes(layout, folders, found)),
+        notes=(*_notes(layout, folders, found), *alike),
     )
 
 
@@ -101,28 +103,51 @@ class _Layout:
 
 def _class_folders(layout: _Layout) -> list[_ClassFolder]:
     """Find the class folders: those in the folders of splits, if there are such, split after split."""
-    folders = layout.folders()
-    above = [name for name in folders if name.lower() in SPLIT_NAMES]
-    others = [name for name in folders if name.lower() not in SPLIT_NAMES]
-    if not above or (
-        others and not any(_holds_folders(layout.root / name) for name in above if name.lower() == "train")
+    top, folders = "", layout.folders()
+    if (
+        len(folders) == 1
+        and split_of(folders[0]) is None
+        and not layout.beside
+        and _holds_folders(layout.root / folders[0])
     ):
-        return [_class_folder(TRAIN, name, name) for name in folders]
-    layout.others = others
-    above.sort(key=lambda name: SPLIT_NAMES[name.lower()])
-    parts = [SPLIT_NAMES[name.lower()] for name in above]
+        # One folder around everything, as archives have it.
+        top, folders = f"{folders[0]}/", layout.folders(folders[0])
+    above = [name for name in folders if split_of(name) is not None]
+    others = [name for name in folders if split_of(name) is None]
+    if not above or (
+        others and not any(_holds_folders(layout.root / top / name) for name in above if split_of(name) == TRAIN)
+    ):
+        return _splits_within_classes(layout, top, folders) or [
+            _class_folder(TRAIN, name, top + name) for name in folders
+        ]
+    layout.others = [top + name for name in others]
+    above.sort(key=lambda name: split_of(name) or TRAIN)
+    parts = [split_of(name) or TRAIN for name in above]
     if parts[0] != TRAIN:
-        raise DataError(f"{layout.root}: expected a folder train beside {listed(above)}, but received none.")
+        raise DataError(f"{layout.root / top}: expected a folder train beside {listed(above)}, but received none.")
     if len(set(parts)) < len(parts):
         raise DataError(
-            f"{layout.root}: expected one folder for each of {', '.join(SPLITS)}, but received {listed(above)}. "
+            f"{layout.root / top}: expected one folder for each of {', '.join(SPLITS)}, but received {listed(above)}. "
             "Put those of one split together."
         )
     return [
-        _class_folder(part, name, f"{one}/{name}")
+        _class_folder(part, name, f"{top}{one}/{name}")
         for part, one in zip(parts, above, strict=True)
-        for name in layout.folders(one)
+        for name in layout.folders(top + one)
     ]
+
+
+def _splits_within_classes(layout: _Layout, top: str, folders: list[str]) -> list[_ClassFolder]:
+    """Find the folders of splits within class folders, where all of these hold such folders and nothing else."""
+    found = []
+    for name in folders:
+        entries, _ = visible(layout.root / top / name)
+        parts = [split_of(entry.name) if entry.is_dir() else None for entry in entries]
+        if not parts or None in parts or TRAIN not in parts or len(set(parts)) < len(parts):
+            return []
+        found += [(part or TRAIN, name, entry.name) for part, entry in zip(parts, entries, strict=True)]
+    found.sort(key=lambda one: (one[0], natural_key(one[1])))
+    return [_class_folder(part, name, f"{top}{name}/{inside}") for part, name, inside in found]
 
 
 def _class_folder(part: int, name: str, path: str) -> _ClassFolder:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from triptych.data.listing import SPLIT_NAMES, SPLITS, TRAIN, LazySources, Listing, listed
-from triptych.data.own.classes import check_groups, class_name, number_classes, number_values, plain_text
+from triptych.data.listing import SPLITS, TRAIN, LazySources, Listing, listed, split_of
+from triptych.data.own.classes import check_groups, class_name, number_classes, number_values, one_spelling, plain_text
 from triptych.data.own.parquet import embedded
 from triptych.data.pixels.opening import Source
 from triptych.errors import DataError, DownloadError
@@ -77,6 +77,8 @@ def list_hugging_face(
         names, numbers = number_values(_values(loaded, group), plain_text)
         groups = [names[number] if number >= 0 else None for number in numbers]
         check_groups(groups, parts, origin=str(name))
+    codes, alike = one_spelling(labels, codes, parts)
+    notes += alike
     numbered, classes = number_classes(labels, codes, parts, origin=str(name), order=class_names)
     return Listing(
         sources=_Images(list(loaded.values()), image),
@@ -146,8 +148,8 @@ def _kind(path: Path) -> str:
 
 def _by_part(loaded: "dict[str, datasets.Dataset]", origin: str) -> "tuple[dict[int, datasets.Dataset], list[str]]":
     """Sort the splits by their positions in SPLITS, and note those of other names."""
-    known = [split for split in loaded if str(split).lower() in SPLIT_NAMES]
-    parts = {SPLIT_NAMES[str(split).lower()]: loaded[split] for split in known}
+    known = [split for split in loaded if split_of(str(split)) is not None]
+    parts = {part: loaded[split] for split in known if (part := split_of(str(split))) is not None}
     if TRAIN not in parts or len(parts) < len(known):
         raise DataError(
             f"{origin}: expected a split train, and at most one each of {', '.join(SPLITS[1:])}, but received "

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from triptych.data.broken import broken
+from triptych.data.broken import broken, regular_file
 from triptych.data.listing import LazySources
 from triptych.data.own.columns import Table
 from triptych.data.pixels.opening import Source
@@ -129,12 +129,9 @@ def _reading(file: Path) -> Iterator[None]:
     """Turn what a missing or damaged file makes the library raise into one DataError."""
     import pyarrow
 
-    if file.is_dir():
-        raise broken(file, "a Parquet file", "a folder of that name")
+    regular_file(file, "a Parquet file")
     try:
         yield
-    except FileNotFoundError as error:
-        raise broken(file, "a Parquet file", "nothing: there is no such file") from error
     except (pyarrow.ArrowException, OSError) as error:
         raise broken(file, "a whole Parquet file", f"one that cannot be read ({error})") from error
 

@@ -3,15 +3,29 @@
 import re
 from collections.abc import Callable, Collection
 from pathlib import Path
+from posixpath import normpath
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from triptych.data.listing import SPLIT_NAMES, TRAIN, Files, Listing, listed
-from triptych.data.own.classes import check_groups, class_name, number_classes, number_values, plain_text
+from triptych.data.broken import regular_file
+from triptych.data.listing import SPLIT_NAMES, TRAIN, Files, Listing, listed, split_of
+from triptych.data.own.classes import (
+    check_groups,
+    class_name,
+    number_classes,
+    number_values,
+    one_spelling,
+    plain_text,
+)
 from triptych.data.own.columns import CsvTable, Table
+from triptych.data.own.names import composed
 from triptych.data.own.parquet import ParquetImages, ParquetTable
 from triptych.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow
 
 
 def list_table(
@@ -25,9 +39,10 @@ def list_table(
 ) -> Listing:
     """List the images of a CSV or Parquet file.
 
-    A CSV file is text in UTF-8 with the names of the columns in its first line, separated by commas, semicolons, tabs
-    or bars. Labels are words or numbers, of which 1, "1" and 1.0 are the same; where a Parquet file holds the class
-    names that belong to its numbers, as Hugging Face's libraries write them, these are used.
+    A CSV file is text with the names of the columns in its first line, separated by commas, semicolons, tabs or bars.
+    Paths may be written with slashes or backslashes, spaces around them, and accents composed or not. Labels are words
+    or numbers, of which 1, "1" and 1.0 are the same; where a Parquet file holds the class names that belong to its
+    numbers, as Hugging Face's libraries write them, these are used.
 
     Args:
         file: The file.
@@ -60,8 +75,9 @@ def list_table(
     parts = _parts(table, split, len(codes))
     groups = _groups(table, group)
     paths = _paths(table, pictures)
-    notes = []
+    notes = list(table.notes)
     if paths:
+        paths = [*map(_Paths(file.parent).found, paths)]
         kept = _once(table, paths, codes, parts)
         if len(kept) < len(paths):
             again = [table.row(place) for place in sorted(set(range(len(paths))) - set(kept))]
@@ -70,6 +86,8 @@ def list_table(
         groups = groups and [groups[place] for place in kept]
         _check_files(table, paths, kept)
     check_groups(groups, parts, origin=str(file))
+    codes, alike = one_spelling(labels, codes, parts)
+    notes += alike
     numbers, classes = number_classes(labels, codes, parts, origin=str(file), order=class_names)
     return Listing(
         sources=Files(file.parent, paths) if paths else ParquetImages(file, pictures),
@@ -93,20 +111,19 @@ def open_table(file: Path, *, expected: Collection[str]) -> Table:
     Raises:
         DataError: The file is missing, damaged, empty, or of another kind.
     """
+    regular_file(file, "a CSV or Parquet file")
     try:
         with file.open("rb") as stream:
-            start = stream.read(4)
-            if start != b"PAR1":
-                return CsvTable(file, start + stream.read(), expected)
+            is_parquet = stream.read(4) == b"PAR1"
     except OSError as error:
         raise DataError(f"{file}: expected a CSV or Parquet file, but it cannot be read ({error.strerror}).") from error
-    return ParquetTable(file)
+    return ParquetTable(file) if is_parquet else CsvTable.read(file, expected=expected)
 
 
 def _need_column(table: Table, name: str, expected: str) -> None:
     if table.names.count(name) != 1:
         columns = listed((repr(one) for one in table.names), shown=20) or "none"
-        raise table.mistake(expected, f"the columns {columns}", "Mend the table, or say what the columns are called.")
+        raise table.mistake(expected, f"the columns {columns}", "Fix the table, or name the columns (dataset.columns).")
 
 
 def _missing(table: Table, places: np.ndarray, expected: str) -> DataError:
@@ -115,10 +132,19 @@ def _missing(table: Table, places: np.ndarray, expected: str) -> DataError:
 
 def _numbered(table: Table, name: str, text: Callable[[object], str]) -> tuple[list[str], np.ndarray]:
     """Number the values of a column, as `number_values` does."""
-    kind = str(table.kind(name))
-    if re.match(r"(large_|fixed_size_)?(binary|list)|struct|map", kind):
+    kind = str(_value_type(table, name))
+    values = table.column(name).to_pylist()
+    if re.match(r"(large_|fixed_size_)?list", kind):
+        several = [place for place, value in enumerate(values) if value is not None and len(value) != 1]
+        if several:
+            received = f"{len(values[several[0]])} in {table.row(several[0])}"
+            raise table.mistake(
+                f"one value in each row of column {name}", received, "Triptych learns one class an image."
+            )
+        values = [None if value is None else value[0] for value in values]
+    elif re.match(r"(large_|fixed_size_)?binary|struct|map", kind):
         raise table.mistake(f"words or numbers in column {name}", kind)
-    texts, codes = number_values(table.column(name).to_pylist(), text)
+    texts, codes = number_values(values, text)
     if not len(codes):
         raise table.mistake("at least one row", "none")
     return texts, codes
@@ -130,10 +156,10 @@ def _parts(table: Table, name: str, rows: int) -> np.ndarray:
         return np.full(rows, TRAIN, np.int8)
     texts, codes = _numbered(table, name, lambda value: plain_text(value).lower())
     for code, text in enumerate(texts):
-        if text not in SPLIT_NAMES:
+        if split_of(text) is None:
             where = table.row(int(np.argmax(codes == code)))
             raise table.mistake(f"{', '.join(SPLIT_NAMES)} in column {name}", f"{text!r} in {where}")
-    parts: np.ndarray = np.array([*(SPLIT_NAMES[text] for text in texts), TRAIN], np.int8)[codes]
+    parts: np.ndarray = np.array([*(split_of(text) or TRAIN for text in texts), TRAIN], np.int8)[codes]
     silent = codes < 0
     if silent.any() and (parts[~silent] == TRAIN).any():
         raise _missing(table, silent, f"a split in column {name} of every row, since there are rows that say train")
@@ -151,18 +177,55 @@ def _paths(table: Table, name: str) -> list[str] | None:
     """Read the column of images if it is one of paths."""
     import pyarrow
 
-    kind = table.kind(name)
+    kind = _value_type(table, name)
     if (pyarrow.types.is_struct(kind) and kind.get_field_index("bytes") >= 0) or str(kind) in (
         "binary",
         "large_binary",
     ):
         return None
-    if str(kind) not in ("string", "large_string"):
+    if str(kind) not in ("string", "large_string", "string_view"):
         raise table.mistake(f"paths, bytes or {{bytes, path}} in column {name}", str(kind))
-    paths: list[str] = [path or "" for path in table.column(name).to_pylist()]
+    paths: list[str] = [(path or "").strip() and path for path in table.column(name).to_pylist()]
     if "" in paths:
         raise _missing(table, np.array([not path for path in paths]), f"a path in column {name} of every row")
     return paths
+
+
+def _value_type(table: Table, name: str) -> "pyarrow.DataType":
+    """Return the type of a column's values: pandas writes categories as numbers with a dictionary."""
+    import pyarrow
+
+    kind = table.kind(name)
+    return kind.value_type if pyarrow.types.is_dictionary(kind) else kind
+
+
+class _Paths:
+    """Finds the files that paths mean, in whatever of several ways they are written."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._composed: dict[Path, dict[str, str]] = {}
+
+    def found(self, written: str) -> str:
+        """Return the path of a file that exists, without detours; or else the path as it is written."""
+        for path in (written, written.strip(), written.strip().replace("\\", "/")):
+            if (self._folder / path).is_file():
+                return normpath(path)
+        path = normpath(written.strip().replace("\\", "/"))
+        parts, folder = Path(path).parts, self._folder
+        real = Path()
+        for part in parts:  # accents: systems differ in the code points of one and the same name
+            name = part if (folder / part).exists() else self._names(folder).get(composed(part), part)
+            folder, real = folder / name, real / name
+        return real.as_posix() if folder.is_file() else written
+
+    def _names(self, folder: Path) -> dict[str, str]:
+        if folder not in self._composed:
+            try:
+                self._composed[folder] = {composed(entry.name): entry.name for entry in folder.iterdir()}
+            except OSError:
+                self._composed[folder] = {}
+        return self._composed[folder]
 
 
 def _once(table: Table, paths: list[str], codes: np.ndarray, parts: np.ndarray) -> list[int]:

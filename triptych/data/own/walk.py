@@ -13,8 +13,14 @@ from triptych.data.own.names import natural_key
 from triptych.data.pixels.opening import EXTENSIONS
 from triptych.errors import DataError
 
-SYSTEM_FILES = frozenset({"__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini"})
-"""What systems leave among images, besides hidden files."""
+SYSTEM_FILES = frozenset(
+    {
+        *("__macosx", "@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin", "recycler"),
+        *("system volume information", "lost+found", "found.000", "network trash folder", "temporary items"),
+        *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__pycache__"),
+    }
+)
+"""What systems leave among images, in lower case, besides hidden files."""
 
 
 @dataclass
@@ -84,7 +90,7 @@ def visible(folder: Path) -> tuple[list[os.DirEntry[str]], int]:
 
 def is_visible(name: str) -> bool:
     """Whether a file or folder is neither hidden nor one that systems leave."""
-    return not name.startswith(".") and name not in SYSTEM_FILES
+    return not name.startswith(".") and name.lower() not in SYSTEM_FILES
 
 
 def extension(name: str) -> str:

@@ -1,20 +1,16 @@
 """Decodes images of all kinds to uint8 pixels, upright and without transparency; for the image cache."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from triptych.data.pixels.opening import MAX_PIXELS, Picture, Source, UndecodableImage, opened
-from triptych.errors import DataError
+from triptych.data.pixels.opening import MAX_PIXELS, Picture, UndecodableImage, opened
 
 Colour = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
 WHITE: Colour = (255, 255, 255)
-
-LOOKED_AT = 500
-"""Images, evenly spread over all, that decide whether most are grey."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +22,14 @@ class Measure:
         height: Rows of pixels, as `decode` returns them: after a rotation by EXIF data.
         width: Columns of pixels, likewise.
         channels: 1 for a grey file, 3 for one with colours or a palette; those of an array.
+        bits: 16 for a file of so many (or more) a channel, otherwise 8.
     """
 
     form: str
     height: int
     width: int
     channels: int
+    bits: int = 8
 
 
 def decode(
@@ -45,7 +43,8 @@ def decode(
 ) -> np.ndarray:
     """Decode one image and turn it upright, as its EXIF data ask.
 
-    JPEG, PNG, WebP, BMP, TIFF (the first page), GIF (the first frame), and NumPy arrays (`.npy`) of uint8, (H, W) or
+    JPEG, PNG, WebP, BMP, TIFF (the first page), GIF (the first frame), PPM and its kin, AVIF, HEIC (by the package
+    pillow-heif), and NumPy arrays (`.npy`) of uint8, (H, W) or
     (H, W, C), which alone can have other than 1 or 3 channels. The inks of a CMYK JPEG are taken to be inverted, as
     Adobe writes them. Colour profiles are not applied.
 
@@ -100,7 +99,7 @@ def measure(source: Picture, *, max_pixels: int = MAX_PIXELS) -> Measure:
         # Pillow would decode a PNG to see whether EXIF data follow its pixels, and swaps a TIFF's sides by itself.
         known = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
         width, height = image.size[::-1] if known and _orientation(image) >= 5 else image.size
-        return Measure(image.format or "", height, width, _channels(image))
+        return Measure(image.format or "", height, width, _channels(image), _bits(image))
 
 
 def looks_grey(source: Picture, *, max_pixels: int = MAX_PIXELS) -> bool:
@@ -115,26 +114,20 @@ def looks_grey(source: Picture, *, max_pixels: int = MAX_PIXELS) -> bool:
     return bool((pixels == pixels[..., :1]).all())
 
 
-def usual_channels(sources: Sequence[Source]) -> int:
-    """Return 1 where most images are grey, 3 where they are coloured, or the number that most arrays have.
+def has_transparency(source: Picture, *, max_pixels: int = MAX_PIXELS) -> bool:
+    """Whether an image has pixels that show the background; raises as `decode` does."""
+    with opened(source, max_pixels) as image:
+        if isinstance(image, np.ndarray) or not _has_alpha(image):
+            return False
+        return int(np.asarray(image.convert("RGBA").getchannel("A")).min()) < 255
 
-    Of many images some hundred are looked at. Images that cannot be decoded have no say.
 
-    Raises:
-        DataError: None of those looked at can be decoded.
-    """
-    step = -(-len(sources) // LOOKED_AT)
-    found, reason = [], ""
-    for position in range(0, len(sources), step):
-        try:
-            source = sources[position]
-            channels = measure(source).channels
-            found.append(1 if channels == 3 and looks_grey(source) else channels)
-        except UndecodableImage as error:
-            reason = str(error)
-    if not found:
-        raise DataError(f"Expected images; got {len(sources):,} files of which none could be decoded. {reason}")
-    return max(sorted(set(found)), key=found.count)
+def largest_value(source: Picture, *, max_pixels: int = MAX_PIXELS) -> int:
+    """Return the largest value of a grey image of 16 bits, and 0 for others; raises as `decode` does."""
+    with opened(source, max_pixels) as image:
+        if isinstance(image, np.ndarray) or image.mode[0] != "I":
+            return 0
+        return int(np.asarray(image).max())
 
 
 _TURNS = {
@@ -169,6 +162,16 @@ def _channels(image: Image.Image) -> int:
     return 1 if image.mode[0] in "1LIF" and image.mode != "LAB" else 3
 
 
+def _bits(image: Image.Image) -> int:
+    """Read from the raw mode how many bits a channel has in the file: Pillow keeps 16 for one channel alone."""
+    tiles = getattr(image, "tile", [])
+    return 16 if image.mode[0] in "IF" or any(";16" in str(tile[3]) for tile in tiles if len(tile) > 3) else 8
+
+
+def _has_alpha(image: Image.Image) -> bool:
+    return image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info
+
+
 def _orientation(image: Image.Image) -> int:
     """Read the EXIF orientation, 1 to 8; damaged EXIF data are no reason to refuse an image."""
     try:
@@ -195,7 +198,9 @@ def _eight_bits(image: Image.Image, white: int) -> Image.Image:
 
 def _opaque(image: Image.Image, background: Colour) -> Image.Image:
     """Lay an image with transparent pixels over the background."""
-    if image.mode not in ("LA", "PA", "RGBA") and "transparency" not in image.info:
+    if image.mode == "LAB":  # which Pillow converts to RGB alone
+        return image.convert("RGB")
+    if not _has_alpha(image):
         return image
     canvas = Image.new("RGB", image.size, background)
     layer = image.convert("RGBA")

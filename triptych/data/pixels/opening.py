@@ -1,6 +1,6 @@
 """Opens image files without trusting them: the reason, in one line, why a file cannot be used; for `decoding.py`.
 
-Pillow reads the files, through its readers of six formats: some of its others start other programs. Nothing here
+Pillow reads the files, through its readers of a few formats: some of its others start other programs. Nothing here
 depends on Pillow's process-wide switches, which any library may have turned.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from threading import Lock
+from threading import Condition, Lock
 from typing import BinaryIO
 
 import numpy as np
@@ -22,6 +22,7 @@ from PIL import (
     ImageFile,
     JpegImagePlugin,
     PngImagePlugin,
+    PpmImagePlugin,
     TiffImagePlugin,
     WebPImagePlugin,
 )
@@ -32,10 +33,16 @@ Source = Path | bytes
 """An image's file, or its encoded bytes."""
 Picture = Source | Image.Image | np.ndarray
 """An image that is to be decoded, or one that has been: of Pillow, or an array, (H, W) or (H, W, C) uint8."""
-EXTENSIONS = frozenset({".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp"})
+EXTENSIONS = frozenset(
+    {
+        *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg", ".npy", ".pbm", ".pgm", ".png"),
+        *(".pnm", ".ppm", ".tif", ".tiff", ".webp"),
+    }
+)
 """What such files are called, in lower case. Their content, not their name, decides how they are read."""
 MAX_PIXELS = 89_478_485
-"""Where Pillow begins to warn of decompression bombs: a quarter of a gigabyte as RGB."""
+"""Where Pillow begins to warn of decompression bombs: a quarter of a gigabyte as RGB. All threads together hold no
+more pixels than this at a time."""
 
 
 class UndecodableImage(DataError):  # noqa: N818  # undecodable is the image
@@ -78,13 +85,10 @@ def opened(source: Picture, max_pixels: int) -> Iterator[Image.Image | np.ndarra
             if start.startswith(_ARRAY):
                 yield _array(stream, max_pixels)
                 return
-            reader = next((reader for pattern, reader in _READERS if re.match(pattern, start)), None)
-            if reader is None:
-                received = f"it begins with {start!r}" if start else "it is empty"
-                raise UndecodableImage(f"is none of JPEG, PNG, WebP, BMP, TIFF, GIF and .npy: {received}")
-            with reader(stream) as image:
+            with _reader(start)(stream) as image:
                 _check_size(*image.size, max_pixels)
-                yield image
+                with _ROOM.taken(image.width * image.height):
+                    yield image
     except UndecodableImage as error:
         raise type(error)(error.reason, name) from None
     except MemoryError as error:
@@ -102,9 +106,60 @@ _READERS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (rb"BM", BmpImagePlugin.BmpImageFile),
     (rb"II[*+]\0|MM\0[*+]", TiffImagePlugin.TiffImageFile),
     (rb"GIF8[79]a", GifImagePlugin.GifImageFile),
+    (rb"P[1-6]\s", PpmImagePlugin.PpmImageFile),
 )
 """What the files begin with, and their readers: called directly, they leave Pillow's global limit of pixels alone."""
 _ARRAY = b"\x93NUMPY"
+
+
+def _reader(start: bytes) -> type[ImageFile.ImageFile]:
+    """Choose the reader by what a file begins with."""
+    if found := next((reader for pattern, reader in _READERS if re.match(pattern, start)), None):
+        return found
+    brand = start[8:12] if start[4:8] == b"ftyp" else b""
+    if brand in (b"avif", b"avis"):
+        try:
+            from PIL import AvifImagePlugin
+        except ImportError:
+            raise UndecodableImage("is an AVIF image, which this version of Pillow cannot read; install 11.3") from None
+        return AvifImagePlugin.AvifImageFile
+    if brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"):
+        try:
+            from pillow_heif import HeifImageFile
+        except ImportError:
+            raise UndecodableImage(
+                "is a HEIC image, which needs the package pillow-heif: pip install 'triptych[heic]'"
+            ) from None
+        reader: type[ImageFile.ImageFile] = HeifImageFile
+        return reader
+    received = f"it begins with {start!r}" if start else "it is empty"
+    raise UndecodableImage(f"is none of JPEG, PNG, WebP, BMP, TIFF, GIF, PPM, AVIF, HEIC and .npy: {received}")
+
+
+class _Room:
+    """Lets threads hold so many pixels together, and one image alone whatever its size."""
+
+    def __init__(self, pixels: int) -> None:
+        self._free = pixels
+        self._whole = pixels
+        self._changed = Condition()
+
+    @contextmanager
+    def taken(self, pixels: int) -> Iterator[None]:
+        """Wait until there is room."""
+        pixels = min(pixels, self._whole)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= pixels)
+            self._free -= pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._free += pixels
+                self._changed.notify_all()
+
+
+_ROOM = _Room(MAX_PIXELS)
 
 
 class _Strictness:

@@ -35,11 +35,15 @@ class Preprocessing:
         shape: Channels, height and width that every image is brought to.
         fit: How an image of other proportions fills height and width.
         pad: Black pixels that are then added on every side.
+        white: The 16-bit value that becomes white.
+        background: The colour behind transparent pixels.
     """
 
     shape: tuple[int, int, int]
     fit: Fit
     pad: int
+    white: int = 65535
+    background: tuple[int, int, int] = (255, 255, 255)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -85,7 +89,14 @@ class Preprocessing:
             pixels = image.astype(np.float32)
         else:
             channels, height, width = self.shape
-            decoded = decode_and_fit(image, size=(height, width), how=self.fit, channels=channels)
+            decoded = decode_and_fit(
+                image,
+                size=(height, width),
+                how=self.fit,
+                channels=channels,
+                white=self.white,
+                background=self.background,
+            )
             pixels = decoded.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
         if pixels.shape == self.input_shape:
             return pixels

@@ -1,0 +1,116 @@
+"""What a data set's images have in common, and what a run makes of it: channels, white level, transparency."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from triptych.config.schema import RunConfig
+from triptych.data.builder import open_images
+from triptych.data.pixels.traits import traits_of, usual_channels, white_level
+from triptych.errors import DataError
+
+RANDOM = np.random.default_rng(0)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "channels"),
+    [
+        (["grey", "grey", "colour"], 1),
+        (["grey as colour", "grey", "colour"], 1),
+        (["colour", "colour", "grey"], 3),
+        (["broken", "grey"], 1),
+        (["array", "array", "colour"], 5),
+    ],
+)
+def test_channels_are_those_of_most_images(tmp_path, kinds, channels):
+    colour = np.random.default_rng(0).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    files = []
+    for number, kind in enumerate(kinds):
+        file = tmp_path / f"{number}.png"
+        match kind:
+            case "grey":
+                Image.fromarray(colour[..., 0]).save(file)
+            case "grey as colour":
+                Image.fromarray(colour[..., :1].repeat(3, axis=2)).save(file)
+            case "colour":
+                Image.fromarray(colour).save(file)
+            case "broken":
+                file.write_text("no image")
+            case "array":
+                file = file.with_suffix(".npy")
+                np.save(file, colour[..., :1].repeat(5, axis=2))
+        files.append(file)
+
+    assert usual_channels(files) == channels
+
+
+def test_channels_of_nothing_that_can_be_decoded_is_one_message(tmp_path):
+    (tmp_path / "a.png").write_text("no image")
+
+    with pytest.raises(DataError, match="none could be decoded"):
+        usual_channels([tmp_path / "a.png"])
+
+
+def deep(folder: Path, bits: int, *, count: int = 12) -> Path:
+    """Write grey images of so many bits, in 16-bit files, of two classes."""
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        for number in range(count):
+            values = RANDOM.integers(0, 2**bits, (9, 9)).astype(np.uint16)
+            values[0, 0] = 2**bits - 1
+            Image.fromarray(values).save(folder / name / f"{number}.png")
+    return folder
+
+
+def config(root: Path, **dataset: object) -> RunConfig:
+    return RunConfig.model_validate(
+        {"dataset": {"name": "folder", "root": str(root), "image_size": 9, **dataset}, "model": {"patch_size": 3}}
+    )
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize(("bits", "level"), [(8, 255), (10, 1023), (12, 4095), (14, 16383), (16, 65535)])
+def test_the_range_of_16_bit_files_is_found_used_and_reported(tmp_path, bits, level):
+    opened = open_images(config(deep(tmp_path / "photos", bits)))
+    assert opened.config.dataset.white_level == level
+    assert opened.images.train.images[:].unique().numel() > 200
+    assert opened.images.train.images[:].max() == 255
+    assert any(f"{level:,} is taken for white (dataset.white_level)" in note for note in opened.images.notes)
+
+
+def test_a_white_level_of_the_config_overrules(tmp_path):
+    opened = open_images(config(deep(tmp_path / "photos", 12), white_level=65535, channels=1))
+    assert opened.images.train.images[:].max() == 16
+    assert opened.images.notes == ()
+
+
+def test_one_bright_image_among_dark_ones_sets_the_range_of_all(tmp_path):
+    deep(tmp_path / "photos", 12)
+    Image.fromarray(np.full((9, 9), 60_000, np.uint16)).save(tmp_path / "photos" / "b" / "11.png")
+    assert white_level(sorted((tmp_path / "photos").rglob("*.png"))) == (65535, 60_000)
+
+
+def test_images_of_8_bits_have_no_range_to_find(tmp_path):
+    stream = io.BytesIO()
+    Image.new("L", (4, 4)).save(stream, "PNG")
+    traits = traits_of([stream.getvalue()])
+    assert (traits.deep, traits.deep_colours, traits.transparent) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(("background", "shade"), [("white", 255), ("black", 0), ([9, 9, 9], 9)])
+def test_transparent_pixels_show_the_background_and_are_reported(tmp_path, background, shade):
+    for name in ("a", "b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(10):
+            Image.new("RGBA", (9, 9), (number, 0, 0, 0)).save(tmp_path / "photos" / name / f"{number}.png")
+    opened = open_images(config(tmp_path / "photos", background=background))
+    assert opened.images.train.images[:].unique().tolist() == [shade]
+    (note,) = opened.images.notes
+    assert note.startswith("20 of 20 images looked at have transparent pixels, which show dataset.background")

@@ -1,0 +1,64 @@
+"""One line in place of the hundreds that Pillow and the libraries below it write about damaged files."""
+
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import TextIO
+
+SHOWN = 2
+"""Messages that are printed as they are."""
+
+
+@contextmanager
+def summarised_warnings() -> Iterator[None]:
+    """Collect what is written about images in the block, by Python's warnings and by libraries in C, and sum it up.
+
+    The latter write to the process's standard error itself. Use `own_stderr` to write there in the meantime.
+    """
+    messages: list[str] = []
+    try:
+        with warnings.catch_warnings(record=True) as caught, _stderr_of_libraries(messages):
+            warnings.simplefilter("default")
+            yield
+    finally:
+        for warning in caught:
+            if "PIL" in warning.filename or "pillow" in warning.filename.lower():
+                messages.append(str(warning.message))
+            else:
+                warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
+        different = list(dict.fromkeys(messages))
+        for message in different[:SHOWN]:
+            sys.stderr.write(f"{message}\n")
+        if len(messages) > SHOWN:
+            sys.stderr.write(f"{len(messages) - min(SHOWN, len(different)):,} more messages about the images.\n")
+
+
+def own_stderr() -> TextIO:
+    """Return a stream to standard error that `summarised_warnings` does not collect."""
+    with suppress(OSError, ValueError, AttributeError):
+        if sys.stderr.fileno() == 2:
+            return os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding, errors="backslashreplace")
+    return sys.stderr
+
+
+@contextmanager
+def _stderr_of_libraries(messages: list[str]) -> Iterator[None]:
+    try:
+        sys.stderr.flush()
+        before = os.dup(2)
+    except (OSError, ValueError, AttributeError):  # a process without standard error
+        yield
+        return
+    with tempfile.TemporaryFile() as collected:
+        os.dup2(collected.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(before, 2)
+            os.close(before)
+            collected.seek(0)
+            messages += filter(None, collected.read().decode(errors="backslashreplace").splitlines())
