@@ -8,7 +8,7 @@ import pytest
 
 def test_an_existing_file_is_not_overwritten(command: Callable, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("mine")
-    (tmp_path / "label_issues.csv").write_text("file,suggested,likely\na.jpg,cat,yes\n")
+    (tmp_path / "label_issues.csv").write_text("split,index,file,suggested,likely\ntest,1,a.jpg,cat,yes\n")
 
     for verb in (("predict", "x.ckpt", tmp_path), ("relabel", tmp_path)):
         assert "exists already" in command(*verb, "--out", tmp_path / "mine.csv").ends(2)
@@ -20,7 +20,9 @@ def test_an_existing_file_is_not_overwritten(command: Callable, tmp_path: Path) 
 
 
 def test_own_corrections_take_precedence(command: Callable, tmp_path: Path) -> None:
-    (tmp_path / "label_issues.csv").write_text("file,suggested,likely\na.jpg,cat,yes\nb.jpg,dog,yes\n")
+    (tmp_path / "label_issues.csv").write_text(
+        "split,index,file,suggested,likely\ntest,1,a.jpg,cat,yes\ntest,2,b.jpg,dog,yes\n"
+    )
     (tmp_path / "own.csv").write_text("path,label\nb.jpg,\n")
 
     command("relabel", tmp_path, "--out", tmp_path / "out.csv", "--corrections", tmp_path / "own.csv").ends(0)

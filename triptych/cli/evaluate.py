@@ -37,6 +37,7 @@ def evaluate(*, model: str, split: str, root: str | None, output: Path, out: Pat
     from triptych.evaluation.table import figures_table
     from triptych.runs.metrics_file import jsonable
     from triptych.text import terminal_text
+    from triptych.visualisation import missing_characters
 
     opened = open_model(model, root=root, output=output)
     if opened.note:
@@ -49,5 +50,11 @@ def evaluate(*, model: str, split: str, root: str | None, output: Path, out: Pat
         return
     title = f"{opened.name}: {len(evaluation.split):,} {split} images of {opened.data.config.dataset.title}"
     console.print(figures_table(evaluation, title=terminal_text(title)))
+    if missing := missing_characters(evaluation.classes):
+        click.echo(
+            f"No installed font has the characters {terminal_text(missing)}: figures show boxes in their place. "
+            "Install a font that has them, such as Noto Sans CJK.",
+            err=True,
+        )
     for name in ("report.html", "metrics.json", f"misclassified_{split}.csv"):
         click.echo(f"{name:>22}  {terminal_text(folder / name)}")

@@ -38,9 +38,11 @@ def relabel(
     corrections: Path | None,
     force: bool,
 ) -> None:
-    """Write the labels that an audit of MODEL suggests as a table: the columns are path and label.
+    """Write the labels that an audit of MODEL suggests as a table.
 
-    Check it, change it as you like: an empty label drops the image. Then train with dataset.corrections set to the
+    The columns are path and label, or, of images without files, split, index and label.
+
+    Check and change it as you like: an empty label drops the image. Then train with dataset.corrections set to the
     file. MODEL is a checkpoint, a run folder, a run as digits/3, or any folder with the tables of `triptych audit`.
     """
     if out.exists() and not force:

@@ -14,10 +14,10 @@ LABEL_ISSUES = (
     "3,train,4,cat/3.jpg,cat,emu,1,no\n"
 )
 NEAR_DUPLICATES = (
-    "rank,split,file,other_split,other_file,exact\n"
-    "1,train,cat/4.jpg,test,cat/5.jpg,yes\n"
-    "2,test,cat/6.jpg,train,cat/7.jpg,yes\n"
-    "3,train,cat/8.jpg,train,cat/9.jpg,no\n"
+    "rank,split,index,file,other_split,other_index,other_file,exact\n"
+    "1,train,4,cat/4.jpg,test,5,cat/5.jpg,yes\n"
+    "2,test,6,cat/6.jpg,train,7,cat/7.jpg,yes\n"
+    "3,train,8,cat/8.jpg,train,9,cat/9.jpg,no\n"
 )
 
 
@@ -29,21 +29,21 @@ def audited(tmp_path: Path) -> Path:
 
 
 def test_likely_errors_get_the_suggested_class(audited):
-    assert suggested_corrections(audited) == {"cat/1.jpg": "dog", "=dog/2.jpg": "-emu"}
+    assert suggested_corrections(audited) == {("cat/1.jpg",): "dog", ("=dog/2.jpg",): "-emu"}
 
 
 def test_the_most_doubtful_can_be_taken_instead(audited):
-    assert list(suggested_corrections(audited, top=3)) == ["cat/1.jpg", "=dog/2.jpg", "cat/3.jpg"]
+    assert list(suggested_corrections(audited, top=3)) == [("cat/1.jpg",), ("=dog/2.jpg",), ("cat/3.jpg",)]
     assert suggested_corrections(audited, top=0) == {}
 
 
 def test_of_exact_duplicates_the_test_image_stays(audited):
     found = suggested_corrections(audited, top=0, drop_duplicates=True)
-    assert found == {"cat/4.jpg": "", "cat/7.jpg": ""}
+    assert found == {("cat/4.jpg",): "", ("cat/7.jpg",): ""}
 
 
 def test_a_table_comes_back_as_it_was_written(tmp_path):
-    written = {"a.jpg": "cat", "=b.jpg": "-dog", "'c.jpg": "", "ü/d.jpg": "猫, kot"}
+    written = {("a.jpg",): "cat", ("=b.jpg",): "-dog", ("'c.jpg",): "", ("ü/d.jpg",): "猫, kot"}
     write_corrections(tmp_path / "corrections.csv", written)
     assert read_corrections(tmp_path / "corrections.csv") == written
     assert (tmp_path / "corrections.csv").read_text().splitlines()[0] == "path,label"
@@ -53,7 +53,7 @@ def test_a_table_comes_back_as_it_was_written(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("path,class\na,b\n", "label is missing"),
+        ("path,class\na,b\n", "expected a CSV file with the columns path, label or split, index, label; got "),
         ("path,label\na,b\na,c\n", "line 3: expected one label for a, got 'c' after 'b'"),
         (b"path,label\n\xff,b\n", "expected a CSV file in UTF-8"),
         ("path,label\n" + "x" * 200_000, "expected a CSV file in UTF-8"),
@@ -68,7 +68,15 @@ def test_a_damaged_table_is_one_message(tmp_path, content, message):
         read_corrections(path)
 
 
-def test_images_without_files_cannot_be_corrected_by_path(tmp_path):
-    (tmp_path / "label_issues.csv").write_text("file,suggested,likely\n,dog,yes\n")
-    with pytest.raises(DataError, match="the audited data set has none"):
-        suggested_corrections(tmp_path)
+def test_images_without_files_are_named_by_split_and_index(tmp_path):
+    (tmp_path / "label_issues.csv").write_text("split,index,file,suggested,likely\ntest,7,,dog,yes\n")
+    found = suggested_corrections(tmp_path)
+    write_corrections(tmp_path / "corrections.csv", found)
+    assert found == read_corrections(tmp_path / "corrections.csv") == {("test", "7"): "dog"}
+    assert (tmp_path / "corrections.csv").read_text().splitlines() == ["split,index,label", "test,7,dog"]
+
+
+def test_images_are_named_in_one_way(tmp_path):
+    with pytest.raises(DataError, match="all by split and index; got both"):
+        write_corrections(tmp_path / "corrections.csv", {("a.jpg",): "cat", ("test", "7"): "dog"})
+    assert not list(tmp_path.iterdir())
