@@ -492,3 +492,9 @@ def test_the_state_is_described(index: Index) -> None:
     assert info.settings.model == "best.ckpt"
     assert info.size > 0
     assert re.search(r"index|triptych|postgres", info.location)
+
+
+def test_no_queries_have_no_results(index: Index) -> None:
+    add(index, ["a"])
+
+    assert index.search(np.empty((0, 3)), fingerprint=FINGERPRINT) == []
