@@ -88,7 +88,12 @@ def _examples_run_in_their_folder(request: pytest.FixtureRequest, monkeypatch: p
 
 WITH_FOLDER = (
     *("triptych.train", "triptych.evaluate", "triptych.audit", "triptych.examine", "triptych.suggest_config"),
-    *("triptych.artefacts.loading", "triptych.artefacts.model", "triptych.training.checkpoints.loading"),
+    *(
+        "triptych.artefacts.loading",
+        "triptych.artefacts.model",
+        "triptych.artefacts.exporting",
+        "triptych.training.checkpoints.loading",
+    ),
     *("triptych.data.builder", "triptych.search.images"),
 )
 """Docstrings whose examples read files."""

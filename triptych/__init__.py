@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from triptych.artefacts.embeddings import Embeddings, Matches, nearest
+    from triptych.artefacts.exporting import export
     from triptych.artefacts.loading import load, load_model
     from triptych.artefacts.model import Classification, TrainedModel
     from triptych.config import load_config
@@ -51,6 +52,7 @@ PUBLIC = {
     "TripletDataset": "triptych.data.batches.triplets",
     "TripletLoss": "triptych.losses",
     "examine": "triptych.inspection",
+    "export": "triptych.artefacts.exporting",
     "load": "triptych.artefacts.loading",
     "load_config": "triptych.config",
     "load_lightning_model": "triptych.training.checkpoints.loading",
@@ -84,6 +86,7 @@ __all__ = [
     "audit",
     "evaluate",
     "examine",
+    "export",
     "load",
     "load_config",
     "load_lightning_model",

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.serialization import MAP_LOCATION
 
+from triptych.artefacts.bundle import WEIGHTS, is_bundle, read_description, read_file
 from triptych.artefacts.description import ModelDescription
 from triptych.config.datasets import KNOWN_DATASETS
 from triptych.config.schema import RunConfig
@@ -46,6 +47,7 @@ class SavedModel:
         backbone: The description of its pretrained encoder, in plain values; None for Triptych's own.
         weights: The state dict of the model.
         content: Everything that the file holds.
+        known: The description of the model, where the file has one.
     """
 
     path: Path
@@ -56,9 +58,12 @@ class SavedModel:
     backbone: dict[str, Any] | None
     weights: Mapping[str, Tensor]
     content: dict[str, Any]
+    known: ModelDescription | None = None
 
     def description(self) -> ModelDescription:
         """Return what is known of the model beside its weights."""
+        if self.known is not None:
+            return self.known
         return ModelDescription(
             config=self.config,
             classes=self.classes,
@@ -105,7 +110,7 @@ class SavedModel:
 
 
 def read_model(path: Path, *, map_location: MAP_LOCATION = "cpu") -> SavedModel:
-    """Read a checkpoint of training, or a legacy `.pth` file.
+    """Read a checkpoint of training, a legacy `.pth` file, or the folder of a bundle.
 
     A legacy file is a dict with `model_state_dict` or `state_dict`, and `config` in the sections of the YAML file; the
     names of the weights may begin with `model.`. `classes`, `pixel_mean` and `pixel_std` are optional: the classes
@@ -114,7 +119,36 @@ def read_model(path: Path, *, map_location: MAP_LOCATION = "cpu") -> SavedModel:
     Raises:
         CheckpointError: The file is missing, damaged, holds code, or does not describe a model.
     """
+    if is_bundle(path):
+        return read_bundle(path)
     return described(read_checkpoint(path, map_location), path)
+
+
+def read_bundle(folder: Path) -> SavedModel:
+    """Read the weights of a bundle and the description beside them.
+
+    Raises:
+        CheckpointError: A file of the bundle is missing or damaged.
+    """
+    from safetensors.torch import load
+
+    description = read_description(folder)
+    content = read_file(folder, WEIGHTS)
+    try:
+        weights = load(content)
+    except Exception as error:  # the library has an error class of its own for each of its releases
+        raise CheckpointError(f"{folder / WEIGHTS}: expected weights, got a damaged file ({error}).") from error
+    return SavedModel(
+        path=folder,
+        config=description.config,
+        classes=description.classes,
+        pixel_mean=description.pixel_mean,
+        pixel_std=description.pixel_std,
+        backbone=description.backbone,
+        weights=weights,
+        content={},
+        known=description,
+    )
 
 
 def described(content: dict[str, Any], path: Path) -> SavedModel:

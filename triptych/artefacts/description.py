@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from triptych.config.schema import RunConfig
 from triptych.data.pixels.preprocessing import Preprocessing
+from triptych.version import __version__
 
 
 class ModelDescription(BaseModel):
@@ -17,6 +18,8 @@ class ModelDescription(BaseModel):
         pixel_mean: Mean of each channel of the training images, pixels in [0, 1].
         pixel_std: Standard deviation of each channel.
         backbone: The description of its pretrained encoder; None for Triptych's own.
+        metrics: What was measured on the test images, by name; empty where nothing is known.
+        version: The version of Triptych that described it.
         fingerprint: SHA-256, in hexadecimal, of weights, preprocessing and class names: two models with the same
             fingerprint compute the same embeddings.
     """
@@ -28,6 +31,8 @@ class ModelDescription(BaseModel):
     pixel_mean: tuple[float, ...]
     pixel_std: tuple[float, ...]
     backbone: dict[str, Any] | None = None
+    metrics: dict[str, float | int] = {}
+    version: str = __version__
     fingerprint: str = Field(pattern="^[0-9a-f]{64}$")
 
     @property

@@ -1,8 +1,10 @@
-"""Trained models by the place where they lie: checkpoints, legacy files, run folders."""
+"""Trained models by the place where they lie: checkpoints, legacy files, run folders, bundles, ONNX files."""
 
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from triptych.artefacts.bundle import DECODER, ENCODER, WEIGHTS, is_bundle, parsed, read_description
 from triptych.artefacts.model import TrainedModel
 from triptych.errors import CheckpointError
 from triptych.runs.checkpoint_list import best_name
@@ -14,17 +16,27 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+Engines: TypeAlias = Literal["auto", "torch", "onnx"]
+"""What can compute a bundle."""
+
+
 def load(
-    path: str | Path, *, device: "str | torch.device" = "auto", encoder: "nn.Module | None" = None
+    path: str | Path,
+    *,
+    device: "str | torch.device" = "auto",
+    encoder: "nn.Module | None" = None,
+    engine: Engines = "auto",
 ) -> TrainedModel:
     """Load a trained model, without Lightning.
 
     Args:
         path: A checkpoint (`.ckpt`), a legacy `.pth` file, the version folder of a run, or the output directory of
-            runs, of which the latest counts; of a run, the best checkpoint is loaded.
+            runs, of which the latest counts; of a run, the best checkpoint is loaded. Or what `triptych export` wrote:
+            the folder of a bundle, or its `encoder.onnx`.
         device: "cpu", "cuda", "mps"; "auto" chooses the GPU where there is one.
         encoder: The module that the model was trained with, if it was handed to `triptych.train`; a copy of it gets the
             trained weights.
+        engine: What computes a bundle: "torch" or "onnx"; "auto" is PyTorch where it is installed.
 
     Raises:
         CheckpointError: There is no model, or its file is damaged, holds code, or is from another program.
@@ -35,13 +47,15 @@ def load(
         >>> model.embed("photos")
         Embeddings of 24 images, 6 dimensions
     """
+    place = find_checkpoint(Path(path).expanduser())
+    if place.suffix == ".onnx" or (is_bundle(place) and not _uses_torch(engine, place, encoder)):
+        return _load_onnx(place, device)
     from triptych.artefacts.checkpoint import read_model
     from triptych.artefacts.torch_engine import TorchEngine, choose_device
 
-    device = choose_device(device)
-    file = find_checkpoint(Path(path).expanduser())
-    saved = read_model(file)
-    return TrainedModel(TorchEngine(saved.network(encoder), device=device), saved.description(), path=file)
+    chosen = choose_device(device)
+    saved = read_model(place)
+    return TrainedModel(TorchEngine(saved.network(encoder), device=chosen), saved.description(), path=place)
 
 
 def load_model(path: str | Path, device: "str | torch.device" = "cpu") -> "tuple[nn.Module, dict[str, Any]]":
@@ -72,6 +86,8 @@ def find_checkpoint(place: Path) -> Path:
     """
     if not place.is_dir():
         return place
+    if is_bundle(place):
+        return place
     if (best := place / "best.ckpt").is_file():
         return best
     run = run_of_folder(place) or _latest_run(place)
@@ -87,6 +103,24 @@ def find_checkpoint(place: Path) -> Path:
             "it, or choose another run."
         )
     return run.checkpoints / name
+
+
+def _uses_torch(engine: Engines, bundle: Path, encoder: "nn.Module | None") -> bool:
+    """Whether PyTorch computes a bundle: where it is installed, and has all that it needs."""
+    if engine != "auto":
+        return engine == "torch"
+    is_whole = encoder is not None or not (read_description(bundle).config.model.backbone or "").startswith("module:")
+    return is_whole and (bundle / WEIGHTS).is_file() and find_spec("torch") is not None
+
+
+def _load_onnx(place: Path, device: "str | torch.device") -> TrainedModel:
+    """Load a bundle, or the encoder in it, to be computed by ONNX Runtime."""
+    from triptych.artefacts.onnx_engine import OnnxEngine
+
+    file = place if place.suffix == ".onnx" else place / ENCODER
+    decoder = file.with_name(DECODER)
+    loaded = OnnxEngine(file, decoder if decoder.is_file() else None, device=str(device))
+    return TrainedModel(loaded, parsed(loaded.description, file), path=place)
 
 
 def _latest_run(root: Path) -> RunFolders | None:

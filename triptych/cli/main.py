@@ -14,6 +14,7 @@ from triptych.cli.cache import cache
 from triptych.cli.describe import describe
 from triptych.cli.doctor import doctor
 from triptych.cli.evaluate import evaluate
+from triptych.cli.export import export
 from triptych.cli.index import index
 from triptych.cli.init import init
 from triptych.cli.lasting import lasting_output
@@ -37,6 +38,7 @@ VERBS = {
     "relabel": relabel,
     "predict": predict,
     "describe": describe,
+    "export": export,
     "index": index,
     "search": search,
     "runs": runs,

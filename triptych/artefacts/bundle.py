@@ -1,0 +1,104 @@
+"""The folder in which a model travels: weights, description, ONNX files and a model card; read without PyTorch.
+
+config.json        the description of the model, and the SHA-256 of every other file
+model.safetensors  the weights
+encoder.onnx       images to embedding, logits and latent
+decoder.onnx       latent to images, of a model with a decoder
+README.md          the model card
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from triptych.artefacts.description import ModelDescription
+from triptych.errors import CheckpointError
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+ENCODER = "encoder.onnx"
+DECODER = "decoder.onnx"
+CARD = "README.md"
+FORMAT = "triptych-bundle-1"
+
+
+def is_bundle(folder: Path) -> bool:
+    """Tell the folder of a bundle from others."""
+    return (folder / CONFIG).is_file() and any((folder / name).is_file() for name in (WEIGHTS, ENCODER))
+
+
+def write_config(folder: Path, description: ModelDescription) -> None:
+    """Write config.json: the description, and the digests of the files that are in the folder."""
+    digests = {path.name: _digest(path.read_bytes()) for path in sorted(folder.iterdir()) if path.is_file()}
+    content = {"format": FORMAT, "model": description.model_dump(mode="json"), "files": digests}
+    (folder / CONFIG).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def read_description(folder: Path) -> ModelDescription:
+    """Read the description of the model in a bundle.
+
+    Raises:
+        CheckpointError: config.json is missing, damaged, or of another format.
+    """
+    return parsed(json.dumps(_content(folder)["model"]), folder / CONFIG)
+
+
+def parsed(description: str, place: Path) -> ModelDescription:
+    """Parse the description of a model from JSON.
+
+    Raises:
+        CheckpointError: It is none, or of another version.
+    """
+    try:
+        return ModelDescription.model_validate_json(description)
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())[:400]
+        raise CheckpointError(
+            f"{place}: this version cannot read the description of the model: {found}. Load it with the version that "
+            "wrote it."
+        ) from error
+
+
+def read_file(folder: Path, name: str) -> bytes:
+    """Read a file of a bundle, and compare it with its digest.
+
+    Raises:
+        CheckpointError: It is missing or damaged, or config.json does not list it.
+    """
+    expected = _content(folder)["files"].get(name)
+    try:
+        content = (folder / name).read_bytes()
+    except OSError as error:
+        raise CheckpointError(
+            f"{folder}: expected {name} in the bundle, but it cannot be read ({error.strerror}). Copy the whole bundle."
+        ) from error
+    if _digest(content) != expected:
+        raise CheckpointError(
+            f"{folder / name}: expected the file that config.json describes, got another or a damaged one. Copy the "
+            "bundle again."
+        )
+    return content
+
+
+def _content(folder: Path) -> dict[str, dict[str, str]]:
+    path = folder / CONFIG
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(
+            f"{path}: expected the description of a model, but it cannot be read: {error}."
+        ) from error
+    if not (
+        isinstance(content, dict)
+        and content.get("format") == FORMAT
+        and isinstance(content.get("model"), dict)
+        and isinstance(content.get("files"), dict)
+    ):
+        raise CheckpointError(f"{path}: expected a bundle that `triptych export` wrote, got another JSON file.")
+    return content
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
