@@ -92,6 +92,7 @@ WITH_FOLDER = (
         "triptych.artefacts.loading",
         "triptych.artefacts.model",
         "triptych.artefacts.exporting",
+        "triptych.artefacts.embedding.job",
         "triptych.training.checkpoints.loading",
     ),
     *("triptych.data.builder", "triptych.search.images"),

@@ -13,6 +13,7 @@ from triptych.version import __version__
 if TYPE_CHECKING:
     from torch import nn
 
+    from triptych.artefacts.embedding.job import embed_images
     from triptych.artefacts.embeddings import Embeddings, Matches, nearest
     from triptych.artefacts.exporting import export
     from triptych.artefacts.loading import load, load_model
@@ -52,6 +53,7 @@ PUBLIC = {
     "TripletDataset": "triptych.data.batches.triplets",
     "TripletLoss": "triptych.losses",
     "examine": "triptych.inspection",
+    "embed_images": "triptych.artefacts.embedding.job",
     "export": "triptych.artefacts.exporting",
     "load": "triptych.artefacts.loading",
     "load_config": "triptych.config",
@@ -84,6 +86,7 @@ __all__ = [
     "TripletLoss",
     "__version__",
     "audit",
+    "embed_images",
     "evaluate",
     "examine",
     "export",

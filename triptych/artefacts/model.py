@@ -232,7 +232,22 @@ class TrainedModel:
             disable=not console.is_terminal,
         )
         for batch in shown:
-            yield self._engine.encode(batch.pixels), batch.paths
+            yield self.encode_pixels(batch.pixels), batch.paths
+
+    def encode_pixels(self, pixels: NDArray[np.float32]) -> Encoded:
+        """Compute embeddings, logits and latents of images that `preprocessing` has prepared, (B, C, H, W)."""
+        return self._engine.encode(pixels)
+
+    def squared_errors(self, pixels: NDArray[np.float32], latents: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the squared error of each reconstruction, a mean over the pixels without the padding, (B,).
+
+        Args:
+            pixels: Prepared images, (B, C, H, W).
+            latents: Theirs, (B, L).
+        """
+        cut = self.description.preprocessing.without_padding
+        errors: NDArray[np.float32] = np.square(cut(self._engine.decode(latents)) - cut(pixels)).mean((1, 2, 3))
+        return errors
 
     def _pictures(self, pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Turn the model's images (N, C, H, W) into pictures."""

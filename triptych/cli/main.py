@@ -13,6 +13,7 @@ from triptych.cli.audit import audit
 from triptych.cli.cache import cache
 from triptych.cli.describe import describe
 from triptych.cli.doctor import doctor
+from triptych.cli.embed import embed
 from triptych.cli.evaluate import evaluate
 from triptych.cli.export import export
 from triptych.cli.index import index
@@ -39,6 +40,7 @@ VERBS = {
     "predict": predict,
     "describe": describe,
     "export": export,
+    "embed": embed,
     "index": index,
     "search": search,
     "runs": runs,

@@ -1,0 +1,152 @@
+"""Embeddings in Parquet files: the right rows, once, whatever stops the job and however it is divided."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from triptych.artefacts.embedding import embed_images, job
+from triptych.errors import DataError
+
+
+@pytest.fixture
+def photos(pictures: Path) -> Path:
+    """Six good images, and two files that are none."""
+    (pictures / "cut.png").write_bytes((pictures / "b.png").read_bytes()[:60])
+    (pictures / "deeper" / "text.jpg").write_text("no image")
+    return pictures
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("*.parquet"))}
+
+
+def test_rows_are_what_the_model_says_of_each_image(photos_model, photos, tmp_path):
+    report = embed_images(photos_model, photos, tmp_path / "out", shard_size=3)
+
+    table = pq.read_table(tmp_path / "out").to_pandas()
+    assert (report.rows, report.failures, report.shards, report.is_complete) == (6, 2, 3, True)
+    assert list(table.columns) == [
+        *("id", "path", "label", "prediction", "probability", "reconstruction_error", "embedding")
+    ]
+    assert table.id.is_unique
+    files = list(table.path)
+    np.testing.assert_allclose(np.stack(table.embedding), photos_model.embed(files).vectors, atol=1e-6)
+    names, probabilities = photos_model.classify(files)
+    assert tuple(table.prediction) == names
+    np.testing.assert_allclose(table.probability, probabilities.max(1), atol=1e-6)
+    assert [label or None for label in table.label] == [
+        "deeper" if Path(path).parent.name == "deeper" else None for path in files
+    ]
+    pixels, network = photos_model.network.pixels, photos_model.network
+    assert pixels is not None
+    assert (table.reconstruction_error > 0).all()
+    assert network.training is False
+    metadata = pq.read_schema(next((tmp_path / "out").glob("part-*"))).metadata
+    assert metadata[b"triptych.model_fingerprint"].decode() == photos_model.fingerprint
+
+
+def test_what_could_not_be_read_is_listed_with_its_reason(photos_model, photos, tmp_path):
+    embed_images(photos_model, photos, tmp_path / "out")
+
+    failures = pq.read_table(tmp_path / "out" / "_failures" / "failures.parquet").to_pylist()
+    assert [Path(one["path"]).name for one in failures] == ["cut.png", "text.jpg"]
+    assert "damaged or cut off" in failures[0]["reason"]
+    assert "is none of JPEG" in failures[1]["reason"]
+    counts = json.loads((tmp_path / "out" / "_SUCCESS").read_text())
+    assert (counts["images"], counts["rows"], counts["failures"], counts["parts"]) == (8, 6, 2, 1)
+
+
+@pytest.mark.parametrize("done", [0, 1, 2])
+def test_a_job_that_was_killed_continues_with_the_same_bytes(photos_model, photos, tmp_path, monkeypatch, done):
+    embed_images(photos_model, photos, tmp_path / "whole", shard_size=3)
+    written = []
+
+    def write_or_die(*arguments):
+        if len(written) == done:
+            raise KeyboardInterrupt
+        written.append(arguments)
+        return real(*arguments)
+
+    real = job.write_part
+    monkeypatch.setattr(job, "write_part", write_or_die)
+    with pytest.raises(KeyboardInterrupt):
+        embed_images(photos_model, photos, tmp_path / "out", shard_size=3)
+    assert not (tmp_path / "out" / "_SUCCESS").exists()
+    monkeypatch.setattr(job, "write_part", real)
+    shutil.copy(photos / "b.png", photos / "aa_new.png")  # what comes later is not of this job
+
+    embed_images(photos_model, photos, tmp_path / "out", shard_size=3)
+
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert (tmp_path / "out" / "_SUCCESS").exists()
+
+
+def test_workers_divide_the_shards_and_the_last_one_closes_the_job(photos_model, photos, tmp_path):
+    embed_images(photos_model, photos, tmp_path / "whole", shard_size=2)
+
+    for worker in (2, 0, 1):
+        report = embed_images(photos_model, photos, tmp_path / "out", shard_size=2, shard=(worker, 3))
+        assert (tmp_path / "out" / "_SUCCESS").exists() == (worker == 1) == report.is_complete
+
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_half_precision_is_stored_in_half_the_bytes(photos_model, photos, tmp_path):
+    embed_images(photos_model, photos, tmp_path / "out", precision="float16")
+
+    table = pq.read_table(tmp_path / "out")
+    assert str(table.schema.field("embedding").type) == "fixed_size_list<element: halffloat>[6]"
+    found = np.stack(table["embedding"].to_pylist()).astype(np.float32)
+    np.testing.assert_allclose(found, photos_model.embed(table["path"].to_pylist()).vectors, atol=1e-3)
+
+
+def test_duckdb_pandas_and_polars_open_the_folder(photos_model, photos, tmp_path):
+    duckdb, polars = pytest.importorskip("duckdb"), pytest.importorskip("polars")
+    import pandas
+
+    out = tmp_path / "out"
+    embed_images(photos_model, photos, out, shard_size=3)
+
+    counted = duckdb.sql(f"select count(*), avg(embedding[1]) from '{out}/*.parquet'").fetchone()
+    frame = polars.read_parquet(out / "*.parquet")
+    assert (counted[0], len(pandas.read_parquet(out)), len(frame)) == (6, 6, 6)
+    assert frame["embedding"].dtype == polars.Array(polars.Float32, 6)
+
+
+def test_a_folder_of_another_job_is_not_touched(photos_model, digits_model, photos, tmp_path):
+    embed_images(photos_model, photos, tmp_path / "out", shard_size=3)
+    before = contents(tmp_path / "out")
+
+    with pytest.raises(DataError, match="expected a job of the model"):
+        embed_images(digits_model, photos, tmp_path / "out", shard_size=3)
+    with pytest.raises(DataError, match="shards of 3 images"):
+        embed_images(photos_model, photos, tmp_path / "out", shard_size=4)
+    assert contents(tmp_path / "out") == before
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "x.parquet").touch()
+    with pytest.raises(DataError, match="expected a new folder"):
+        embed_images(photos_model, photos, tmp_path / "mine")
+
+
+def test_images_behind_a_url_are_embedded_like_files(photos_model, photos, tmp_path):
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    memory.put(str(photos), "/bucket", recursive=True)
+    embed_images(photos_model, "memory://bucket", tmp_path / "url")
+    embed_images(photos_model, photos, tmp_path / "files")
+
+    remote, local = (pq.read_table(tmp_path / name).to_pandas() for name in ("url", "files"))
+    assert [path.rpartition("/")[2] for path in remote.path] == [Path(path).name for path in local.path]
+    np.testing.assert_array_equal(np.stack(remote.embedding), np.stack(local.embedding))
+    assert list(remote.label.fillna("")) == list(local.label.fillna(""))
+
+
+@pytest.mark.parametrize("shard", [(1, 1), (-1, 2), (0, 0)])
+def test_a_worker_that_cannot_be_is_rejected(photos_model, photos, tmp_path, shard):
+    with pytest.raises(ValueError, match=r"shard must be \(i, n\)"):
+        embed_images(photos_model, photos, tmp_path / "out", shard=shard)

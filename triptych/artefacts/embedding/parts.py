@@ -1,0 +1,114 @@
+"""One shard of a job: its images embedded and written as one Parquet file, and what could not be read beside it."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych.artefacts.embedding.plan import Plan, planned_images
+from triptych.artefacts.embedding.sources import read_source
+from triptych.artefacts.model import BATCH_SIZE, TrainedModel, softmax
+from triptych.data.own.unlabelled import THREADS
+from triptych.data.pixels.opening import UndecodableImage
+from triptych.files import replacing
+
+FINGERPRINT_KEY = b"triptych.model_fingerprint"
+"""Where the schema of a Parquet file names the model."""
+
+
+class _Prepared(NamedTuple):
+    """An image that is ready for the model, or the reason why it is not."""
+
+    image: dict[str, Any]
+    pixels: NDArray[np.float32] | None
+    reason: str
+
+
+def write_part(folder: Path, plan: Plan, shard: int, model: TrainedModel) -> int:
+    """Embed the images of a shard and write its part, whole or not at all.
+
+    Returns:
+        The rows of the part.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = part_schema(plan, model)
+    failures: list[dict[str, str]] = []
+    batches = []
+    for batch in _batches(planned_images(folder, plan.rows(shard)), model):
+        failures += [{"path": one.image["place"], "reason": one.reason} for one in batch if one.pixels is None]
+        if good := [one for one in batch if one.pixels is not None]:
+            batches.append(_rows(good, plan, model, schema))
+    table = pa.Table.from_batches(batches, schema)
+    with replacing(plan.failures(folder, shard)) as temporary:
+        temporary.write_text(json.dumps({"rows": len(table), "failures": failures}))
+    with replacing(plan.part(folder, shard)) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+    return len(table)
+
+
+def part_schema(plan: Plan, model: TrainedModel) -> Any:  # noqa: ANN401 - pyarrow has no types
+    """Return the columns of every part."""
+    import pyarrow as pa
+
+    kind = pa.float32() if plan.precision == "float32" else pa.float16()
+    return pa.schema(
+        {
+            "id": pa.string(),
+            "path": pa.string(),
+            "label": pa.string(),
+            "prediction": pa.string(),
+            "probability": pa.float32(),
+            "reconstruction_error": pa.float32(),
+            "embedding": pa.list_(kind, plan.embedding_dim),
+        },
+        metadata={FINGERPRINT_KEY: model.fingerprint.encode()},
+    )
+
+
+def _rows(batch: list[_Prepared], plan: Plan, model: TrainedModel, schema: Any) -> Any:  # noqa: ANN401 - pyarrow
+    import pyarrow as pa
+
+    pixels = np.stack([one.pixels for one in batch if one.pixels is not None])
+    encoded = model.encode_pixels(pixels)
+    probabilities = softmax(encoded.logits)
+    errors = None if encoded.latents is None else model.squared_errors(pixels, encoded.latents)
+    places = [one.image["place"] for one in batch]
+    embeddings = encoded.embeddings.astype(np.dtype(plan.precision)).reshape(-1)
+    columns = [
+        pa.array(places, pa.string()),
+        pa.array(places, pa.string()),
+        pa.array([one.image["label"] for one in batch], pa.string()),
+        pa.array([model.classes[label] for label in probabilities.argmax(1)], pa.string()),
+        pa.array(probabilities.max(1), pa.float32()),
+        pa.nulls(len(batch), pa.float32()) if errors is None else pa.array(errors, pa.float32()),
+        pa.FixedSizeListArray.from_arrays(pa.array(embeddings), plan.embedding_dim),
+    ]
+    return pa.record_batch(columns, schema=schema)
+
+
+def _batches(images: list[dict[str, Any]], model: TrainedModel) -> Iterator[list[_Prepared]]:
+    """Prepare images in order, a batch at a time; threads read the next ones meanwhile."""
+
+    def prepared(image: dict[str, Any]) -> _Prepared:
+        preprocessing = model.description.preprocessing
+        try:
+            return _Prepared(image, preprocessing.prepare(preprocessing.known(read_source(image["place"]))), "")
+        except UndecodableImage as error:
+            return _Prepared(image, None, error.reason)
+        except Exception as error:  # a file system of fsspec can fail in any way
+            return _Prepared(image, None, f"cannot be read ({type(error).__name__}: {error})")
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        remaining = iter(images)
+        waiting = [pool.submit(prepared, image) for image in islice(remaining, BATCH_SIZE)]
+        while waiting:
+            ahead = [pool.submit(prepared, image) for image in islice(remaining, BATCH_SIZE)]
+            yield [one.result() for one in waiting]
+            waiting = ahead
