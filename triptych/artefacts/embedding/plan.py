@@ -60,9 +60,8 @@ def write_plan(folder: Path, plan: Plan, images: ImageList) -> None:
     import pyarrow as pa
 
     table = pa.table({"place": pa.array(images.places, pa.string()), "label": pa.array(images.labels, pa.string())})
-    with replacing(folder / FOLDER / IMAGES) as temporary, pa.OSFile(str(temporary), "wb") as sink:
-        with pa.ipc.new_file(sink, table.schema) as writer:
-            writer.write_table(table, max_chunksize=65_536)
+    with replacing(folder / FOLDER / IMAGES) as temporary, pa.ipc.new_file(str(temporary), table.schema) as writer:
+        writer.write_table(table, max_chunksize=65_536)
     with replacing(folder / FOLDER / PLAN) as temporary:
         temporary.write_text(json.dumps(asdict(plan), indent=2) + "\n")
 
