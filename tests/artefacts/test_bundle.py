@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from safetensors import safe_open
 
@@ -137,7 +136,6 @@ def test_another_onnx_file_is_rejected(bundle, tmp_path):
         load(tmp_path / "missing.onnx")
 
 
-def test_no_file_of_a_bundle_can_be_unpickled(bundle):
+def test_no_file_of_a_bundle_is_a_pickle(bundle):
     for path in bundle.iterdir():
-        with pytest.raises(Exception):  # noqa: B017, PT011 - any error will do
-            torch.load(path, weights_only=True)
+        assert not path.read_bytes().startswith((b"PK", b"\x80", b"\x93NUMPY")), path.name

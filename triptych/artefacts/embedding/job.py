@@ -155,13 +155,14 @@ def _run_on_ray(
     if not ray.is_initialized():
         ray.init(log_to_driver=False)
 
-    @ray.remote(num_cpus=1, max_retries=-1)  # type: ignore[untyped-decorator] # Ray has no types for it
+    shared, file = folder.absolute(), place.absolute()
+
+    @ray.remote(num_cpus=1, max_retries=-1)
     def embed_shard(number: int) -> int:
         from triptych.artefacts.loading import load
 
-        return write_part(folder, plan, number, load(place))
+        return write_part(shared, plan, number, load(file))
 
-    folder, place = folder.absolute(), place.absolute()
     waiting = [embed_shard.remote(number) for number in shards]
     done = plan.shards - len(shards)
     while waiting:
