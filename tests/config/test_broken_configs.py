@@ -309,8 +309,8 @@ WRONG_VALUES = {
     "text for the data set": (
         "dataset: mnist\n",
         "line 1: dataset: expected a section of keys (name, root, image_size, channels, fit, test_fraction, "
-        "on_corrupt, columns, batch_size, sampling, classes_per_batch, images_per_class, num_workers, "
-        "validation_fraction, pad, augmentation, unaugmented_share); got 'mnist'",
+        "split_seed, corrections, white_level, background, on_corrupt, columns, batch_size, sampling, "
+        "classes_per_batch, images_per_class, num_workers, validation_fraction, pad, augmentation, unaugmented_share); got 'mnist'",
     ),
 }
 

@@ -278,7 +278,7 @@ def leaf_values(schema):
         return st.sampled_from(schema.get("enum", [schema.get("const")]))
     match schema["type"]:
         case "integer":
-            return st.integers(schema.get("minimum"), schema.get("exclusiveMaximum", 2**32) - 1)
+            return st.integers(schema.get("minimum"), schema.get("maximum", schema.get("exclusiveMaximum", 2**32) - 1))
         case "number":
             return st.floats(
                 schema.get("minimum", schema.get("exclusiveMinimum")),
@@ -289,7 +289,9 @@ def leaf_values(schema):
                 allow_nan=False,
             )
         case "array":
-            return st.lists(leaf_values(schema["items"]), max_size=3)
+            return st.lists(
+                leaf_values(schema["items"]), min_size=schema.get("minItems", 0), max_size=schema.get("maxItems", 3)
+            )
         case "boolean":
             return st.booleans()
         case "null":

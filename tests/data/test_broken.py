@@ -20,7 +20,7 @@ def test_the_message_has_its_four_parts():
     ("raised", "words"),
     [
         (FileNotFoundError(), "no such file"),
-        (IsADirectoryError(), "a folder"),
+        (IsADirectoryError(21, "Is a directory"), "Is a directory"),
         (EOFError(), "cut off"),
         (PermissionError(13, "Permission denied"), "Permission denied"),
         (zlib.error("incorrect data check"), "incorrect data check"),
@@ -28,12 +28,16 @@ def test_the_message_has_its_four_parts():
         (pickle.UnpicklingError("bad opcode"), "bad opcode"),
     ],
 )
-def test_the_errors_of_the_standard_library_become_one_data_error(raised, words):
-    with pytest.raises(DataError, match=words) as caught, reading_from(Path("file"), "something"):
+def test_the_errors_of_the_standard_library_become_one_data_error(raised, words, tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    with pytest.raises(DataError, match=words) as caught, reading_from(path, "something"):
         raise raised
-    assert str(caught.value).startswith("file: expected something")
+    assert str(caught.value).startswith(f"{path}: expected something")
 
 
-def test_mistakes_of_our_own_are_not_dressed_up_as_broken_files():
-    with pytest.raises(ZeroDivisionError), reading_from(Path("file"), "something"):
+def test_errors_of_our_own_do_not_become_invalid_files(tmp_path):
+    path = tmp_path / "file"
+    path.touch()
+    with pytest.raises(ZeroDivisionError), reading_from(path, "something"):
         raise ZeroDivisionError

@@ -46,8 +46,8 @@ def test_the_validation_images_are_a_stratified_share_of_the_training_images() -
     assert torch.equal(data.test.images, images(50, 1, seed=2).images)
 
 
-def test_the_seed_chooses_the_validation_images() -> None:
-    same, other = module(training={"seed": 0}), module(training={"seed": 1})
+def test_the_split_seed_chooses_the_validation_images() -> None:
+    same, other = module(training={"seed": 1}), module(dataset={"split_seed": 1})
 
     assert torch.equal(same.validation.images, module().validation.images)
     assert not torch.equal(same.validation.images, other.validation.images)

@@ -31,6 +31,9 @@ FREE_KEYS = (
 )
 """What may differ between a run and its resumption; everything else defines the run."""
 
+DETECTED = ("dataset.channels", "dataset.white_level")
+"""What the images decided when the run began, where the config leaves it open."""
+
 
 @dataclass(frozen=True)
 class Resumption:
@@ -135,8 +138,7 @@ def _check_same(saved: object, config: RunConfig, path: Path) -> None:
         f"{key}: {old!r} there, {new!r} now"
         for key, old, new in _differences(saved, config.model_dump(mode="json"))
         if not any(key == free or key.startswith(f"{free}.") for free in FREE_KEYS)
-        # A number of channels that the config leaves open was decided by the images.
-        and not (key == "dataset.channels" and new is None)
+        and not (key in DETECTED and new is None)
     ]
     if differing:
         raise CheckpointError(
