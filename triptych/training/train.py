@@ -154,12 +154,6 @@ def train(
     return RunResult(model, metrics, folders, best, pictures)
 
 
-def _shown_source(resume: Resumption | None) -> str:
-    if resume is None:
-        return ""
-    return f"version_{resume.version} from {resume.path or 'its start: nothing was saved yet'}"
-
-
 def _fit(
     trainer: Trainer, module: TaskModule, data: ImageDataModule, callbacks: Callbacks, resumed_from: Path | None
 ) -> None:
