@@ -143,7 +143,7 @@ def train(
         "environment": environment(hardware),
     }
     if len(data.holdout):
-        metrics["holdout"] = holdout_figures(module.model, data.holdout)
+        metrics["holdout"] = holdout_figures(module.model, data.holdout, pad=config.dataset.pad)
     write_metrics(metrics, folders.version_folder / "metrics.json")
     if trainer.logger is not None:
         values = {f"test/{name}": value for name, value in metrics["test"].items()}
