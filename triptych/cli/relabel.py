@@ -65,6 +65,10 @@ def relabel(
     found = before | suggested_corrections(folder, top=top, drop_duplicates=drop_duplicates)
     if corrections is not None:
         found |= read_corrections(corrections)
+    if top is not None and len(found) < top:
+        click.echo(
+            f"The audit lists fewer than {top:,} labels; `triptych audit {model} --top {top}` lists more.", err=True
+        )
     write_corrections(out, found)
     dropped = sum(not label for label in found.values())
     click.echo(f"{len(found) - dropped:,} labels corrected and {dropped:,} images dropped in {terminal_text(out)}")
