@@ -1,12 +1,14 @@
-"""CPU seconds of the parts of `evaluate` and `audit`, by number of images.
+"""CPU seconds of `init`, `doctor`, and of the parts of `evaluate` and `audit`, by number of images.
 
 python benchmarks/evaluation_cost.py [--images 100 10000 100000] [--side 32]
 
 Random images of ten classes, 80 % for training, 10 % each for validation and test, and an untrained model: the time of
-these parts does not depend on what was learned. CPU time, so that a busy machine counts the same as an idle one.
+these parts does not depend on what was learned. `init` and `doctor` read the images from PNG files. CPU time of all
+threads, so that a busy machine counts the same as an idle one.
 """
 
 import argparse
+import os
 import resource
 import tempfile
 import time
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 
 from triptych.config.schema import RunConfig
 from triptych.data.images import ImageData, Split
@@ -31,11 +34,13 @@ from triptych.evaluation.measures import per_image, split_figures
 from triptych.evaluation.opening import OpenedModel
 from triptych.evaluation.outputs import model_outputs
 from triptych.evaluation.report import report_pictures, write_report
+from triptych.inspection import examine
 from triptych.inspection.duplicates import find_duplicates
+from triptych.inspection.suggestion import suggest_config
 from triptych.models.builder import build_model
 
 
-def timed(name: str, action: Callable[[], Any]) -> Any:  # noqa: ANN401 # whatever the part returns
+def timed(name: str, action: Callable[[], Any]) -> Any:  # noqa: ANN401 - whatever the part returns
     """Run a part, and print its CPU seconds and the largest memory so far."""
     begun = time.process_time()
     result = action()
@@ -55,6 +60,22 @@ def images(count: int, side: int, seed: int) -> Split:
         noise = torch.randint(0, 56, (len(rows), 3, side, side), generator=generator)
         pixels[start : start + 1000] = (centres[rows] + noise).byte()
     return Split(pixels, labels)
+
+
+def inspect(count: int, side: int) -> None:
+    """Print the cost of `init` and `doctor` on a folder of PNG files, with an empty cache and a filled one."""
+    print(f"\n{count:,} PNG files of {side}x{side}x3: CPU seconds, GiB\n| inspection | s | GiB |\n|---|---:|---:|")
+    with tempfile.TemporaryDirectory() as name:
+        os.environ["XDG_CACHE_HOME"] = f"{name}/cache"
+        root = Path(name, "photos")
+        made = images(count, side, 1)
+        for label in range(10):
+            (root / f"class {label}").mkdir(parents=True)
+        for number, (pixels, label) in enumerate(zip(made.images, made.labels.tolist(), strict=True)):
+            Image.fromarray(pixels.permute(1, 2, 0).numpy()).save(root / f"class {label}" / f"{number}.png")
+        suggestion = timed("init", lambda: suggest_config(root, image_size=side))
+        timed("doctor, images decoded", lambda: examine(suggestion.config))
+        timed("doctor, images in the cache", lambda: examine(suggestion.config))
 
 
 def profile(count: int, side: int) -> None:
@@ -100,6 +121,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, default=32)
     given = parser.parse_args()
     for count in given.images:
+        inspect(count, given.side)
         profile(count, given.side)
 
 

@@ -42,6 +42,17 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
     assert content(tmp_path) == {"note.txt": "old"}
 
 
+def test_a_file_and_its_name_are_on_the_disk_when_it_is_written(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: synced.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+    )
+    path = tmp_path / "note.txt"
+    with replacing(path) as temporary:
+        temporary.write_text("whole")
+    assert synced == [str(temporary), str(tmp_path)]
+
+
 def test_two_writers_of_the_same_file_do_not_meet(tmp_path):
     path = tmp_path / "note.txt"
     with replacing(path) as first, replacing(path) as second:

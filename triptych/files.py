@@ -6,7 +6,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -17,8 +17,9 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it replaces `path` in one step, on failure it is removed.
 
-    The temporary file lies in the same folder, so that the rename never crosses file systems, and it reaches the
-    disk before the rename, so that a crash leaves the old file or the new one, never a part.
+    The temporary file lies in the same folder, so that the rename never crosses file systems. It reaches the disk
+    before the rename, and the rename itself before the function returns: a crash or a power cut leaves the old file or
+    the new one, never a part, and what was reported as written is there afterwards.
 
     Example:
         >>> folder = Path(tempfile.mkdtemp())
@@ -37,6 +38,7 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
+        _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -93,6 +95,16 @@ def point_to(file: Path, link: Path) -> None:
             temporary.symlink_to(file.name)
         except OSError:
             _link_or_copy(file, temporary)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Bring the names in a folder to the disk, where the system can: Windows and some network file systems cannot."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _link_or_copy(file: Path, name: Path) -> None:

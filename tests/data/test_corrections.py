@@ -62,6 +62,12 @@ def test_images_are_relabelled_and_dropped_and_no_other_changes_sides(photos, tm
     assert sorted(path.name for path in (photos / "cat").iterdir()) == sorted(f"{number}.png" for number in range(20))
 
 
+def test_paths_may_be_absolute_or_have_backslashes(photos, tmp_path):
+    file = table(tmp_path, f"path,label\n{photos}/dog/5.png,cat\ncat\\3.png,dog\n")
+    before, after = open_images(config(photos)).images, open_images(config(photos, corrections=str(file))).images
+    assert labels(after) == labels(before) | {"dog/5.png": "cat", "cat/3.png": "dog"}
+
+
 def test_known_data_sets_are_corrected_by_split_and_index(tmp_path):
     file = table(tmp_path, "split,index,label\ntest,0,1\ntrain,5,\nvalidation,6,2\n")
     listing = list_images(RunConfig.model_validate({"dataset": {"name": "digits"}}).dataset)

@@ -51,7 +51,11 @@ def test_every_number_is_explained(three_panels: tuple) -> None:
 
     scalars = {name for name, value in found.figures.items() if not isinstance(value, list | dict)}
     assert scalars <= DEFINITIONS.keys()
-    assert found.holdout.keys() - {"full_gallery", "chance", "pixels"} <= DEFINITIONS.keys()
+    assert found.holdout.keys() - {"full_gallery", "chance", "pixels", "intervals"} <= DEFINITIONS.keys()
+    for figures in (found.holdout, found.holdout["pixels"]):
+        low, high = figures["intervals"]["map_at_r"]
+        assert 0 <= low < figures["map_at_r"] < high <= 1
+    assert {"accuracy", "knn_accuracy", "ece", "nll", "map_at_r"} <= found.figures["intervals"].keys()
     assert all(math.isfinite(found.figures[name]) for name in scalars)
 
 

@@ -2,14 +2,17 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import f1_score
+from torchmetrics.functional.classification import binary_calibration_error
 
 from triptych.metrics.intervals import (
     Interval,
     Statistic,
+    calibration_error,
     difference,
     interval,
     macro_f1,
@@ -96,6 +99,25 @@ def test_equal_models_are_rarely_called_different(share):
         found = difference(mean(who != 1, is_share=True), mean(who != 2, is_share=True), paired=True)
         wrongly.append(not found.low <= 0 <= found.high)
     assert np.mean(wrongly) < 0.065
+
+
+@pytest.mark.parametrize(("count", "temperature"), [(200, 3.0), (360, 1.0), (1000, 1.5)])
+def test_the_interval_of_the_calibration_error_covers_its_mean_over_samples(count, temperature):
+    generator, found = np.random.default_rng(0), []
+    for _ in range(300):
+        probability = np.clip(generator.beta(8, 2, size=count), 0.5, 0.999)
+        odds = probability / (1 - probability)
+        confidence = 1 / (1 + odds**-temperature)
+        found.append(interval(calibration_error(confidence, generator.random(count) < probability)))
+    truth = np.mean([one.estimate for one in found])
+    assert np.mean([one.low <= truth <= one.high for one in found]) > 0.93
+
+
+@given(st.lists(st.tuples(st.floats(0, 1, width=32), st.booleans()), min_size=1, max_size=50))
+def test_the_calibration_error_is_that_of_torchmetrics(pairs):
+    confidence, correct = map(np.array, zip(*pairs, strict=True))
+    expected = binary_calibration_error(torch.tensor(confidence), torch.tensor(correct).int(), n_bins=15)
+    assert calibration_error(confidence, correct).value == pytest.approx(float(expected), abs=1e-6)
 
 
 def test_few_differences_are_no_certainty():

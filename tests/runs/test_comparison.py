@@ -18,7 +18,7 @@ def by_name(comparison) -> dict[str, Figure]:
 def test_figures_are_those_of_the_tables(measured):
     a, b = measured(0.7), measured(0.8, seed=1)
     found = by_name(compare(a, b))
-    assert list(found) == ["accuracy", "macro_f1", "map_at_r", "mse"]
+    assert list(found) == ["accuracy", "macro_f1", "ece", "map_at_r", "mse"]
     for side, table in (("a", a), ("b", b)):
         columns = table.columns
         assert getattr(found["accuracy"], side).estimate == pytest.approx(
@@ -126,7 +126,7 @@ def test_a_figure_that_one_run_lacks_stands_alone(measured):
 
 
 def test_positions_labels_and_confidence_are_no_figures(measured):
-    assert list(measured(0.7).statistics()) == ["accuracy", "macro_f1", "map_at_r", "mse"]
+    assert list(measured(0.7).statistics()) == ["accuracy", "macro_f1", "ece", "map_at_r", "mse"]
 
 
 def test_other_columns_of_a_table_are_no_figures(measured):
@@ -136,7 +136,7 @@ def test_other_columns_of_a_table_are_no_figures(measured):
         table.columns["file"] = np.array([f"cat/{number}.jpg" for number in range(400)], dtype=object)
         table.columns["weight"] = np.arange(400.0)
         table.columns["seen"] = np.array([None] * 400, dtype=object)
-    assert [figure.name for figure in compare(*tables).figures] == ["accuracy", "macro_f1", "map_at_r", "mse"]
+    assert [figure.name for figure in compare(*tables).figures] == ["accuracy", "macro_f1", "ece", "map_at_r", "mse"]
 
 
 def test_accuracies_that_mcnemar_does_not_tell_apart_have_no_better_run():

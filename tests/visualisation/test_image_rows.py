@@ -190,7 +190,17 @@ def test_arguments_that_do_not_fit_are_refused() -> None:
     images = torch.rand(2, 1, 8, 8)
     with pytest.raises(ValueError, match=r"^reconstructions must have the shape of images"):
         reconstruction_grid(images, images[:1])
-    with pytest.raises(ValueError, match=r"^images must be a batch of grey or RGB images"):
+    with pytest.raises(ValueError, match=r"^images must be a batch of images"):
         reconstruction_grid(images[0], images)
     with pytest.raises(ValueError, match=r"^columns must be at least 1, but it is 0; give"):
         reconstruction_grid(images, images, columns=0)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
+def test_images_of_any_number_of_channels_are_drawn(channels: int) -> None:
+    images = torch.rand(3, channels, 8, 8)
+    grid = reconstruction_grid(images, images)
+    assert grid.shape[0] == 3
+    if channels > 3:
+        assert torch.equal(grid, reconstruction_grid(images[:, :3], images[:, :3]))
+    image_rows_figure([ImageRow(images, name="images")], title="").canvas.draw()

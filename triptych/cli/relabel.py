@@ -1,4 +1,4 @@
-"""`triptych relabel`: turn the findings of an audit, and your own corrections, into a table that training reads."""
+"""`triptych relabel`: the label errors of an audit, and your own corrections, as a table that training reads."""
 
 from pathlib import Path
 
@@ -42,23 +42,36 @@ def relabel(
 
     The columns are path and label, or, of images without files, split, index and label.
 
-    Check and change it as you like: an empty label drops the image. Then train with dataset.corrections set to the
-    file. MODEL is a checkpoint, a run folder, a run as digits/3, or any folder with the tables of `triptych audit`.
+    Check and edit the file: an empty label drops the image. Then train with dataset.corrections set to it; corrections
+    with which MODEL was trained stay in force. MODEL is a checkpoint, a run folder, a run as digits/3, or any folder
+    with the tables of `triptych audit`.
     """
     if out.exists() and not force:
         raise click.UsageError(f"{out} exists already, and is not overwritten. Name another file, or use --force.")
 
-    from triptych.evaluation.audit.corrections import read_corrections, suggested_corrections, write_corrections
+    from triptych.evaluation.audit.corrections import (
+        corrections_of_run,
+        read_corrections,
+        suggested_corrections,
+        write_corrections,
+    )
     from triptych.evaluation.opening import find_model, result_folder
     from triptych.text import terminal_text
 
     folder = Path(model)
     if not (folder / "label_issues.csv").is_file():
         folder = result_folder(find_model(model, output=output))
-    found = suggested_corrections(folder, top=top, drop_duplicates=drop_duplicates)
+    before = corrections_of_run(folder)
+    found = before | suggested_corrections(folder, top=top, drop_duplicates=drop_duplicates)
     if corrections is not None:
         found |= read_corrections(corrections)
+    if top is not None and len(found) < top:
+        click.echo(
+            f"The audit lists fewer than {top:,} labels; `triptych audit {model} --top {top}` lists more.", err=True
+        )
     write_corrections(out, found)
     dropped = sum(not label for label in found.values())
     click.echo(f"{len(found) - dropped:,} labels corrected and {dropped:,} images dropped in {terminal_text(out)}")
+    if before:
+        click.echo(f"The run's own {len(before):,} corrections are among them.")
     click.echo(f"Check the file, then train with --set dataset.corrections={terminal_text(out)}")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from triptych.data.listing import SPLITS, TRAIN, Listing, listed, split_of
+from triptych.data.listing import SPLITS, TRAIN, Files, Listing, listed, split_of
 from triptych.data.own.classes import plain_text
 from triptych.data.own.columns import CsvTable, Table
 from triptych.data.own.names import composed
@@ -33,8 +33,8 @@ def corrected_labels(listing: Listing, file: str | Path) -> Corrected:
     Args:
         listing: The images.
         file: A CSV file with the column `label`, a class or nothing to drop the image, and with the column `path`, an
-            image's name as the listing has it, or the columns `split` and `index` (or `position`): its place, from 0,
-            among the images that their source has for training, validation or test.
+            image's name as the listing has it or its absolute path, or the columns `split` and `index` (or `position`):
+            its place, from 0, among the images that their source has for training, validation or test.
 
     Raises:
         DataError: The file cannot be read, names an image that does not exist, an unknown class, or one image twice.
@@ -68,9 +68,13 @@ def corrected_labels(listing: Listing, file: str | Path) -> Corrected:
 def _by_path(table: CsvTable, listing: Listing) -> list[int]:
     if listing.names is None:
         raise table.mistake("the columns split, index and label, as these images have no paths", "a column path")
-    known = {_plain(name): place for place, name in enumerate(listing.names)}
+    exact = {name: place for place, name in enumerate(listing.names)}
+    plain = {_plain(name): place for name, place in exact.items()}
     paths = [csv_text(path) for path in table.texts("path")]
-    return _found(table, [known.get(_plain(path)) for path in paths], paths, "an image of the data set in column path")
+    root = f"{Path(listing.sources.root).absolute().as_posix()}/" if isinstance(listing.sources, Files) else None
+    below = [_plain(path).removeprefix(root) if root else _plain(path) for path in paths]
+    places = [exact.get(path, plain.get(name)) for path, name in zip(paths, below, strict=True)]
+    return _found(table, places, paths, "an image of the data set in column path")
 
 
 def _by_index(table: CsvTable, listing: Listing) -> list[int]:

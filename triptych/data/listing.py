@@ -106,7 +106,7 @@ class Files(LazySources):
     """
 
     def __init__(self, root: Path, paths: Sequence[str]) -> None:
-        self._root = root
+        self.root = root
         self._paths = paths
 
     def __len__(self) -> int:
@@ -114,11 +114,11 @@ class Files(LazySources):
 
     def at(self, place: int) -> Path:
         """Return a path."""
-        return self._root / self._paths[place]
+        return self.root / self._paths[place]
 
     def identity(self) -> Iterable[Path]:
         """Return all files."""
-        return (self._root / path for path in self._paths)
+        return (self.root / path for path in self._paths)
 
 
 class Joined(LazySources):

@@ -10,7 +10,7 @@ from torch import Tensor
 from triptych.data.images import Split
 from triptych.data.module import ImageDataModule
 from triptych.evaluation.baselines import Baselines, measure_baselines
-from triptych.evaluation.measures import holdout_context, holdout_figures, measure_split
+from triptych.evaluation.measures import holdout_figures, measure_split
 from triptych.evaluation.outputs import Model, ModelOutputs, model_outputs
 from triptych.metrics import trustworthiness
 from triptych.metrics.inputs import stratified_rows
@@ -91,7 +91,7 @@ def measure(model: Model, data: ImageDataModule, *, split: str) -> Evaluation:
     outputs, table, figures = measure_split(model, images, gallery=gallery or "itself", pad=pad)
     embedding_map = map_embeddings(outputs, samples=data.config.logging.tsne_samples, seed=data.config.training.seed)
     figures["trustworthiness"] = trustworthiness(outputs.embeddings[embedding_map.indices], embedding_map.points)
-    others = {split: outputs} if gallery is None else {split: outputs, "train": gallery}
+    others = [outputs] if gallery is None else [outputs, gallery]
     return Evaluation(
         split_name=split,
         split=images,
@@ -99,7 +99,7 @@ def measure(model: Model, data: ImageDataModule, *, split: str) -> Evaluation:
         outputs=outputs,
         table=table,
         figures=figures,
-        holdout=holdout_figures(model, data.holdout) | holdout_context(model, data.holdout, others, pad=pad),
+        holdout=holdout_figures(model, data.holdout, others=others, pad=pad),
         baselines=measure_baselines(
             data.train,
             images,

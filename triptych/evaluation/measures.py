@@ -1,6 +1,7 @@
 """The figures of a split: those of each image, those of all of them together, and their intervals."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -26,7 +27,7 @@ from triptych.metrics import (
     spread,
     uniformity,
 )
-from triptych.metrics.intervals import interval
+from triptych.metrics.intervals import Statistic, interval, mean
 from triptych.metrics.random_groups import retrieval_influences
 from triptych.runs.per_image import AVERAGED, PerImage
 
@@ -105,7 +106,7 @@ def split_figures(
         gallery: Those for the training images; where they are `outputs` itself, each image is compared with the others.
         pixels: Numbers in an image, without a border.
     """
-    classified = classification_metrics(outputs.probabilities, outputs.labels)
+    classified, statistics = classification_metrics(outputs.probabilities, outputs.labels), table.statistics()
     figures: dict[str, Any] = {
         "accuracy": classified.accuracy,
         "macro_f1": classified.macro_f1,
@@ -114,7 +115,8 @@ def split_figures(
     if gallery is not None and "nearest_class" in table.columns:
         nearest, voted = table.columns["nearest_class"], _neighbours_classes(outputs, gallery, votes=VOTES)
         figures["nearest_neighbour_accuracy"] = float((nearest == outputs.labels.numpy()).mean())
-        figures["knn_accuracy"] = float((voted == outputs.labels).double().mean())
+        statistics["knn_accuracy"] = mean((voted == outputs.labels).numpy(), is_share=True)
+        figures["knn_accuracy"] = statistics["knn_accuracy"].value
     figures |= clustering_metrics(outputs.embeddings, outputs.labels)._asdict()
     figures |= {
         "alignment": alignment(outputs.embeddings, outputs.labels),
@@ -127,22 +129,13 @@ def split_figures(
         figures |= _latent_figures(outputs.reconstructed, pixels=pixels)
     figures["per_class_accuracy"] = classified.per_class_accuracy.tolist()
     figures["confusion"] = classified.confusion.tolist()
-    bounds = {name: interval(statistic) for name, statistic in table.statistics().items()}
+    bounds = {name: interval(statistic) for name, statistic in statistics.items()}
     figures["intervals"] = {name: [bound.low, bound.high] for name, bound in bounds.items()}
     return figures
 
 
-def holdout_figures(model: Model, split: Split) -> dict[str, Any]:
-    """Measure retrieval among images of classes that training never saw; nothing where there are no images."""
-    if not len(split):
-        return {}
-    return retrieval_metrics(model_outputs(model, split).embeddings, split.labels.cpu(), k=DEPTHS)
-
-
-def holdout_context(
-    model: Model, split: Split, others: Mapping[str, ModelOutputs], *, pad: int = 0
-) -> dict[str, dict[str, float]]:
-    """Measure what the figures of held-out classes are worth.
+def holdout_figures(model: Model, split: Split, *, others: Sequence[ModelOutputs] = (), pad: int = 0) -> dict[str, Any]:
+    """Measure retrieval among images of classes unseen in training.
 
     Args:
         model: The model.
@@ -151,23 +144,39 @@ def holdout_context(
         pad: Width of the border of the images.
 
     Returns:
-        `full_gallery`: the figures where the classes of training are in the gallery too, which is harder. `chance`:
-        those of one embedding for all images. `pixels`: those of raw pixels, by Euclidean distance.
+        The figures, with `intervals`; and for comparison, each with figures of the same names, `pixels`, those of raw
+        pixels by Euclidean distance, `chance`, those of one embedding for all images, and, where there are `others`,
+        `full_gallery`, which is harder. Nothing where there are no images.
     """
     if not len(split):
         return {}
-    labels = split.labels.cpu()
+    labels, rows = split.labels.cpu(), pixel_rows(split, pad=pad)
     embeddings = model_outputs(model, split).embeddings
-    known = [outputs.embeddings for outputs in others.values()]
-    classes = [outputs.labels + int(labels.max()) + 1 for outputs in others.values()]
-    rows = torch.arange(len(split))
-    return {
-        "full_gallery": retrieval_metrics(
-            embeddings, labels, torch.cat([embeddings, *known]), torch.cat([labels, *classes]), own=rows, k=DEPTHS
-        ),
+    figures: dict[str, Any] = {
+        **_bounded_retrieval(embeddings, labels),
+        "pixels": _bounded_retrieval(rows, labels, distance="euclidean"),
         "chance": retrieval_metrics(torch.ones(len(split), 1), labels, k=DEPTHS),
-        "pixels": retrieval_metrics(pixel_rows(split, pad=pad), labels, k=DEPTHS, distance="euclidean"),
     }
+    if others:
+        gallery = torch.cat([embeddings, *(outputs.embeddings for outputs in others)])
+        classes = torch.cat([labels, *(outputs.labels + int(labels.max()) + 1 for outputs in others)])
+        own = torch.arange(len(split))
+        figures["full_gallery"] = retrieval_metrics(embeddings, labels, gallery, classes, own=own, k=DEPTHS)
+    return figures
+
+
+def _bounded_retrieval(
+    embeddings: Tensor, labels: Tensor, *, distance: Literal["cosine", "euclidean"] = "cosine"
+) -> dict[str, Any]:
+    """Measure retrieval, with 95 % intervals under `intervals`."""
+    figures: dict[str, Any] = retrieval_metrics(embeddings, labels, k=DEPTHS, distance=distance)
+    influences = retrieval_influences(embeddings, labels, k=DEPTHS, distance=distance)
+    bounds = {
+        name: interval(Statistic(value, influences[name], len(labels), is_share=True))
+        for name, value in figures.items()
+        if math.isfinite(value)
+    }
+    return {**figures, "intervals": {name: [bound.low, bound.high] for name, bound in bounds.items()}}
 
 
 def _neighbours_classes(outputs: ModelOutputs, gallery: ModelOutputs, *, votes: int) -> Tensor:

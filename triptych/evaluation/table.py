@@ -55,18 +55,18 @@ def baseline_rows(baselines: Mapping[str, float]) -> list[FigureRow]:
 
 def holdout_rows(holdout: Mapping[str, Any]) -> list[FigureRow]:
     """The same for retrieval among held-out classes, with chance, raw pixels and the full gallery beside it."""
-    rows = []
-    for name, definition in DEFINITIONS.items():
-        if isinstance(holdout.get(name), int | float):
-            rows.append(
-                FigureRow(definition.title, shown(holdout[name]), "", f"held-out classes: {definition.meaning}")
-            )
-            rows += [
-                FigureRow(definition.title, shown(holdout[beside][name]), "", words)
-                for beside, words in HOLDOUT.items()
-                if name in ("precision_at_1", "map_at_r") and name in holdout.get(beside, {})
-            ]
-    return rows
+    found = {"": holdout, **{beside: holdout[beside] for beside in HOLDOUT if beside in holdout}}
+    return [
+        FigureRow(
+            definition.title,
+            shown(figures[name]),
+            _range(figures.get("intervals", {}).get(name)),
+            HOLDOUT.get(beside) or f"held-out classes: {definition.meaning}",
+        )
+        for name, definition in DEFINITIONS.items()
+        for beside, figures in found.items()
+        if isinstance(figures.get(name), int | float) and (not beside or name in ("precision_at_1", "map_at_r"))
+    ]
 
 
 def figures_table(evaluation: Evaluation, *, title: str) -> Table:

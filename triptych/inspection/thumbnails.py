@@ -48,9 +48,13 @@ def thumbnails(images: Images, *, longest: int) -> Tensor:
 
 
 def sprite_sheet(images: Tensor) -> SpriteSheet:
-    """Lay out uint8 images (N, C, H, W), grey or RGB, N at least 1, as nearly in a square as their number allows."""
+    """Lay out uint8 images (N, C, H, W), N at least 1, as nearly in a square as their number allows.
+
+    Of more than three channels the first three are shown, of two the first.
+    """
     from PIL import Image
 
+    images = images[:, : 3 if images.shape[1] >= 3 else 1]
     count, channels, height, width = images.shape
     columns = math.ceil(math.sqrt(count))
     rows = -(-count // columns)

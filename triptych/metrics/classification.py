@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 from triptych.metrics.inputs import in_double, require_labels, require_matrix
-
-CALIBRATION_BINS = 15
-"""As in Guo et al. 2017."""
+from triptych.metrics.intervals import CALIBRATION_BINS
 
 
 class ClassificationMetrics(NamedTuple):

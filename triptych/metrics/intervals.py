@@ -17,6 +17,9 @@ Floats = NDArray[np.float64]
 LEVEL = 0.95
 """The share of intervals that cover the figure over all images of this kind."""
 
+CALIBRATION_BINS = 15
+"""Of the expected calibration error, as in Guo et al. 2017."""
+
 QUANTILE = NormalDist().inv_cdf((1 + LEVEL) / 2)
 
 
@@ -97,6 +100,22 @@ def macro_f1(labels: NDArray[np.integer], predictions: NDArray[np.integer]) -> S
     leave_one_out = (scores.sum() + change + np.where(right, 0, also)) / left
     deviations = leave_one_out - leave_one_out.mean()
     return Statistic(value, deviations * sqrt((count - 1) / count), count, is_share=True)
+
+
+def calibration_error(confidence: ArrayLike, correct: ArrayLike) -> Statistic:
+    """The expected calibration error in 15 even bins (Guo et al. 2017), of confidences and correctness, (N,) each.
+
+    In a bin the error changes with each image by its confidence minus its correctness, or the opposite where the bin
+    is underconfident; these are the influences (delta method). Noise makes the error of a calibrated model positive:
+    the interval is that of the measured error, not of the error without noise.
+
+    Example:
+        >>> calibration_error([0.9, 0.9], [True, False]).value
+        0.4
+    """
+    sure, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
+    number, gaps = np.floor(sure * CALIBRATION_BINS).astype(int), sure - right
+    return mean(np.sign(np.bincount(number, gaps))[number] * gaps)
 
 
 def interval(statistic: Statistic) -> Interval:

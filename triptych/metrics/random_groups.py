@@ -7,6 +7,7 @@ Variance Estimation, 2007, chapters 2 and 3). Letters: N images, E embedding dim
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,7 +24,12 @@ REPLICATES = 120
 
 
 def retrieval_influences(
-    embeddings: Tensor, labels: Tensor, *, k: Sequence[int] = (1, 5, 10), seed: int = 0
+    embeddings: Tensor,
+    labels: Tensor,
+    *,
+    k: Sequence[int] = (1, 5, 10),
+    distance: Literal["cosine", "euclidean"] = "cosine",
+    seed: int = 0,
 ) -> dict[str, NDArray[np.float64]]:
     """Return the influences of `retrieval_metrics` without a gallery, for `triptych.metrics.intervals.Statistic`.
 
@@ -35,6 +41,7 @@ def retrieval_influences(
         embeddings: (N, E).
         labels: (N,) whole numbers.
         k: The depths of `recall_at_k`.
+        distance: By which the figures are measured.
         seed: Of the divisions into groups.
 
     Returns:
@@ -42,7 +49,10 @@ def retrieval_influences(
     """
     groups = max(2, -(-len(labels) // GROUP))
     divisions = list(_divisions(len(labels), groups, seed)) if len(labels) >= 4 else []
-    found = [[retrieval_metrics(embeddings[rows], labels[rows], k=k) for rows in division] for division in divisions]
+    found = [
+        [retrieval_metrics(embeddings[rows], labels[rows], k=k, distance=distance) for rows in division]
+        for division in divisions
+    ]
     influences = {}
     for name in ("precision_at_1", *(f"recall_at_{depth}" for depth in k), "r_precision", "map_at_r", "mrr"):
         values = np.array([[group[name] for group in division] for division in found]).reshape(-1, groups)

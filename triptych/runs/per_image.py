@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from triptych.errors import DataError
 from triptych.files import replacing
-from triptych.metrics.intervals import Statistic, macro_f1, mean
+from triptych.metrics.intervals import Statistic, calibration_error, macro_f1, mean
 
 REQUIRED = ("index", "label")
 """Columns of integers that every table has: the image's position in the split, and its class."""
@@ -51,7 +51,7 @@ class PerImage:
         return isinstance(found, dict) and all(_is_numbers(found.get(name)) for name in wanted)
 
     def statistics(self) -> dict[str, Statistic]:
-        """Return the figures of the split: accuracy, macro F1, and the mean of every column that is a figure.
+        """Return the figures of the split: those of the classifier, and the mean of every column that is a figure.
 
         A column without any value, such as the average precision where every class has one image, gives none.
         """
@@ -59,6 +59,8 @@ class PerImage:
         if "prediction" in columns:
             found["accuracy"] = mean(columns["prediction"] == columns["label"], is_share=True)
             found["macro_f1"] = macro_f1(columns["label"], columns["prediction"])
+            if "confidence" in columns:
+                found["ece"] = calibration_error(columns["confidence"], columns["prediction"] == columns["label"])
         if "nearest_class" in columns:
             found["nearest_neighbour_accuracy"] = mean(columns["nearest_class"] == columns["label"], is_share=True)
         influences = self.description.get("influences") if self.knows_influences else {}
@@ -130,7 +132,7 @@ def read_per_image(path: Path) -> PerImage:
             raise _broken(path, f"one without integers in a column {name!r}")
     for name, kinds in {
         **dict.fromkeys((*REQUIRED, "prediction", "nearest_class"), "iu"),
-        **dict.fromkeys(AVERAGED, "f"),
+        **dict.fromkeys((*AVERAGED, "confidence"), "f"),
     }.items():
         if name in columns and columns[name].dtype.kind not in kinds:
             what = "integers" if kinds == "iu" else "numbers"

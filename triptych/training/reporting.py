@@ -95,9 +95,11 @@ def _held_out(metrics: dict[str, Any]) -> dict[str, str]:
     if "holdout" not in metrics:
         return {}
     figures = metrics["holdout"]
-    return {
-        "held-out classes": f"precision@1 {figures['precision_at_1']:.4f}, MAP@R {figures['map_at_r']:.4f}",
-    }
+    shown = []
+    for name, title in (("precision_at_1", "precision@1"), ("map_at_r", "MAP@R")):
+        low, high = figures["intervals"].get(name, (0.0, 1.0))
+        shown.append(f"{title} {figures[name]:.4f} (95% interval: {low:.4f} to {high:.4f})")
+    return {"held-out classes": ", ".join(shown)}
 
 
 def _diagnoses(metrics: dict[str, Any]) -> dict[str, str]:

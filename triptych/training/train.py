@@ -143,7 +143,7 @@ def train(
         "environment": environment(hardware),
     }
     if len(data.holdout):
-        metrics["holdout"] = holdout_figures(module.model, data.holdout)
+        metrics["holdout"] = holdout_figures(module.model, data.holdout, pad=config.dataset.pad)
     write_metrics(metrics, folders.version_folder / "metrics.json")
     if trainer.logger is not None:
         values = {f"test/{name}": value for name, value in metrics["test"].items()}
@@ -152,12 +152,6 @@ def train(
     pictures = _draw(config, data, module, folders, console)
     summarise(console, metrics, folders, pictures, has_curves=config.logging.tensorboard)
     return RunResult(model, metrics, folders, best, pictures)
-
-
-def _shown_source(resume: Resumption | None) -> str:
-    if resume is None:
-        return ""
-    return f"version_{resume.version} from {resume.path or 'its start: nothing was saved yet'}"
 
 
 def _fit(

@@ -11,7 +11,7 @@ from torch import Tensor
 from triptych.visualisation.paper.checks import require_images
 from triptych.visualisation.paper.sheet import MARGIN, ROOM, open_sheet
 from triptych.visualisation.paper.style import INK, QUIET_INK, house_style
-from triptych.visualisation.paper.tiles import draw_image, tiles_across
+from triptych.visualisation.paper.tiles import as_rgb, draw_image, tiles_across
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -122,7 +122,7 @@ def reconstruction_grid(images: Tensor, reconstructions: Tensor, *, columns: int
     Small images are enlarged by a whole factor, a pixel to a square, so that the longer side comes near 96 pixels.
 
     Args:
-        images: Originals (B, C, H, W), float in [0, 1], grey (C = 1) or RGB (C = 3), on any device.
+        images: Originals (B, C, H, W), float in [0, 1], on any device, see `as_rgb`.
         reconstructions: Their reconstructions, of the same shape; values beyond [0, 1] are clipped.
         columns: Most pairs in a row, at least 1.
 
@@ -154,4 +154,4 @@ def _tiles(images: Tensor) -> Tensor:
     """Turn images (B, C, H, W) in [0, 1] into enlarged uint8 RGB on the CPU."""
     factor = max(1, _TILE // max(images.shape[2:]))
     pixels = (images.detach().float().clamp(0, 1) * 255).round().to("cpu", torch.uint8)
-    return pixels.expand(-1, 3, -1, -1).repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3)
+    return as_rgb(pixels).repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3)

@@ -1,4 +1,4 @@
-"""Pickles of arrays open, from Python 2 and 3 alike; a pickle with code in it is refused and its code does not run."""
+"""Pickles of arrays open, from Python 2 and 3 alike; code in a pickle is rejected and does not run."""
 
 import codecs
 import collections
@@ -54,7 +54,7 @@ def test_a_pickle_of_python_2_opens():
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
-def test_code_in_a_pickle_is_refused_and_does_not_run(tmp_path, protocol):
+def test_code_in_a_pickle_is_rejected_and_does_not_run(tmp_path, protocol):
     trace = tmp_path / "it ran"
     content = pickle.dumps({"data": ARRAY, "labels": Runs(os.system, f"touch '{trace}'")}, protocol)
     with pytest.raises(DataError, match=r"names (posix|nt)\.system, which could run code") as caught:
@@ -80,7 +80,7 @@ def test_code_in_a_pickle_is_refused_and_does_not_run(tmp_path, protocol):
     ],
     ids=["eval", "getattr", "import", "numpy.load", "decode", "pickle", "OrderedDict", "scalar", "path"],
 )
-def test_whatever_is_not_an_array_is_refused_by_name(call):
+def test_whatever_is_not_an_array_is_rejected_by_name(call):
     with pytest.raises(DataError, match=r"it names [\w.]+, which could run code"):
         load_arrays(pickle.dumps([call]), path=PATH)
 
@@ -120,6 +120,31 @@ def test_contents_nested_in_themselves_cost_no_time():
     circle.append(circle)
     with pytest.raises(DataError, match="a damaged one"):
         load_arrays(pickle.dumps(circle), path=PATH)
+
+
+NESTED = b"K\x00\x85" + b"".join(b"q%c(h%ch%ct" % (n, n, n) for n in range(1, 90))
+"""A tuple of two tuples of two tuples, and so on: tiny in the file, and endless when hashed or written as text."""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x02}" + NESTED + b"K\x01s.",
+        b"\x80\x02(" + NESTED + b"K\x01d.",
+        b"\x80\x02}(" + NESTED + b"K\x01u.",
+        b"\x80\x02}" + b"K\x01" + b"\x85" * 1_000_000 + b"K\x01s.",
+        b"\x80\x04" + NESTED + b"\x8c\x01x\x93.",
+        b"\x80\x02c_codecs\nencode\n(" + NESTED + b"X\x06\0\0\0latin1tR.",
+        b"\x80\x02c_codecs\nencode\n(X\x01\0\0\0a" + NESTED + b"tR.",
+        PYTHON_2.replace(b"K\x02K\x02\x86", b"J\xff\xff\xff\x7fK\x01\x85\x86"),
+        PYTHON_2.replace(b"K\x02K\x02\x86", NESTED),
+        PYTHON_2.replace(b"K\x02K\x02\x86", b"J\xfe\xff\xff\xffJ\xfe\xff\xff\xff\x86"),
+    ],
+    ids=["item", "dictionary", "items", "deep key", "name", "text", "encoding", "tuple times", "shape", "negative"],
+)
+def test_nested_tuples_where_keys_texts_or_sizes_belong_are_one_message(content):
+    with pytest.raises(DataError, match="data_batch_1: expected a pickle of arrays, but received a damaged one"):
+        load_arrays(content, path=PATH)
 
 
 def test_an_index_of_the_memo_costs_no_memory():

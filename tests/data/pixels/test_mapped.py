@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from triptych.data.pixels.mapped import MappedImages, joined, map_pixels, padded, parts, select
+from triptych.data.pixels.mapped import MappedImages, content_digest, joined, map_pixels, padded, parts, select
 
 
 @pytest.fixture
@@ -57,3 +57,13 @@ def test_images_of_one_file_are_joined_without_reading_it(pixels, mapped):
 
 def test_images_of_different_places_are_joined_in_memory(pixels, mapped):
     assert torch.equal(joined([mapped, pixels]), torch.cat([pixels, pixels]))
+
+
+def test_digests_of_cached_images_are_those_of_their_rows_and_read_no_pixel():
+    pixels = torch.randint(0, 256, (5, 1, 2, 2), dtype=torch.uint8)
+    cached = MappedImages(pixels.to("meta"), content="abc")
+    first, last = (content_digest(cached.select(torch.tensor(rows))) for rows in ([0, 1], [1, 0]))
+    assert len({first, last, content_digest(cached), content_digest(cached.padded(1))}) == 4
+    assert first == content_digest(MappedImages(pixels, content="abc").select(torch.tensor([0, 1])))
+    assert first != content_digest(MappedImages(pixels, content="abd").select(torch.tensor([0, 1])))
+    assert content_digest(MappedImages(pixels)) == content_digest(pixels)

@@ -53,11 +53,11 @@ def test_a_table_comes_back_as_it_was_written(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("path,class\na,b\n", "expected a CSV file with the columns path, label or split, index, label; got "),
+        ("path,class\na,b\n", "expected the columns path, label or split, index, label, but received path, class"),
         ("path,label\na,b\na,c\n", "line 3: expected one label for a, got 'c' after 'b'"),
-        (b"path,label\n\xff,b\n", "expected a CSV file in UTF-8"),
-        ("path,label\n" + "x" * 200_000, "expected a CSV file in UTF-8"),
-        (None, "there is no such table"),
+        (b"path,label\n\xff\0,b\n", "expected text in UTF-8"),
+        ("path,label\n" + "x" * 200_000, "2 values in every row"),
+        (None, "expected a CSV file, but received nothing"),
     ],
 )
 def test_a_damaged_table_is_one_message(tmp_path, content, message):
@@ -66,6 +66,12 @@ def test_a_damaged_table_is_one_message(tmp_path, content, message):
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(DataError, match=message):
         read_corrections(path)
+
+
+def test_tables_of_spreadsheets_are_read_as_those_of_training(tmp_path):
+    path = tmp_path / "corrections.csv"
+    path.write_text("sep=;\nlabel; path\nK\u00e4tzchen;a.jpg\n", encoding="cp1252")
+    assert read_corrections(path) == {("a.jpg",): "K\u00e4tzchen"}
 
 
 def test_images_without_files_are_named_by_split_and_index(tmp_path):

@@ -139,7 +139,7 @@ def test_images_on_the_disk_are_read_a_part_at_a_time(model, images, tmp_path, a
 
     frozen_features(model, images, structure={}, folder=tmp_path, console=QUIET)
 
-    assert asked == [8, 8, 8, 6] * 2  # to name them, and to show them to the encoder
+    assert asked == [8, 8, 8, 6]
 
 
 # When features change from step to step

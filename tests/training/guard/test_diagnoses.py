@@ -274,3 +274,31 @@ def test_what_could_not_be_measured_raises_no_alarm(sign: str) -> None:
     unknown: dict[str, Any] = {sign: math.nan}
     assert diagnose(replace(HEALTHY, **unknown), TASK) is None
     assert diagnose(replace(HEALTHY, gradient_shares={}), TASK) is None
+
+
+# Random labels
+
+GUESSING = replace(HEALTHY, accuracy=0.1, separation=0.01, active_fraction=0.6, losses=losses(triplet=0.17))
+
+
+@pytest.mark.parametrize(
+    ("signs", "task"),
+    [
+        (GUESSING, TASK),
+        (replace(GUESSING, latent=None), SIMPLE),
+        (replace(GUESSING, separation=0.09, separation_by_chance=0.13), TASK),
+        (replace(GUESSING, accuracy=0.9), replace(TASK, weights={**TASK.weights, "classification": 0.0})),
+        (replace(GUESSING, separation=-0.02), replace(TASK, weights={**TASK.weights, "triplet": 0.0})),
+    ],
+    ids=["multi-task", "simple", "few images of many classes", "triplets alone", "classification alone"],
+)
+def test_random_labels_are_reported_whatever_is_trained(signs: Signs, task: Task) -> None:
+    task = replace(task, chance=0.18)
+    diagnosis = told(signs, task)
+    assert (diagnosis.name, diagnosis.is_collapse) == ("at_chance", False)
+    assert diagnose(replace(signs, steps=150), task) is None
+
+
+def test_a_task_without_losses_of_the_embeddings_has_nothing_to_separate() -> None:
+    weights = {**TASK.weights, "triplet": 0.0, "classification": 0.0}
+    assert diagnose(GUESSING, replace(TASK, weights=weights)) is None

@@ -15,7 +15,7 @@ IMAGES = torch.rand(2, 3, 8, 8)
     ("images", "received"),
     [
         (torch.rand(3, 8, 8), r"\(3, 8, 8\); give one image as image\[None\]"),
-        (torch.rand(2, 4, 8, 8), r"\(2, 4, 8, 8\)"),
+        (torch.rand(2, 0, 8, 8), r"\(2, 0, 8, 8\)"),
         (torch.rand(0, 1, 8, 8), r"B at least 1, but its shape is \(0, 1, 8, 8\)"),
         (torch.zeros(2, 3, 8, 8, dtype=torch.uint8), r"floats in \[0, 1\], but its type is torch.uint8; .*/ 255"),
         (torch.rand(2, 1, 8, 8), r"the shape of anchors, \(2, 3, 8, 8\), but its shape is \(2, 1, 8, 8\); give"),

@@ -32,10 +32,12 @@ class _Call:
     state: list[object]
 
 
-class _RefusedError(Exception):
-    """The pickle asks for something else than data."""
+class _NotDataError(Exception):
+    """The pickle holds something else than data."""
 
 
+MOST_AXES, MOST = 8, 2**40
+"""Bounds on an array's axes and their sizes, so that their product is a number of ordinary size."""
 _MARK = object()
 _RECONSTRUCT = {"numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct"}
 _FROM_BUFFER = {"numpy.core.numeric _frombuffer", "numpy._core.numeric _frombuffer"}
@@ -57,13 +59,14 @@ def load_arrays(content: bytes, *, path: Path) -> object:
         raise broken(path, "a pickle of arrays", "an empty file")
     try:
         return _plain(_run(content))
-    except _RefusedError as error:
+    except _NotDataError as error:
         raise DataError(
             f"{path}: expected a pickle that holds arrays only, but it names {error}, which could run code; nothing of "
             f"it was run. {REMEDY}"
         ) from error
     except Exception as error:  # damaged bytes lead to instructions that do not fit together
-        raise broken(path, "a pickle of arrays", f"a damaged one ({error or type(error).__name__})") from error
+        reason = str(error)[:200] or type(error).__name__
+        raise broken(path, "a pickle of arrays", f"a damaged one ({reason})") from error
 
 
 def _run(content: bytes) -> object:  # noqa: PLR0912, PLR0915  # one case an instruction
@@ -91,7 +94,7 @@ def _run(content: bytes) -> object:  # noqa: PLR0912, PLR0915  # one case an ins
                 stack.append(())
             case "DICT":
                 items = _since_mark(stack)
-                stack.append(dict(zip(items[::2], items[1::2], strict=True)))
+                stack.append(dict(zip(map(_key, items[::2]), items[1::2], strict=True)))
             case "LIST":
                 stack.append(_since_mark(stack))
             case "TUPLE":
@@ -101,10 +104,10 @@ def _run(content: bytes) -> object:  # noqa: PLR0912, PLR0915  # one case an ins
                 stack[-count:] = [tuple(stack[-count:])]
             case "SETITEM":
                 value, key = stack.pop(), stack.pop()
-                _container(stack, dict)[key] = value
+                _container(stack, dict)[_key(key)] = value
             case "SETITEMS":
                 items = _since_mark(stack)
-                _container(stack, dict).update(zip(items[::2], items[1::2], strict=True))
+                _container(stack, dict).update(zip(map(_key, items[::2]), items[1::2], strict=True))
             case "APPEND":
                 value = stack.pop()
                 _container(stack, list).append(value)
@@ -120,7 +123,7 @@ def _run(content: bytes) -> object:  # noqa: PLR0912, PLR0915  # one case an ins
             case "GLOBAL":
                 stack.append(_named(argument))
             case "STACK_GLOBAL":
-                name, module = stack.pop(), stack.pop()
+                name, module = _text(stack.pop()), _text(stack.pop())
                 stack.append(_named(f"{module} {name}"))
             case "REDUCE":
                 arguments, function = stack.pop(), stack.pop()
@@ -131,7 +134,7 @@ def _run(content: bytes) -> object:  # noqa: PLR0912, PLR0915  # one case an ins
             case name if isinstance(argument, int | float | str | bytes | bytearray) and _is_value(name):
                 stack.append(argument)
             case name:
-                raise _RefusedError(f"the instruction {name}")
+                raise _NotDataError(f"the instruction {name}")
     raise ValueError("it ends early")
 
 
@@ -142,9 +145,25 @@ def _is_value(name: str) -> bool:
     ) or (name.startswith(("BINBYTES", "BYTEARRAY")))
 
 
+def _key(value: object) -> str | bytes | int:
+    """Return a key of a dictionary: to hash a tuple of tuples could take for ever, or more stack than there is."""
+    if isinstance(value, str | bytes | int):
+        return value
+    if isinstance(value, _Call):  # bytes, as the old protocols of Python 3 write them
+        return _bytes(value)
+    raise ValueError(f"a dictionary with a key that is a {type(value).__name__}")
+
+
+def _text(value: object) -> str:
+    """Return a text: other values could be endless when they are written as text."""
+    if isinstance(value, str):
+        return value
+    raise ValueError(f"a text, and a {type(value).__name__} is there")
+
+
 def _named(name: str) -> _Name:
     if name not in _PARTS:
-        raise _RefusedError(name.replace(" ", "."))
+        raise _NotDataError(name[:100].replace(" ", "."))
     return _Name(name)
 
 
@@ -168,7 +187,7 @@ def _plain(value: object, known: dict[int, object] | None = None) -> object:
     if id(value) in known:
         return known[id(value)]
     if type(value) is dict:
-        plain: object = {_plain(key, known): _plain(item, known) for key, item in value.items()}
+        plain: object = {key: _plain(item, known) for key, item in value.items()}
     elif type(value) is list:
         plain = [_plain(item, known) for item in value]
     elif type(value) is tuple:
@@ -182,7 +201,7 @@ def _plain(value: object, known: dict[int, object] | None = None) -> object:
 def _array(value: _Call | _Name) -> object:
     """Build an array of uint8 in C order from a record; other arrays are described by their type alone."""
     if isinstance(value, _Name):
-        raise _RefusedError(value.name.replace(" ", "."))
+        raise _NotDataError(value.name.replace(" ", "."))
     function = value.function.name if isinstance(value.function, _Name) else ""
     arguments: Any = value.arguments
     if function == _ENCODE:
@@ -193,10 +212,16 @@ def _array(value: _Call | _Name) -> object:
         data, kind, shape, order = arguments
         is_fortran = order == "F"
     else:
-        raise _RefusedError(function.replace(" ", ".") or "a call of something that is no function")
-    dtype = np.dtype(str(_kind(kind)))
+        raise _NotDataError(function.replace(" ", ".") or "a call of something that is no function")
+    dtype = np.dtype(_kind(kind))
     content = _bytes(data)
-    if dtype.hasobject or dtype.itemsize * prod(shape) != len(content):
+    if (
+        not isinstance(shape, tuple)
+        or len(shape) > MOST_AXES
+        or not all(type(size) is int and 0 <= size < MOST for size in shape)
+    ):
+        raise ValueError("an array of another shape than a few whole numbers")
+    if dtype.itemsize * prod(shape) != len(content):
         raise ValueError(f"{len(content):,} bytes for an array {shape} of {dtype}")
     return np.frombuffer(content, dtype).reshape(shape, order="F" if is_fortran else "C")
 
@@ -206,9 +231,9 @@ def _kind(record: object) -> str:
     if isinstance(record, _Call) and record.function == _Name("numpy dtype"):
         code = record.arguments[0]  # type: ignore[index]  # whatever does not fit raises
         code = code.decode() if isinstance(code, bytes) else code
-        if code in ("u1", "i1", "b1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8"):
+        if isinstance(code, str) and code in ("u1", "i1", "b1", "u2", "i2", "u4", "i4", "u8", "i8", "f4", "f8"):
             return code
-    raise _RefusedError("an array of something else than numbers")
+    raise _NotDataError("an array of something else than numbers")
 
 
 def _bytes(data: object) -> bytes:
@@ -216,9 +241,9 @@ def _bytes(data: object) -> bytes:
     if isinstance(data, _Call) and data.function == _Name(_ENCODE):
         arguments: Any = data.arguments  # whatever does not fit raises
         text, encoding = arguments
-        if encoding != "latin1":
-            raise ValueError(f"text encoded as {encoding!r}")
-        return str(text).encode("latin1")
+        if _text(encoding) != "latin1":
+            raise ValueError(f"text encoded as {encoding[:20]!r}")
+        return _text(text).encode("latin1")
     if isinstance(data, str):
         return data.encode("latin1")
     if isinstance(data, bytes | bytearray):

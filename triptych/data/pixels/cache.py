@@ -105,7 +105,8 @@ def decode_once(
     with suppress(OSError):  # a cache of somebody else, say, that may only be read
         os.utime(cache / key / DESCRIPTION)
     refused = {int(place): reason for place, reason in found.refused.items()}
-    return DecodedImages(MappedImages(map_pixels(cache / key / PIXELS, shape=form.shape)), refused)
+    content = hashlib.blake2b("".join(found.digests).encode(), digest_size=16).hexdigest()
+    return DecodedImages(MappedImages(map_pixels(cache / key / PIXELS, shape=form.shape), content=content), refused)
 
 
 class _Work:

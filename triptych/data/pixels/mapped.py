@@ -1,5 +1,6 @@
 """Images that stay on the disk: pixels in a file mapped into memory, of which only what is asked for is read."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -7,6 +8,9 @@ from typing import TypeAlias
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+DIGESTED_AT_ONCE = 1024
+"""Images that are read at a time for a digest of their pixels."""
 
 Shape = tuple[int, int, int]
 """Channels, height and width of an image."""
@@ -22,6 +26,7 @@ class MappedImages:
         pixels: uint8 (M, C, H, W), as `map_pixels` returns it.
         rows: The rows that belong here, (N,) int64; None is all of them, in their order.
         padding: Black pixels added on every side of an image as it is read.
+        content: A digest of all the pixels, where it is known.
 
     Example:
         >>> images = MappedImages(torch.arange(12, dtype=torch.uint8).reshape(3, 1, 2, 2)).select(torch.tensor([2, 0]))
@@ -29,8 +34,9 @@ class MappedImages:
         (torch.Size([2, 1, 2, 2]), [8, 9, 10, 11])
     """
 
-    def __init__(self, pixels: Tensor, rows: Tensor | None = None, *, padding: int = 0) -> None:
+    def __init__(self, pixels: Tensor, rows: Tensor | None = None, *, padding: int = 0, content: str = "") -> None:
         self.pixels = pixels
+        self.content = content
         self.rows = torch.arange(len(pixels)) if rows is None else rows
         self.padding = padding
 
@@ -69,11 +75,11 @@ class MappedImages:
 
     def select(self, index: Tensor) -> "MappedImages":
         """Choose images by positions or by a mask, and read none."""
-        return MappedImages(self.pixels, self.rows[index], padding=self.padding)
+        return MappedImages(self.pixels, self.rows[index], padding=self.padding, content=self.content)
 
     def padded(self, pixels: int) -> "MappedImages":
         """Add a border, and read no image."""
-        return MappedImages(self.pixels, self.rows, padding=self.padding + pixels)
+        return MappedImages(self.pixels, self.rows, padding=self.padding + pixels, content=self.content)
 
     def to(self, device: torch.device) -> Tensor:
         """Read all images, and copy them to a device."""
@@ -108,9 +114,27 @@ def parts(images: Images, size: int) -> Iterator[Tensor]:
     return (images[start : start + size] for start in range(0, len(images), size))
 
 
+def content_digest(images: Images) -> bytes:
+    """Return a digest that differs where images differ; those of the image cache are not read for it.
+
+    Example:
+        >>> content_digest(torch.zeros(1, 1, 2, 2)) == content_digest(torch.ones(1, 1, 2, 2))
+        False
+    """
+    digest = hashlib.blake2b(repr(tuple(images.shape)).encode(), digest_size=16)
+    if isinstance(images, MappedImages) and images.content:
+        digest.update(f"{images.content} {images.padding}".encode())
+        digest.update(images.rows.numpy().tobytes())
+    else:
+        for part in parts(images, DIGESTED_AT_ONCE):
+            digest.update(part.cpu().contiguous().numpy().tobytes())
+    return digest.digest()
+
+
 def joined(images: Sequence[Images]) -> Images:
     """Put images after one another; those of one mapped file stay there."""
     mapped = [one for one in images if isinstance(one, MappedImages)]
     if len(mapped) == len(images) and len({(id(one.pixels), one.padding) for one in mapped}) == 1:
-        return MappedImages(mapped[0].pixels, torch.cat([one.rows for one in mapped]), padding=mapped[0].padding)
+        first, rows = mapped[0], torch.cat([one.rows for one in mapped])
+        return MappedImages(first.pixels, rows, padding=first.padding, content=first.content)
     return torch.cat([one[:] for one in images])

@@ -1,4 +1,4 @@
-"""Corrections of labels, from the tables of an audit and from a person's own: a table that training reads.
+"""Corrections of labels, from the tables of an audit and from a user's own: a table that training reads.
 
 It is a CSV file with the columns `path` and `label`, or, of images without files, `split`, `index` and `label`, which
 `dataset.corrections` names; an empty label drops the image.
@@ -9,8 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
+from triptych.data.listing import listed
+from triptych.data.own.columns import CsvTable
 from triptych.errors import DataError
 from triptych.files import replacing
+from triptych.runs.find import run_of_folder
+from triptych.runs.records import read_record
 from triptych.text import csv_cell, csv_text
 
 Image: TypeAlias = tuple[str, ...]
@@ -19,8 +23,7 @@ Image: TypeAlias = tuple[str, ...]
 PATH, PLACE = ("path",), ("split", "index")
 """The columns that name an image."""
 
-LARGEST = 64 * 2**20
-"""Bytes of a table that are read."""
+REMEDY = "Fix the table, or run `triptych audit` again."
 
 
 def suggested_corrections(folder: Path, *, top: int | None = None, drop_duplicates: bool = False) -> dict[Image, str]:
@@ -39,16 +42,28 @@ def suggested_corrections(folder: Path, *, top: int | None = None, drop_duplicat
         DataError: The tables are missing or damaged.
     """
     corrections: dict[Image, str] = {}
-    for place, row in enumerate(_rows(folder / "label_issues.csv", (*PLACE, "file", "suggested", "likely"))):
+    columns = (*PLACE, "file", "suggested", "likely")
+    for place, (_, row) in enumerate(_rows(folder / "label_issues.csv", columns)):
         if row["likely"] == "yes" if top is None else place < top:
-            corrections[_image(row)] = csv_text(row["suggested"])
+            corrections[_image(row)] = row["suggested"]
     if drop_duplicates:
         others = tuple(f"other_{name}" for name in (*PLACE, "file"))
-        for row in _rows(folder / "near_duplicates.csv", (*PLACE, "file", *others, "exact")):
+        for _, row in _rows(folder / "near_duplicates.csv", (*PLACE, "file", *others, "exact")):
             if row["exact"] == "yes":
                 is_first = row["other_split"] == "test" != row["split"]
                 corrections[_image(row, prefix="" if is_first else "other_")] = ""
     return corrections
+
+
+def corrections_of_run(folder: Path) -> dict[Image, str]:
+    """Return the corrections with which the run of a version folder was trained; none for any other folder.
+
+    Raises:
+        DataError: Their table is missing or damaged.
+    """
+    run = run_of_folder(folder) or run_of_folder(folder.parent)
+    file = read_record(run).config.get("dataset.corrections") if run and run.config.is_file() else None
+    return read_corrections(Path(file)) if isinstance(file, str) else {}
 
 
 def read_corrections(path: Path) -> dict[Image, str]:
@@ -58,11 +73,12 @@ def read_corrections(path: Path) -> dict[Image, str]:
         DataError: It is missing, damaged, lacks a column, or corrects one image in two ways.
     """
     corrections: dict[Image, str] = {}
-    for number, row in enumerate(_rows(path, (*PATH, "label"), (*PLACE, "label")), start=2):
-        image, label = tuple(csv_text(cell) for name, cell in row.items() if name != "label"), csv_text(row["label"])
+    for line, row in _rows(path, (*PATH, "label"), (*PLACE, "label")):
+        *image_cells, label = row.values()
+        image = tuple(image_cells)
         if corrections.setdefault(image, label) != label:
             raise DataError(
-                f"{path}, line {number}: expected one label for {' '.join(image)}, got {label!r} after "
+                f"{path}, {line}: expected one label for {' '.join(image)}, got {label!r} after "
                 f"{corrections[image]!r}. Remove one of the lines."
             )
     return corrections
@@ -83,27 +99,22 @@ def write_corrections(path: Path, corrections: Mapping[Image, str]) -> None:
         writer.writerows((*map(csv_cell, image), csv_cell(label)) for image, label in sorted(corrections.items()))
 
 
-def _rows(path: Path, *choices: tuple[str, ...]) -> Iterator[dict[str, str]]:
-    """Yield the rows of a CSV file that has the columns of one of the choices, the first that fits."""
-    try:
-        if path.stat().st_size > LARGEST:
-            raise DataError(f"{path}: expected a table of at most {LARGEST >> 20} MiB. Is it another file?")
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            found = set(reader.fieldnames or ())
-            columns = next((columns for columns in choices if found.issuperset(columns)), None)
-            if columns is None:
-                wanted = " or ".join(", ".join(columns) for columns in choices)
-                raise DataError(f"{path}: expected a CSV file with the columns {wanted}; got {', '.join(found)[:200]}.")
-            for row in reader:
-                yield {name: row[name] or "" for name in columns}
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: there is no such table. Run `triptych audit` first, or check the path.") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: expected a CSV file in UTF-8; got: {error}.") from error
+def _rows(path: Path, *choices: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the rows of a CSV file, with their lines, that has the columns of one of the choices, the first that fits.
+
+    All columns of the choice are needed in every row, but an empty value is one.
+    """
+    table = CsvTable.read(path, expected={name for columns in choices for name in columns})
+    columns = next((columns for columns in choices if set(columns) <= set(table.names)), None)
+    if columns is None:
+        wanted = " or ".join(", ".join(columns) for columns in choices)
+        raise table.mistake(f"the columns {wanted}", f"{listed(table.names, shown=20) or 'none'}", REMEDY)
+    values = [map(csv_text, table.texts(name)) for name in columns]
+    for place, row in enumerate(zip(*values, strict=True)):
+        yield table.row(place), dict(zip(columns, row, strict=True))
 
 
 def _image(row: Mapping[str, str], *, prefix: str = "") -> Image:
     """Return the image of a row, by its file where it has one."""
-    file = csv_text(row[f"{prefix}file"])
+    file = row[f"{prefix}file"]
     return (file,) if file else tuple(row[f"{prefix}{name}"] for name in PLACE)

@@ -16,6 +16,7 @@ from triptych.evaluation.report.pictures import Picture
 from triptych.evaluation.table import FigureRow, baseline_rows, figure_rows
 from triptych.files import replacing
 from triptych.inspection.thumbnails import thumbnails
+from triptych.visualisation.paper.tiles import as_rgb
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -119,7 +120,7 @@ def _square(images: Tensor, *, side: int) -> Tensor:
     small = thumbnails(images, longest=side)
     height, width = small.shape[2:]
     longest = max(height, width)
-    padded = F.pad(small, (0, longest - width, 0, longest - height)).expand(-1, 3, -1, -1)
+    padded = as_rgb(F.pad(small, (0, longest - width, 0, longest - height)))
     factor = side // longest
     return padded.repeat_interleave(factor, dim=2).repeat_interleave(factor, dim=3).float() / 255
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from triptych.config.schema import AugmentationConfig, RunConfig
 from triptych.data.known.locate import features_folder
 from triptych.data.module import ImageDataModule
-from triptych.data.pixels.mapped import Images, parts
+from triptych.data.pixels.mapped import Images, content_digest, parts
 from triptych.files import replacing
 from triptych.models import ImageTransformer, MultiTaskImageTransformer
 from triptych.training.callbacks.known_features import KnownFeatures
@@ -27,7 +27,7 @@ from triptych.training.modules import TaskModule
 AT_ONCE = 128
 """Images in a batch of the encoder."""
 
-VERSION = 1
+VERSION = 2
 """Of what is computed: with another one, everything is computed again."""
 
 Model = ImageTransformer | MultiTaskImageTransformer
@@ -159,9 +159,8 @@ def _key(model: Model, images: Images, structure: Mapping[str, Any]) -> str:
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     shown = getattr(model.encoder, "image_size", None)
-    digest.update(f"{VERSION} {shown} {tuple(images.shape)} {json.dumps(structure, sort_keys=True)}".encode())
-    for part in parts(images, AT_ONCE):
-        digest.update(part.cpu().contiguous().numpy().tobytes())
+    digest.update(f"{VERSION} {shown} {json.dumps(structure, sort_keys=True)}".encode())
+    digest.update(content_digest(images))
     return digest.hexdigest()
 
 

@@ -1,5 +1,7 @@
 """Reconstructions in TensorBoard: validation images above what the decoder makes of them."""
 
+import warnings
+
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -32,5 +34,9 @@ class ReconstructionPictures(Callback):
         assert isinstance(pl_module.model, MultiTaskImageTransformer)
         with torch.no_grad():
             reconstructions = pl_module.model.reconstruct(self.images.to(pl_module.device))
-        grid = reconstruction_grid(self.images, reconstructions)
+        try:
+            grid = reconstruction_grid(self.images, reconstructions)
+        except Exception as error:  # no picture ends a run
+            warnings.warn(f"reconstructions were not drawn: {error}", stacklevel=2)
+            return
         trainer.logger.experiment.add_image("reconstructions", grid, global_step=trainer.global_step)

@@ -13,7 +13,15 @@ from torch import Tensor
 
 from triptych.metrics.geometry import effective_rank, spread
 from triptych.training.guard.diagnoses import Diagnosis, diagnose
-from triptych.training.guard.signs import Signs, Task, latent_signs, separation, shares, squared_gradients
+from triptych.training.guard.signs import (
+    Signs,
+    Task,
+    latent_signs,
+    separation,
+    separation_by_chance,
+    shares,
+    squared_gradients,
+)
 from triptych.training.modules import StepResult, TaskModule
 
 ROWS = 2048
@@ -130,6 +138,7 @@ class CollapseGuard(Callback):
         steps, empty, active = epoch.sums.tolist()
         losses = torch.stack(list(epoch.losses.values())).tolist()
         embedding, label, *posterior = (torch.cat(parts).cpu() for parts in zip(*epoch.rows, strict=True))
+        rank = effective_rank(embedding)
         return Signs(
             steps=trainer.global_step,
             active_fraction=active / (steps - empty) if steps > empty else nan,
@@ -137,8 +146,11 @@ class CollapseGuard(Callback):
             losses=dict(zip(epoch.losses, losses, strict=True)),
             gradient_shares=shares([term for term in self.task.weights if self.task.trains(term)], squares.tolist()),
             spread=spread(embedding),
-            effective_rank=effective_rank(embedding),
+            effective_rank=rank,
             separation=separation(embedding, label),
+            separation_by_chance=separation_by_chance(
+                images=len(label), classes=len(torch.unique(label)), dimensions=rank
+            ),
             latent=latent_signs(*posterior) if posterior else None,
             accuracy=accuracy,
         )

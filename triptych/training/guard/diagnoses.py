@@ -48,8 +48,8 @@ STEPS_TO_LEARN = 100
 """Steps before a run is diagnosed to learn nothing."""
 
 STEPS_AT_CHANCE = 200
-"""Steps after which a validation accuracy of guessing is reported: a warning and no collapse, since many classes may
-rightly take longer."""
+"""Steps after which a validation accuracy of guessing, or embeddings without any order by class, are reported: a
+warning and no collapse, since many classes may rightly take longer."""
 
 MOST_BATCHES = 0.5
 """Share of the batches that may be without any triplet."""
@@ -172,13 +172,19 @@ def _nothing_learned(signs: Signs, task: Task) -> Diagnosis | None:
 
 
 def _at_chance(signs: Signs, task: Task) -> Diagnosis | None:
-    guesses = task.trains("classification") and signs.accuracy <= task.chance
-    if not (guesses and signs.steps >= STEPS_AT_CHANCE and signs.separation < SEPARATION_BY_CHANCE):
+    if not (_trains_embeddings(task) and signs.steps >= STEPS_AT_CHANCE):
+        return None
+    if task.trains("classification"):
+        guesses = signs.accuracy <= task.chance
+        most = max(SEPARATION_BY_CHANCE, signs.separation_by_chance)
+        seen = f"validation accuracy {signs.accuracy:.3f} is that of guessing, and "
+    else:  # nothing but the embeddings themselves can show it
+        guesses, most, seen = True, SEPARATION_BY_CHANCE, ""
+    if not (guesses and signs.separation < most):
         return None
     what = (
-        f"nothing is learned so far: validation accuracy {signs.accuracy:.3f} is that of guessing, and "
-        f"{_percent(signs.separation)} of the embeddings' variance lies between the classes; try labels that fit the "
-        "images, and another learning rate"
+        f"nothing is learned so far: {seen}{_percent(max(signs.separation, 0.0))} of the embeddings' variance lies "
+        f"between the classes{_triplets(signs, task)}; try labels that fit the images, and another learning rate"
     )
     return Diagnosis("at_chance", what, is_collapse=False)
 

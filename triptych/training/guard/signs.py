@@ -81,6 +81,8 @@ class Signs:
     """Of the multi-task mode."""
     accuracy: float
     """Of all validation images: the share of correctly classified ones."""
+    separation_by_chance: float = 0.0
+    """The separation that so few images reach by chance in one epoch of a thousand."""
 
     def numbers(self, task: Task) -> dict[str, float]:
         """Return what is logged, by name: the triplet loss in units of its limit, the rest as it is."""
@@ -124,6 +126,29 @@ def separation(embeddings: Tensor, labels: Tensor) -> float:
     within = (points - (sums / counts[:, None])[class_of]).square().sum() / (len(labels) - len(classes))
     total = (points - points.mean(dim=0)).square().sum() / (len(labels) - 1)
     return float(1 - within / total)
+
+
+def separation_by_chance(*, images: int, classes: int, dimensions: float) -> float:
+    """Return three standard errors of the `separation` of embeddings that do not depend on the labels.
+
+    The share of the variance between the classes has then a beta distribution, as R² has in a regression on noise.
+
+    Args:
+        images: B.
+        classes: K.
+        dimensions: That the embeddings use: their effective rank.
+
+    Example:
+        >>> round(separation_by_chance(images=144, classes=40, dimensions=3.0), 2)
+        0.13
+        >>> round(separation_by_chance(images=2000, classes=10, dimensions=3.0), 3)
+        0.004
+    """
+    if not (classes < images and dimensions >= 1):
+        return 0.0
+    mean = (classes - 1) / (images - 1)
+    variance = mean * (1 - mean) / ((images - 1) * dimensions / 2 + 1)
+    return 3 * math.sqrt(variance) * (images - 1) / (images - classes)
 
 
 def latent_signs(mean: Tensor, log_variance: Tensor) -> LatentSigns:

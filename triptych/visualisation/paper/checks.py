@@ -4,7 +4,7 @@ from torch import Tensor
 
 
 def require_images(batches: dict[str, Tensor]) -> None:
-    """Demand batches of grey or RGB images, float, not empty, all of the first one's shape.
+    """Demand batches of images, float, not empty, all of the first one's shape.
 
     Args:
         batches: Tensors (B, C, H, W) by the names of the arguments that they came in.
@@ -15,10 +15,10 @@ def require_images(batches: dict[str, Tensor]) -> None:
     (first, model), *_ = batches.items()
     for name, images in batches.items():
         shape = tuple(images.shape)
-        if len(shape) != 4 or shape[1] not in (1, 3) or 0 in shape:
+        if len(shape) != 4 or 0 in shape:
             raise ValueError(
-                f"{name} must be a batch of grey or RGB images, (B, C, H, W) with C = 1 or 3 and B at least 1, but its "
-                f"shape is {shape}; give one image as image[None], and other channels one or three at a time"
+                f"{name} must be a batch of images, (B, C, H, W) with B at least 1, but its shape is {shape}; give one "
+                "image as image[None]"
             )
         if not images.is_floating_point():
             raise ValueError(

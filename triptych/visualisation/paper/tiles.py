@@ -58,6 +58,18 @@ def tiles_across(images: Tensor, count: int, width: int) -> tuple[Tile, int]:
     return tile, min(widest, max(least, (width - count * tile.width) // max(1, count - 1)))
 
 
+def as_rgb(images: Tensor) -> Tensor:
+    """Return images (..., C, H, W) as RGB: grey ones three times, of more than three channels the first three.
+
+    Example:
+        >>> import torch
+        >>> [as_rgb(torch.zeros(2, channels, 8, 8)).shape[1] for channels in (1, 2, 3, 5)]
+        [3, 3, 3, 3]
+    """
+    shown = images[..., :3, :, :] if images.shape[-3] >= 3 else images[..., :1, :, :]
+    return shown.expand(*shown.shape[:-3], 3, -1, -1)
+
+
 def draw_image(
     axes: "Axes", image: Tensor, tile: Tile, *, x: float, y: float, frame: str | None = None, frame_width: float = 0
 ) -> None:
@@ -65,7 +77,7 @@ def draw_image(
 
     Args:
         axes: The sheet.
-        image: Grey or RGB, float; values beyond [0, 1] are clipped.
+        image: Of any channels, see `as_rgb`, float; values beyond [0, 1] are clipped.
         tile: How large.
         x: Whole pixels from the left.
         y: Whole pixels downwards.
@@ -79,7 +91,7 @@ def draw_image(
         behind = (tile.width + 2 * frame_width, tile.height + 2 * frame_width)
         axes.add_patch(Rectangle((x - frame_width, y - frame_width), *behind, facecolor=frame, edgecolor="none"))
     axes.imshow(
-        image.detach().float().clamp(0, 1).expand(3, -1, -1).permute(1, 2, 0).cpu().numpy(),
+        as_rgb(image.detach().float().clamp(0, 1)).permute(1, 2, 0).cpu().numpy(),
         extent=(x, x + tile.width, y + tile.height, y),
         aspect="auto",
         zorder=2,
