@@ -219,6 +219,10 @@ class ModelConfig(Section):
     """Hidden width of the MLPs, as a multiple of embed_dim."""
     dropout: ProperFraction = 0.0
     """Dropout probability in the transformer blocks."""
+    mirror_averaging: bool = False
+    """Evaluate each image together with its left-right mirror image and average the features: both then have the same
+    embedding. More accurate where handedness has no meaning (dataset.augmentation.horizontal_flip), for twice the time
+    of evaluation and search; training costs the same."""
     latent_dim: PositiveInt = 32
     """Learned dimensions of the VAE latent, which the embedding reads."""
     embedding_dim: PositiveInt = 64

@@ -100,6 +100,7 @@ def build_encoder(
             in_channels=in_channels,
             patch_size=model.patch_size,
             patch_embedding=model.patch_embedding,
+            mirror_averaging=model.mirror_averaging,
             embed_dim=model.embed_dim,
             num_heads=model.num_heads,
             num_layers=model.num_layers,

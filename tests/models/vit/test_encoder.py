@@ -50,6 +50,18 @@ def test_the_features_are_the_mean_of_the_normalised_tokens(encoder_sizes):
     torch.testing.assert_close(encoder(images), sum(normalised[:, n] for n in range(16)) / 16)
 
 
+def test_with_mirror_averaging_an_image_and_its_mirror_image_have_the_same_features(encoder_sizes):
+    plain, averaging = ImageEncoder(**encoder_sizes), ImageEncoder(**encoder_sizes, mirror_averaging=True)
+    averaging.load_state_dict(plain.state_dict())
+    images = torch.randn(3, 1, 8, 8)
+
+    torch.testing.assert_close(averaging(images), plain(images))  # training mode
+    plain.eval(), averaging.eval()
+    torch.testing.assert_close(averaging(images), (plain(images) + plain(images.flip(3))) / 2)
+    torch.testing.assert_close(averaging(images), averaging(images.flip(3)))
+    assert (plain(images) - plain(images.flip(3))).abs().max() > 1e-3
+
+
 def naive_shares(block, tokens):
     """Kobayashi's shares for one image's tokens (N, D), one pair of tokens at a time."""
     normalised = block.attention_norm(tokens)[None]

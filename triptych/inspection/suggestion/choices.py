@@ -207,6 +207,8 @@ def _model(facts: Facts, plan: _Plan) -> dict[str, Chosen]:
         max(8, min(most, _power_of_two(plan.train / 8))) for most in (shape.latent_dim, shape.principal_components)
     )
     classes = len(facts.counts)
+    same_both_ways = "an image and its mirror image have the same embedding, for twice the time of evaluation"
+    mirrors = {"mirror_averaging": Chosen(True, same_both_ways)} if facts.flips.helpful else {}
     return {
         "patch_size": Chosen(shape.patch_size, f"{rows} x {columns} tokens"),
         "embed_dim": Chosen(shape.embed_dim),
@@ -214,6 +216,7 @@ def _model(facts: Facts, plan: _Plan) -> dict[str, Chosen]:
         "num_layers": Chosen(
             shape.num_layers, "the convolutions before it do most of the work" if shape.num_layers == 1 else ""
         ),
+        **mirrors,
         "latent_dim": Chosen(latent_dim, "learned dimensions, which the embedding reads"),
         "principal_components": Chosen(components, "fixed dimensions beside them, for the reconstruction"),
         "embedding_dim": Chosen(max(32, min(256, _power_of_two(12 * classes))), f"for {classes:,} classes"),

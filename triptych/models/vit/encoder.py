@@ -27,6 +27,9 @@ class ImageEncoder(Encoder):
         num_layers: blocks.
         mlp_ratio: hidden width of a block's MLP, in units of `embed_dim`.
         dropout: probability of dropping an activation in the blocks.
+        mirror_averaging: whether features in evaluation mode are the mean over an image and its left-right mirror
+            image, so that both have the same: for images whose meaning does not depend on handedness. It doubles the
+            cost of evaluation, not of training.
         activation_checkpointing: whether training keeps the inputs of the blocks and of the patch embedding's stages
             only, and computes the rest again in the backward pass: a third more time for a fraction of the memory.
 
@@ -48,6 +51,7 @@ class ImageEncoder(Encoder):
         num_layers: int,
         mlp_ratio: float,
         dropout: float,
+        mirror_averaging: bool = False,
         activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()
@@ -68,13 +72,17 @@ class ImageEncoder(Encoder):
         )
         self.norm = nn.LayerNorm(embed_dim)
         self.grid = grid
+        self.mirror_averaging = mirror_averaging
         self.activation_checkpointing = activation_checkpointing
         self.output_dim = embed_dim
         self._initialise_blocks()
 
     def forward(self, images: Tensor) -> Tensor:
         """Map standardised images (B, C, H, W) to features (B, D)."""
-        return self.tokens(images).mean(1)
+        features = self.tokens(images).mean(1)
+        if self.mirror_averaging and not self.training:
+            features = (features + self.tokens(images.flip(-1)).mean(1)) / 2
+        return features
 
     def tokens(self, images: Tensor) -> Tensor:
         """Map standardised images (B, C, H, W) to the tokens (B, N, D) after the last block, normalised."""
