@@ -24,7 +24,7 @@ check: .venv/tested .venv/browser
 # The constraints pin the versions that were tested; pyproject.toml asks only for ranges.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train]'
 	touch $@
 
 .venv/tested: pyproject.toml constraints.txt

@@ -95,6 +95,6 @@ WITH_FOLDER = (
         "triptych.artefacts.embedding.job",
         "triptych.training.checkpoints.loading",
     ),
-    *("triptych.data.builder", "triptych.search.images"),
+    *("triptych.data.builder", "triptych.search.images", "triptych.serving.app"),
 )
 """Docstrings whose examples read files."""

@@ -44,6 +44,7 @@ BREACHES = {
     "config/breach.py": "import torch",
     "visualisation/breach.py": "import lightning.pytorch",
     "search/breach.py": "import torch",
+    "serving/breach.py": "import lightning.pytorch",
 }
 """A line for each contract that breaks it, in a new file or at the end of one that there is."""
 
@@ -93,7 +94,7 @@ def test_every_module_says_in_its_first_line_what_it_is() -> None:
 
 HEAVY = (
     *("torch", "lightning", "sklearn", "matplotlib", "tensorboard", "torchmetrics", "pandas", "PIL", "pyarrow"),
-    *("transformers", "peft", "timm", "faiss", "psycopg"),
+    *("transformers", "peft", "timm", "faiss", "psycopg", "fastapi", "onnxruntime"),
 )
 
 
@@ -136,6 +137,7 @@ def test_importing_is_quick(program: str) -> None:
         (("runs", "--help"), 0),
         (("index", "--help"), 0),
         (("search", "--help"), 0),
+        (("serve", "--help"), 0),
         (("runs", "--output", "configs"), 2),
         (("runs", "compare", "digits/0", "digits/999"), 2),
     ],
@@ -157,6 +159,9 @@ def test_help_and_mistakes_come_before_anything_heavy_is_loaded(arguments: tuple
         ("triptych.data.batches.triplets", {"torch"}),
         ("triptych.visualisation", {"torch"}),
         ("triptych.search", set()),
+        ("triptych.serving", set()),
+        ("triptych.serving.server", set()),
+        ("triptych.serving.app", {"PIL", "fastapi"}),
     ],
 )
 def test_a_room_loads_no_more_than_it_needs(module: str, allowed: set[str]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from triptych.packages import training_packages as _training_packages
 from triptych.version import __version__
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from triptych.losses import BatchTripletLoss, KLDivergenceLoss, MultiTaskLoss, ReconstructionLoss, TripletLoss
     from triptych.models import ImageEncoder, ImageTransformer, MultiTaskImageTransformer
     from triptych.search.images import same
+    from triptych.serving.server import serve
     from triptych.training.checkpoints.loading import load_lightning_model
     from triptych.training.modules import ImageTransformerLightning, MultiTaskImageTransformerLightning
     from triptych.training.train import RunResult
@@ -62,6 +64,7 @@ PUBLIC = {
     "nearest": "triptych.artefacts.embeddings",
     "read_images": "triptych.data.builder",
     "same": "triptych.search.images",
+    "serve": "triptych.serving.server",
     "suggest_config": "triptych.inspection.suggestion",
 }
 """Where each public name lives that is not in this file."""
@@ -97,6 +100,7 @@ __all__ = [
     "nearest",
     "read_images",
     "same",
+    "serve",
     "suggest_config",
     "train",
 ]
@@ -150,8 +154,9 @@ def train(
 
     from rich.console import Console
 
-    from triptych.training.checkpoints.resuming import resumption
-    from triptych.training.train import train as run_training
+    with _training_packages():
+        from triptych.training.checkpoints.resuming import resumption
+        from triptych.training.train import train as run_training
 
     output = Path(output)
     saved = None
@@ -190,7 +195,8 @@ def evaluate(
         >>> sorted(evaluate("best.ckpt", split="val", output="measured", report=False).figures)[:4]
         ['accuracy', 'active_units', 'alignment', 'ami']
     """
-    from triptych.evaluation.evaluate import evaluate as measure
+    with _training_packages():
+        from triptych.evaluation.evaluate import evaluate as measure
 
     return measure(model, split=split, root=root, output=output, report=report)
 
@@ -221,7 +227,8 @@ def audit(
         >>> len(found.label_issues), len(found.outlier_rows)
         (3, 3)
     """
-    from triptych.evaluation.audit import audit as audit_model
+    with _training_packages():
+        from triptych.evaluation.audit import audit as audit_model
 
     return audit_model(model, root=root, output=output, top=top)
 
@@ -231,7 +238,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - a public name can be anythi
         raise AttributeError(f"module 'triptych' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(PUBLIC[name]), name)
+    with _training_packages():
+        return getattr(import_module(PUBLIC[name]), name)
 
 
 def __dir__() -> list[str]:

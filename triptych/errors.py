@@ -25,6 +25,14 @@ class SearchError(TriptychError):
     """A search index is missing, damaged, in use or of another model, or a filter cannot be read."""
 
 
+class ServiceError(TriptychError):
+    """The HTTP service cannot start: its address, its token, or a package that is missing."""
+
+
+class MissingPackage(TriptychError, ImportError):  # noqa: N818 - named after what is missing
+    """A library that this installation lacks; the message names the command that installs it."""
+
+
 class TrainingError(TriptychError):
     """The run had to stop: a loss that is not finite, a full disk, missing hardware."""
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import numpy as np
 from numpy.typing import NDArray
 
+from triptych.packages import training_packages
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -75,9 +77,10 @@ def nearest(query: Vectors, gallery: Vectors | None = None, k: int = 10) -> Matc
         >>> nearest(np.array([[1.0, 0.1]]), np.array([[0.0, 1.0], [1.0, 0.0]]), k=1).indices
         array([[1]])
     """
-    import torch
+    with training_packages():
+        import torch
 
-    from triptych.metrics import nearest_neighbours
+        from triptych.metrics import nearest_neighbours
 
     if isinstance(query, Embeddings) and isinstance(gallery, Embeddings) and query.fingerprint != gallery.fingerprint:
         raise ValueError(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from triptych.artefacts.bundle import DECODER, ENCODER, WEIGHTS, is_bundle, parsed, read_description
 from triptych.artefacts.model import TrainedModel
 from triptych.errors import CheckpointError
+from triptych.packages import training_packages
 from triptych.runs.checkpoint_list import best_name
 from triptych.runs.find import run_of_folder
 from triptych.runs.folders import RunFolders, all_runs
@@ -40,6 +41,7 @@ def load(
 
     Raises:
         CheckpointError: There is no model, or its file is damaged, holds code, or is from another program.
+        MissingPackage: A checkpoint needs PyTorch, which is not installed.
         ValueError: This machine has no such device.
 
     Example:
@@ -50,8 +52,9 @@ def load(
     place = find_checkpoint(Path(path).expanduser())
     if place.suffix == ".onnx" or (is_bundle(place) and not _uses_torch(engine, place, encoder)):
         return _load_onnx(place, device)
-    from triptych.artefacts.checkpoint import read_model
-    from triptych.artefacts.torch_engine import TorchEngine, choose_device
+    with training_packages():
+        from triptych.artefacts.checkpoint import read_model
+        from triptych.artefacts.torch_engine import TorchEngine, choose_device
 
     chosen = choose_device(device)
     saved = read_model(place)
@@ -72,7 +75,8 @@ def load_model(path: str | Path, device: "str | torch.device" = "cpu") -> "tuple
         >>> network.training, sorted(checkpoint)
         (False, ['hyper_parameters', 'state_dict'])
     """
-    from triptych.artefacts.checkpoint import read_model
+    with training_packages():
+        from triptych.artefacts.checkpoint import read_model
 
     saved = read_model(Path(path), map_location=device)
     return saved.network().to(device), saved.content

@@ -24,9 +24,11 @@ from triptych.cli.predict import predict
 from triptych.cli.relabel import relabel
 from triptych.cli.runs import runs
 from triptych.cli.search import search
+from triptych.cli.serve import serve
 from triptych.cli.train import train
 from triptych.errors import Interruption, TriptychError
 from triptych.files import DISK_FULL
+from triptych.packages import about_training
 from triptych.text import terminal_lines
 from triptych.version import __version__
 
@@ -43,6 +45,7 @@ VERBS = {
     "embed": embed,
     "index": index,
     "search": search,
+    "serve": serve,
     "runs": runs,
     "cache": cache,
 }
@@ -93,7 +96,7 @@ def _run(command: click.Command) -> None:
         _report(str(interruption))
         sys.exit(interruption.exit_code)
     except Exception as error:
-        if not (message := _about_a_full_disk(error) or _about_a_path(error)):
+        if not (message := _about_a_full_disk(error) or _about_a_path(error) or about_training(error)):
             raise
         _report(message)
         sys.exit(USER_ERROR)

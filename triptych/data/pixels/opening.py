@@ -62,6 +62,10 @@ class UndecodableImage(DataError):  # noqa: N818  # undecodable is the image
         return f"{self.name} {self.reason}"
 
 
+class TooManyPixels(UndecodableImage):
+    """An image that is larger than allowed; it was not decoded."""
+
+
 class UnreadableImage(UndecodableImage):
     """An image of which circumstances are the reason, and not its content: it may be readable another time."""
 
@@ -207,7 +211,7 @@ def _stream(source: Source) -> BinaryIO:
 
 def _check_size(width: int, height: int, max_pixels: int) -> None:
     if width * height > max_pixels:
-        raise UndecodableImage(
+        raise TooManyPixels(
             f"has {width:,} x {height:,} pixels, more than the {max_pixels:,} that guard against decompression bombs"
         )
     if not width * height:

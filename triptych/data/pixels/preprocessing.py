@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from triptych.data.pixels.opening import UndecodableImage
+from triptych.data.pixels.opening import MAX_PIXELS, UndecodableImage
 from triptych.data.pixels.resizing import Fit, decode_and_fit
 
 if TYPE_CHECKING:
@@ -79,10 +79,15 @@ class Preprocessing:
             f"{type(image).__name__}"
         )
 
-    def prepare(self, image: Known) -> NDArray[np.float32]:
+    def prepare(self, image: Known, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.float32]:
         """Bring one image to the model's input, (C, H, W) with pixels in [0, 1].
 
+        Args:
+            image: The image.
+            max_pixels: Images of more pixels (height times width) are not decoded.
+
         Raises:
+            TooManyPixels: It is larger.
             UndecodableImage: It is no image, or has other channels than the model.
         """
         if isinstance(image, np.ndarray) and image.dtype == np.float32:
@@ -96,6 +101,7 @@ class Preprocessing:
                 channels=channels,
                 white=self.white,
                 background=self.background,
+                max_pixels=max_pixels,
             )
             pixels = decoded.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
         if pixels.shape == self.input_shape:
