@@ -122,8 +122,8 @@ def _draw_reconstructions(model: TrainedModel, test: LabelledPixels, latents: ND
     pictures = model.decode(latents[:count]).reshape(count, *_shown(model, test.pixels[:1]).shape[2:], -1)
     made = torch.from_numpy(pictures.transpose(0, 3, 1, 2).astype(np.float32) / 255)
     rows = [
-        ImageRow(torch.from_numpy(_shown(model, test.pixels[:count])), name="image"),
-        ImageRow(made, name="reconstruction", joined=True),
+        ImageRow(torch.from_numpy(_shown(model, test.pixels[:count]))),
+        ImageRow(made, joined=True),
     ]
     _save_figure(image_rows_figure(rows, title=""), path)
 

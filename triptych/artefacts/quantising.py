@@ -98,8 +98,16 @@ def _quantised(encoder: Path, calibration: NDArray[np.float32]) -> Any:  # noqa:
             weight_type=QuantType.QInt8,
             per_channel=True,
             op_types_to_quantize=["Conv", "MatMul", "Gemm"],
+            nodes_to_exclude=_readers_of_outputs(prepared),
         )
         return plain_graph(read_graph(result))
+
+
+def _readers_of_outputs(path: Path) -> list[str]:
+    """Name the nodes that read an output of the graph: with rounded inputs, embeddings would lose their norm of 1."""
+    graph = read_graph(path).graph
+    outputs = {output.name for output in graph.output}
+    return [node.name for node in graph.node if outputs & set(node.input)]
 
 
 def mean_average_precision(embeddings: NDArray[np.float32], labels: NDArray[np.int64]) -> float:

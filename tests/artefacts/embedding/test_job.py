@@ -150,11 +150,8 @@ def test_workers_that_begin_at_once_use_the_plan_of_the_first(photos_model, phot
     assert (report.rows, report.failures, report.is_complete) == (6, 2, True)
 
 
-def test_a_bundle_is_computed_by_onnx_runtime(photos_model, tmp_path):
-    from triptych.artefacts.exporting import export
-
-    bundle = export(photos_model, tmp_path / "bundle", pictures=False)
-    assert not job.opened(bundle).has_network
+def test_a_bundle_is_computed_by_onnx_runtime(photos_model, photos_bundle):
+    assert not job.opened(photos_bundle).has_network
     assert job.opened(photos_model.path).has_network
 
 

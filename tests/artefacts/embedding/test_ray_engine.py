@@ -24,19 +24,17 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("one_thread")
-def test_a_cluster_that_loses_a_node_writes_the_same_bytes(digits_model, tmp_path):
+def test_a_cluster_that_loses_a_node_writes_the_same_bytes(digits_bundle, tmp_path):
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
     from triptych.artefacts.embedding import embed_images
-    from triptych.artefacts.exporting import export
 
-    bundle = export(digits_model, tmp_path / "bundle", pictures=False)
     pixels = np.random.default_rng(0).integers(0, 256, (3000, 8, 8), np.uint8)
     (tmp_path / "photos").mkdir()
     for number, image in enumerate(pixels):
         Image.fromarray(image).save(tmp_path / "photos" / f"{number}.bmp")
-    given = {"model": bundle, "images": tmp_path / "photos", "shard_size": 50}
+    given = {"model": digits_bundle, "images": tmp_path / "photos", "shard_size": 50}
     embed_images(out=tmp_path / "local", **given)
 
     root = str(Path(__file__).parents[3])
