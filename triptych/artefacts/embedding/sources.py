@@ -117,7 +117,8 @@ def open_split(name: str) -> KnownSplit:
     except ImportError as error:
         raise DataError(f"{name}: known data sets need PyTorch: pip install 'triptych[train]'.") from error
     listing = list_known(KNOWN_DATASETS[found[1]])
-    positions = (listing.split == split_of(found[2])).nonzero().flatten().tolist()
+    wanted = split_of(found[2])
+    positions = [place for place, part in enumerate(listing.split.tolist()) if part == wanted]
     labels = listing.labels[positions].tolist()
     return KnownSplit(listing.sources, positions[0], labels, listing.classes)
 
