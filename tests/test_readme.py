@@ -32,6 +32,8 @@ OF_OWN_IMAGES = ("triptych init", "triptych doctor", "triptych train", "triptych
 """Commands from a folder of images to a model."""
 OF_A_RUN = ("triptych evaluate", "triptych audit", "triptych runs")
 """Commands that look at what training left."""
+OF_A_MODEL = ("triptych export", "triptych embed", "triptych index", "triptych search", "triptych serve")
+"""Commands that put a model to use; `test_use.py` runs them."""
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +85,7 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 def test_every_command_of_the_readme_is_of_a_kind_that_is_tested_here() -> None:
     tested = ("make ", "python run.py", "python -m pip install", "triptych describe", "tensorboard")
-    tested += (*OF_OWN_IMAGES, *OF_A_RUN)
+    tested += (*OF_OWN_IMAGES, *OF_A_RUN, *OF_A_MODEL)
     assert COMMANDS
     assert [command for command in COMMANDS if not command.startswith(tested)] == []
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from triptych.artefacts.exporting import export
 from triptych.artefacts.loading import load
 from triptych.artefacts.model import TrainedModel
 
@@ -29,6 +30,19 @@ def photos_model(make_checkpoint: Content, tmp_path_factory: pytest.TempPathFact
     dataset = {**PHOTOS, "pad": 2}
     torch.save(make_checkpoint(dataset=dataset, classes=("cat", "dog", "bird")), path)
     return load(path, device="cpu")
+
+
+@pytest.fixture(scope="session")
+def photos_bundle(photos_model: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of the model of coloured images."""
+    return export(photos_model, tmp_path_factory.mktemp("photos_bundle") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def digits_bundle(digits_model: TrainedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of the model of grey images, whose encoder takes bytes, with an encoder in 8-bit integers."""
+    folder = tmp_path_factory.mktemp("digits_bundle") / "bundle"
+    return export(digits_model, folder, input_type="uint8", quantise_to="int8")
 
 
 @pytest.fixture

@@ -1,20 +1,24 @@
 """The folder in which a model travels: weights, description, ONNX files and a model card; read without PyTorch.
 
 config.json        the description of the model, and the SHA-256 of every other file
-model.safetensors  the weights
+model.safetensors  the weights; a compact bundle has none
 encoder.onnx       images to embedding, logits and latent
+encoder.int8.onnx  the same in 8-bit integers, where it was asked for
 decoder.onnx       latent to images, of a model with a decoder
-README.md          the model card
+README.md          the model card, with its pictures
 """
 
 import hashlib
 import json
+import re
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from triptych.artefacts.description import ModelDescription
 from triptych.errors import CheckpointError
+from triptych.files import read_start
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -22,6 +26,10 @@ ENCODER = "encoder.onnx"
 DECODER = "decoder.onnx"
 CARD = "README.md"
 FORMAT = "triptych-bundle-1"
+LARGEST_CONFIG = 1 << 24
+"""Bytes of config.json, at most."""
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def is_bundle(folder: Path) -> bool:
@@ -82,10 +90,23 @@ def read_file(folder: Path, name: str) -> bytes:
     return content
 
 
-def _content(folder: Path) -> dict[str, dict[str, str]]:
+def checked_file(folder: Path, name: str) -> Path:
+    """Return a file of a bundle that has its digest, for libraries that read files by themselves.
+
+    Raises:
+        CheckpointError: As `read_file`.
+    """
+    read_file(folder, name)
+    return folder / name
+
+
+def _content(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        read = read_start(path, LARGEST_CONFIG + 1)
+        if len(read) > LARGEST_CONFIG:
+            raise ValueError(f"it has more than {LARGEST_CONFIG:,} bytes")
+        content = json.loads(read.decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path}: expected the description of a model, but it cannot be read: {error}."
@@ -97,6 +118,11 @@ def _content(folder: Path) -> dict[str, dict[str, str]]:
         and isinstance(content.get("files"), dict)
     ):
         raise CheckpointError(f"{path}: expected a bundle that `triptych export` wrote, got another JSON file.")
+    for name, digest in content["files"].items():
+        if not (_NAME.fullmatch(name) and isinstance(digest, str) and _DIGEST.fullmatch(digest)):
+            raise CheckpointError(
+                f"{path}: expected plain names of files with their SHA-256, got {name!r:.80}. Copy the bundle again."
+            )
     return content
 
 

@@ -17,10 +17,11 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.serialization import MAP_LOCATION
 
-from triptych.artefacts.bundle import WEIGHTS, is_bundle, read_description, read_file
+from triptych.artefacts.bundle import ENCODER, WEIGHTS, is_bundle, read_description, read_file
 from triptych.artefacts.description import ModelDescription
 from triptych.config.datasets import KNOWN_DATASETS
 from triptych.config.schema import RunConfig
+from triptych.data.pixels.traits import WHITE_LEVELS
 from triptych.errors import CheckpointError, ConfigError
 from triptych.models import ImageTransformer, MultiTaskImageTransformer
 from triptych.models.builder import build_model, is_given, rebuild_backbone
@@ -70,7 +71,8 @@ class SavedModel:
             pixel_mean=self.pixel_mean,
             pixel_std=self.pixel_std,
             backbone=self.backbone,
-            fingerprint=self._fingerprint(),
+            data_fingerprint=self._data_fingerprint(),
+            fingerprint=self.own_fingerprint(),
         )
 
     def network(self, encoder: nn.Module | None = None) -> ImageTransformer | MultiTaskImageTransformer:
@@ -95,10 +97,25 @@ class SavedModel:
         load_weights(network, self.weights, self.path)
         return network.eval()
 
-    def _fingerprint(self) -> str:
+    def _data_fingerprint(self) -> str | None:
+        """Return one digest for those of the splits that training left in its checkpoint."""
+        run = self.content.get("triptych_run")
+        splits = run.get("images") if isinstance(run, Mapping) else None
+        if not isinstance(splits, Mapping) or not splits:
+            return None
+        known = {str(name): str(digest) for name, digest in splits.items()}
+        return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+
+    def own_fingerprint(self) -> str:
+        """Compute SHA-256 of weights, preprocessing and class names."""
         dataset, model = self.config.dataset, self.config.model
+        preprocessing: dict[str, object] = {"shape": dataset.stored_shape, "fit": dataset.fit, "pad": dataset.pad}
+        if (white := dataset.white_level or WHITE_LEVELS[-1]) != WHITE_LEVELS[-1]:
+            preprocessing["white"] = white
+        if (background := dataset.background_colour) != (255, 255, 255):
+            preprocessing["background"] = background
         known = {
-            "preprocessing": {"shape": dataset.stored_shape, "fit": dataset.fit, "pad": dataset.pad},
+            "preprocessing": preprocessing,
             "model": model.model_dump(mode="json", include=NOT_IN_WEIGHTS),
             "classes": self.classes,
         }
@@ -133,12 +150,17 @@ def read_bundle(folder: Path) -> SavedModel:
     from safetensors.torch import load
 
     description = read_description(folder)
+    if not (folder / WEIGHTS).exists() and (folder / ENCODER).exists():
+        raise CheckpointError(
+            f"{folder}: expected a bundle with {WEIGHTS}, got one with ONNX files alone, which ONNX Runtime computes. "
+            "Use the checkpoint or a whole bundle for what needs PyTorch."
+        )
     content = read_file(folder, WEIGHTS)
     try:
         weights = load(content)
     except Exception as error:  # the library has an error class of its own for each of its releases
         raise CheckpointError(f"{folder / WEIGHTS}: expected weights, got a damaged file ({error}).") from error
-    return SavedModel(
+    saved = SavedModel(
         path=folder,
         config=description.config,
         classes=description.classes,
@@ -149,6 +171,12 @@ def read_bundle(folder: Path) -> SavedModel:
         content={},
         known=description,
     )
+    if saved.own_fingerprint() != description.fingerprint:
+        raise CheckpointError(
+            f"{folder}: expected weights of the fingerprint {description.fingerprint:.12} that config.json states, got "
+            "others. Copy the bundle again, or export the model again."
+        )
+    return saved
 
 
 def described(content: dict[str, Any], path: Path) -> SavedModel:

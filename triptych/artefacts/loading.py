@@ -1,16 +1,18 @@
-"""Trained models by the place where they lie: checkpoints, legacy files, run folders, bundles, ONNX files."""
+"""Trained models by the place where they lie: checkpoints, run folders, bundles, ONNX files, the Hub, the package."""
 
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from triptych.artefacts.bundle import DECODER, ENCODER, WEIGHTS, is_bundle, parsed, read_description
+from triptych.artefacts.bundle import DECODER, ENCODER, WEIGHTS, checked_file, is_bundle, parsed, read_description
+from triptych.artefacts.hub import PREFIX, download
 from triptych.artefacts.model import TrainedModel
 from triptych.errors import CheckpointError
 from triptych.packages import training_packages
 from triptych.runs.checkpoint_list import best_name
 from triptych.runs.find import run_of_folder
 from triptych.runs.folders import RunFolders, all_runs
+from triptych.zoo import zoo_folder
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +35,9 @@ def load(
     Args:
         path: A checkpoint (`.ckpt`), a legacy `.pth` file, the version folder of a run, or the output directory of
             runs, of which the latest counts; of a run, the best checkpoint is loaded. Or what `triptych export` wrote:
-            the folder of a bundle, or its `encoder.onnx`.
+            the folder of a bundle, or its `encoder.onnx` or `encoder.int8.onnx`. Or "hf:user/name", a bundle on the
+            Hugging Face Hub; or, where no file has that name, "mnist", "fashionmnist", "cifar10" or "digits", a model
+            in the package.
         device: "cpu", "cuda", "mps"; "auto" chooses the GPU where there is one.
         encoder: The module that the model was trained with, if it was handed to `triptych.train`; a copy of it gets the
             trained weights.
@@ -49,7 +53,7 @@ def load(
         >>> model.embed("photos")
         Embeddings of 24 images, 6 dimensions
     """
-    place = find_checkpoint(Path(path).expanduser())
+    place = find_checkpoint(path)
     if place.suffix == ".onnx" or (is_bundle(place) and not _uses_torch(engine, place, encoder)):
         return _load_onnx(place, device)
     with training_packages():
@@ -82,12 +86,17 @@ def load_model(path: str | Path, device: "str | torch.device" = "cpu") -> "tuple
     return saved.network().to(device), saved.content
 
 
-def find_checkpoint(place: Path) -> Path:
-    """Return the checkpoint that is meant by a file, the version folder of a run, or an output directory.
+def find_checkpoint(path: str | Path) -> Path:
+    """Return the checkpoint or bundle that is meant by a place, as `load` takes it; a bundle on the Hub is downloaded.
 
     Raises:
-        CheckpointError: A folder has no run, or none with a checkpoint.
+        CheckpointError: A folder has no run, or none with a checkpoint; or the Hub has no such bundle.
     """
+    if str(path).startswith(PREFIX):
+        return download(str(path))
+    place = Path(path).expanduser()
+    if not place.exists() and (folder := zoo_folder(str(path))) is not None:
+        return folder
     if not place.is_dir():
         return place
     if is_bundle(place):
@@ -118,13 +127,37 @@ def _uses_torch(engine: Engines, bundle: Path, encoder: "nn.Module | None") -> b
 
 
 def _load_onnx(place: Path, device: "str | torch.device") -> TrainedModel:
-    """Load a bundle, or the encoder in it, to be computed by ONNX Runtime."""
+    """Load a bundle, or one encoder alone, to be computed by ONNX Runtime.
+
+    Raises:
+        CheckpointError: A file is missing, damaged, or of another model than the description.
+    """
     from triptych.artefacts.onnx_engine import OnnxEngine
 
-    file = place if place.suffix == ".onnx" else place / ENCODER
-    decoder = file.with_name(DECODER)
-    loaded = OnnxEngine(file, decoder if decoder.is_file() else None, device=str(device))
-    return TrainedModel(loaded, parsed(loaded.description, file), path=place)
+    is_folder = place.suffix != ".onnx"
+    file = checked_file(place, ENCODER) if is_folder else place
+    decoder: Path | None = file.with_name(DECODER)
+    if not file.with_name(DECODER).is_file():
+        decoder = None
+    elif is_folder:
+        decoder = checked_file(place, DECODER)
+    loaded = OnnxEngine(file, decoder, device=str(device))
+    description = parsed(loaded.description, file)
+    if is_folder:
+        stated = read_description(place)
+        if stated.fingerprint != description.fingerprint:
+            raise CheckpointError(
+                f"{file}: expected the encoder of the model {stated.fingerprint:.12} that config.json describes, got "
+                f"that of {description.fingerprint:.12}. Copy the bundle again."
+            )
+        description = stated
+    expected = (*description.preprocessing.input_shape, len(description.classes))
+    if (*loaded.input_shape, loaded.num_classes) != expected:
+        raise CheckpointError(
+            f"{file}: expected an encoder of images and classes {expected}, as its description states; got "
+            f"{(*loaded.input_shape, loaded.num_classes)}. Export the model again."
+        )
+    return TrainedModel(loaded, description, path=place)
 
 
 def _latest_run(root: Path) -> RunFolders | None:

@@ -88,6 +88,11 @@ class TrainedModel:
         return network
 
     @property
+    def has_network(self) -> bool:
+        """Whether PyTorch computes, so that `network` can be used."""
+        return hasattr(self._engine, "network")
+
+    @property
     def config(self) -> "RunConfig":
         """The run that trained the model."""
         return self.description.config
@@ -208,6 +213,23 @@ class TrainedModel:
             raise ValueError(f"n must be at least 0, but it is {n}")
         shape = (n, self._required_latent_dim())
         return self.decode(np.random.default_rng(seed).standard_normal(shape, np.float32))
+
+    def push(self, name: str, *, private: bool = False) -> str:
+        """Put the model on the Hugging Face Hub, from where `triptych.load("hf:user/name")` loads it.
+
+        Args:
+            name: "user/name"; a repository that is not there is made.
+            private: Whether a new repository is for its owner alone.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            DataError: huggingface_hub is missing, or the Hub rejects it: there is no token, or no such user.
+        """
+        from triptych.artefacts.hub import push
+
+        return push(self, name, private=private)
 
     def outputs(
         self, images: Images, *, batch_size: int = BATCH_SIZE, progress: bool | None = None

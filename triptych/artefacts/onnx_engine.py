@@ -1,5 +1,6 @@
 """A model in ONNX files as an engine: computes with ONNX Runtime, without PyTorch."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,19 +27,24 @@ class OnnxEngine:
         encoder: The file that maps images to embeddings, logits and latents.
         decoder: The file that maps latents to images; None where there is none.
         device: "cpu", "cuda"; "auto" chooses the GPU where ONNX Runtime has been installed for it.
+        threads: Threads that compute one batch; None is OMP_NUM_THREADS, or all cores where that is not set.
 
     Attributes:
         description: The description of the model, as JSON.
+        input_shape: C, H and W that the encoder takes.
+        num_classes: K.
 
     Raises:
         CheckpointError: A file is missing, damaged, or was not exported by Triptych.
         ValueError: This installation of ONNX Runtime has no such device.
     """
 
-    def __init__(self, encoder: Path, decoder: Path | None, *, device: str = "auto") -> None:
+    def __init__(
+        self, encoder: Path, decoder: Path | None, *, device: str = "auto", threads: int | None = None
+    ) -> None:
         self.device = _chosen(str(device))
-        self._encoder = _session(encoder, self.device)
-        self._decoder = None if decoder is None else _session(decoder, self.device)
+        self._encoder = _session(encoder, self.device, threads)
+        self._decoder = None if decoder is None else _session(decoder, self.device, threads)
         self.description: str = self._encoder.get_modelmeta().custom_metadata_map.get(KEY, "")
         outputs = {output.name: output.shape for output in self._encoder.get_outputs()}
         if not self.description or not outputs.keys() >= {"embedding", "logits"}:
@@ -46,7 +52,10 @@ class OnnxEngine:
                 f"{encoder}: expected an encoder that `triptych export` wrote, got another ONNX model. Export it "
                 "again, or name the bundle's folder."
             )
-        self._takes_bytes = self._encoder.get_inputs()[0].type == "tensor(uint8)"
+        taken = self._encoder.get_inputs()[0]
+        self._takes_bytes = taken.type == "tensor(uint8)"
+        self.input_shape = tuple(taken.shape[1:])
+        self.num_classes = outputs["logits"][-1]
         self.embedding_dim = int(outputs["embedding"][1])
         self.latent_dim = int(outputs["latent"][1]) if "latent" in outputs else None
 
@@ -83,13 +92,18 @@ def _chosen(device: str) -> str:
     return name
 
 
-def _session(path: Path, device: str) -> "onnxruntime.InferenceSession":
+def _session(path: Path, device: str, threads: int | None) -> "onnxruntime.InferenceSession":
     import onnxruntime
 
+    options = onnxruntime.SessionOptions()
+    wanted = os.environ.get("OMP_NUM_THREADS", "") if threads is None else str(threads)
+    if wanted.isdecimal():
+        options.intra_op_num_threads = int(wanted)
+    options.log_severity_level = 3
     if not path.is_file():
         raise CheckpointError(f"Expected an ONNX file at {path}, but there is no such file. Check the path.")
     try:
-        return onnxruntime.InferenceSession(str(path), providers=[PROVIDERS[device]])
+        return onnxruntime.InferenceSession(str(path), options, providers=[PROVIDERS[device]])
     except Exception as error:  # ONNX Runtime has many classes of errors, which share no base
         reason = str(error).partition("\n")[0][:200]
         raise CheckpointError(f"{path}: expected an ONNX model, got a damaged or foreign file ({reason}).") from error

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.artefacts.onnx_engine import KEY
+from triptych.artefacts.onnx_graphs import half_weights, plain_graph, read_graph, write_graph
 from triptych.artefacts.torch_engine import EncodingModule, Network
 from triptych.files import replacing
 from triptych.models import ImageEncoder, MultiTaskImageTransformer
@@ -49,6 +50,7 @@ def export_onnx(
     input_shape: tuple[int, int, int],
     description: str,
     input_type: InputType = "float32",
+    half: bool = False,
 ) -> list[Path]:
     """Write `encoder.onnx` and, for a model with a decoder, `decoder.onnx`.
 
@@ -62,6 +64,7 @@ def export_onnx(
         input_shape: C, H and W.
         description: Of the model, as JSON; the encoder holds it as metadata.
         input_type: What the encoder takes.
+        half: Store the weights as float16.
 
     Returns:
         The files.
@@ -76,16 +79,23 @@ def export_onnx(
         encoding, images = _FromBytes(encoding), (images * 255).byte()
     outputs = ["embedding", "logits", "latent"] if has_decoder else ["embedding", "logits"]
     files = [folder / "encoder.onnx"]
-    _write(encoding, images, files[0], name="images", outputs=outputs, metadata={KEY: description})
+    _write(encoding, images, files[0], name="images", outputs=outputs, metadata={KEY: description}, half=half)
     if isinstance(network, MultiTaskImageTransformer):
         files.append(folder / "decoder.onnx")
         latent = torch.randn(EXAMPLES, network.latent_dim)
-        _write(_Decoding(network), latent, files[1], name="latent", outputs=["images"], metadata={})
+        _write(_Decoding(network), latent, files[1], name="latent", outputs=["images"], metadata={}, half=half)
     return files
 
 
 def _write(
-    module: nn.Module, example: Tensor, path: Path, *, name: str, outputs: list[str], metadata: dict[str, str]
+    module: nn.Module,
+    example: Tensor,
+    path: Path,
+    *,
+    name: str,
+    outputs: list[str],
+    metadata: dict[str, str],
+    half: bool,
 ) -> None:
     import logging
 
@@ -102,6 +112,7 @@ def _write(
             verbose=False,
         )
     assert program is not None, "the exporter of PyTorch returns a program where it is given no file"
-    program.model.metadata_props.update(metadata)
     with replacing(path) as temporary:
         program.save(temporary, external_data=False)
+        graph = plain_graph(read_graph(temporary))
+        write_graph(half_weights(graph) if half else graph, temporary, metadata=metadata)

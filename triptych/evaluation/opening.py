@@ -98,7 +98,7 @@ def find_model(model: ModelLike, *, output: str | Path = ".") -> Path:
         )
     if not place.exists() and re.fullmatch(r"[^/\\]+[/\\](version_)?\d+[/\\]?", str(model)):
         return best_checkpoint(find_run(str(model).replace("\\", "/"), Path(output)))
-    return find_checkpoint(place)
+    return find_checkpoint(model)
 
 
 def best_checkpoint(run: RunFolders) -> Path:

@@ -13,14 +13,6 @@ from triptych.data.builder import read_images
 from triptych.errors import DataError
 
 
-@pytest.fixture
-def photos(pictures: Path) -> Path:
-    """Six good images, and two files that are none."""
-    (pictures / "cut.png").write_bytes((pictures / "b.png").read_bytes()[:60])
-    (pictures / "deeper" / "text.jpg").write_text("no image")
-    return pictures
-
-
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.parquet"))}
 
@@ -65,11 +57,11 @@ def test_a_job_that_was_killed_continues_with_the_same_bytes(photos_model, photo
     embed_images(photos_model, photos, tmp_path / "whole", shard_size=3)
     written = []
 
-    def write_or_die(*arguments):
+    def write_or_die(*arguments, embedded):
         if len(written) == done:
             raise KeyboardInterrupt
         written.append(arguments)
-        return real(*arguments)
+        return real(*arguments, embedded=embedded)
 
     real = job.write_part
     monkeypatch.setattr(job, "write_part", write_or_die)
@@ -121,10 +113,12 @@ def test_a_folder_of_another_job_is_not_touched(photos_model, digits_model, phot
     embed_images(photos_model, photos, tmp_path / "out", shard_size=3)
     before = contents(tmp_path / "out")
 
-    with pytest.raises(DataError, match="expected a job of the model"):
+    with pytest.raises(DataError, match="expected a job as it was begun, a job of the model"):
         embed_images(digits_model, photos, tmp_path / "out", shard_size=3)
     with pytest.raises(DataError, match="shards of 3 images"):
         embed_images(photos_model, photos, tmp_path / "out", shard_size=4)
+    with pytest.raises(DataError, match=f"expected a job as it was begun.* on {photos} "):
+        embed_images(photos_model, photos / "deeper", tmp_path / "out", shard_size=3)
     assert contents(tmp_path / "out") == before
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "x.parquet").touch()
@@ -132,18 +126,33 @@ def test_a_folder_of_another_job_is_not_touched(photos_model, digits_model, phot
         embed_images(photos_model, photos, tmp_path / "mine")
 
 
-def test_images_behind_a_url_are_embedded_like_files(photos_model, photos, tmp_path):
-    import fsspec
+def test_progress_counts_the_images_of_this_worker(photos_model, photos, tmp_path):
+    seen = []
 
-    memory = fsspec.filesystem("memory")
-    memory.put(str(photos), "/bucket", recursive=True)
-    embed_images(photos_model, "memory://bucket", tmp_path / "url")
-    embed_images(photos_model, photos, tmp_path / "files")
+    embed_images(photos_model, photos, tmp_path / "out", shard_size=3, shard=(0, 2), progress=lambda *n: seen.append(n))
+    assert seen == [(0, 5), (3, 5), (5, 5)]
+    seen.clear()
+    embed_images(photos_model, photos, tmp_path / "out", shard_size=3, progress=lambda *n: seen.append(n))
+    assert seen == [(5, 8), (8, 8)]
 
-    remote, local = (pq.read_table(tmp_path / name).to_pandas() for name in ("url", "files"))
-    assert [path.rpartition("/")[2] for path in remote.path] == [Path(path).name for path in local.path]
-    np.testing.assert_array_equal(np.stack(remote.embedding), np.stack(local.embedding))
-    assert list(remote.label.fillna("")) == list(local.label.fillna(""))
+
+def test_workers_that_begin_at_once_use_the_plan_of_the_first(photos_model, photos, tmp_path, monkeypatch):
+    real = job.write_list
+
+    def list_late(folder, images):
+        monkeypatch.setattr(job, "write_list", real)
+        embed_images(photos_model, photos, folder, shard_size=3)  # another worker has been quicker
+        shutil.copy(photos / "b.png", photos / "aa_new.png")
+        return real(folder, job.list_sources(photos))
+
+    monkeypatch.setattr(job, "write_list", list_late)
+    report = embed_images(photos_model, photos, tmp_path / "out", shard_size=3)
+    assert (report.rows, report.failures, report.is_complete) == (6, 2, True)
+
+
+def test_a_bundle_is_computed_by_onnx_runtime(photos_model, photos_bundle):
+    assert not job.opened(photos_bundle).has_network
+    assert job.opened(photos_model.path).has_network
 
 
 @pytest.mark.parametrize("shard", [(1, 1), (-1, 2), (0, 0)])

@@ -1,44 +1,21 @@
 """The job as a story: list the images once, embed what is missing, shard by shard, and close it when all is there."""
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
+from triptych.artefacts.bundle import ENCODER, is_bundle
+from triptych.artefacts.embedding.closing import EmbeddingReport, close, finished
 from triptych.artefacts.embedding.parts import write_part
-from triptych.artefacts.embedding.plan import FOLDER, SUCCESS, Plan, Precision, read_plan, write_plan
-from triptych.artefacts.embedding.sources import list_sources
+from triptych.artefacts.embedding.plan import Plan, Precision, claim_plan, read_plan, write_list
+from triptych.artefacts.embedding.sources import list_sources, source_name
 from triptych.artefacts.model import TrainedModel
 from triptych.errors import DataError
-from triptych.files import replacing
 
 SHARD_SIZE = 10_000
 Engine = Literal["local", "ray"]
-
-
-@dataclass(frozen=True)
-class EmbeddingReport:
-    """What a job has done.
-
-    Attributes:
-        folder: Where the parts are.
-        rows: Rows in the parts that are there.
-        failures: Images that could not be read, so far.
-        parts: Parts that are there.
-        shards: Parts that there will be.
-    """
-
-    folder: Path
-    rows: int
-    failures: int
-    parts: int
-    shards: int
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether every part is there."""
-        return self.parts == self.shards
+Progress = Callable[[int, int], None]
 
 
 def embed_images(
@@ -48,9 +25,10 @@ def embed_images(
     *,
     shard_size: int = SHARD_SIZE,
     precision: Precision = "float32",
+    with_map: bool = False,
     shard: tuple[int, int] | None = None,
     engine: Engine = "local",
-    progress: Callable[[int, int], None] = lambda _done, _shards: None,
+    progress: Progress = lambda _done, _images: None,
 ) -> EmbeddingReport:
     """Embed many images into Parquet files, and continue where an earlier call has stopped.
 
@@ -59,14 +37,18 @@ def embed_images(
     reason. The file `_SUCCESS` with the counts appears when every part is there.
 
     Args:
-        model: The model, or its place, as `triptych.load` takes it.
-        images: A folder, one image, or a URL that fsspec knows, such as `s3://bucket/photos`.
-        out: The output directory.
+        model: The model, or its place, as `triptych.load` takes it. Of a bundle, ONNX Runtime computes where it is
+            installed, unless PyTorch has a GPU that ONNX Runtime has not.
+        images: A folder, one image, a CSV or Parquet table with a column `path`, or `image` of encoded images, and
+            optionally `label`; a split as "mnist:test"; or a URL that fsspec knows, such as `s3://bucket/photos`.
+        out: The output directory; or a file that ends with .parquet, which all parts are joined to at the end. Until
+            then they lie in a folder beside it, and failures are listed in NAME.failures.parquet.
         shard_size: Images of a shard.
         precision: In which embeddings are stored: "float32" or "float16".
+        with_map: Write `x` and `y`, the two principal components of all embeddings, when every part is there.
         shard: (i, n): of n workers, this is number i, counted from 0; it embeds every n-th shard. All use one `out`.
         engine: "local" embeds in this process; "ray" on the nodes of a Ray cluster, which share `out` and the images.
-        progress: Called with the shards that are done, and all.
+        progress: Called with the images of this worker that are done, and all of them.
 
     Raises:
         DataError: There are no images, or `out` is of another job.
@@ -83,93 +65,103 @@ def embed_images(
     worker, workers = shard or (0, 1)
     if not 0 <= worker < workers:
         raise ValueError(f"shard must be (i, n) with 0 <= i < n, but it is ({worker}, {workers})")
-    from triptych.artefacts.loading import load
-
-    place = Path(model).expanduser() if isinstance(model, str | Path) else model.path
-    loaded = load(model) if isinstance(model, str | Path) else model
-    folder = Path(out).expanduser()
-    plan = _planned(folder, loaded, images, shard_size=shard_size, precision=precision)
-    missing = [number for number in range(worker, plan.shards, workers) if not plan.part(folder, number).exists()]
-    done = plan.shards - len(missing) if workers == 1 else 0
+    loaded = opened(model)
+    target = Path(out).expanduser()
+    is_file = target.suffix == ".parquet" and not target.is_dir()
+    folder = target.with_name(f"{target.name}.job") if is_file else target
+    if is_file and (report := finished(target, (loaded.fingerprint, source_name(images)))):
+        return report
+    wanted = Plan(
+        fingerprint=loaded.fingerprint,
+        source=source_name(images),
+        listed="",
+        images=0,
+        shard_size=shard_size,
+        embedding_dim=loaded.embedding_dim,
+        precision=precision,
+        has_map=with_map,
+    )
+    plan = _planned(folder, wanted, images)
+    mine = range(worker, plan.shards, workers)
+    missing = [number for number in mine if not plan.part(folder, number).exists()]
+    counter = _Counter(progress, total=sum(len(plan.rows(number)) for number in mine))
+    counter.add(counter.total - sum(len(plan.rows(number)) for number in missing))
     if engine == "ray":
-        _run_on_ray(place, folder, plan, missing, progress=progress)
+        from triptych.artefacts.embedding.ray_engine import run_on_ray
+
+        run_on_ray(loaded.path, folder, plan, missing, embedded=counter.add)
     else:
-        for count, number in enumerate(missing, start=done + 1):
-            write_part(folder, plan, number, loaded)
-            progress(count, plan.shards if workers == 1 else len(missing))
-    return _closed(folder, plan)
+        for number in missing:
+            write_part(folder, plan, number, loaded, embedded=counter.add)
+    return close(folder, plan, target)
 
 
-def _planned(folder: Path, model: TrainedModel, images: str | Path, *, shard_size: int, precision: Precision) -> Plan:
-    """Return the plan of the job in a folder, which is made where it has none."""
+def opened(model: "TrainedModel | str | Path") -> TrainedModel:
+    """Load a model for many images: a bundle by ONNX Runtime, unless PyTorch alone has a GPU."""
+    if isinstance(model, TrainedModel):
+        return model
+    from triptych.artefacts.loading import find_checkpoint, load
+
+    place = find_checkpoint(model)
+    if is_bundle(place) and (place / ENCODER).is_file() and find_spec("onnxruntime") and not _torch_alone_has_gpu():
+        return load(place, engine="onnx")
+    return load(place)
+
+
+def _torch_alone_has_gpu() -> bool:
+    if find_spec("torch") is None:
+        return False
+    import onnxruntime
+    import torch
+
+    return torch.cuda.is_available() and "CUDAExecutionProvider" not in onnxruntime.get_available_providers()
+
+
+def _planned(folder: Path, wanted: Plan, images: str | Path) -> Plan:
+    """Return the plan of the job in a folder, which is made where it has none.
+
+    Raises:
+        DataError: The folder has other files, or is of another job.
+    """
     plan = read_plan(folder)
     if plan is None:
         if folder.is_dir() and any(path.suffix == ".parquet" for path in folder.iterdir()):
             raise DataError(f"{folder}: expected a new folder, or one that this job has begun; it has other files.")
-        listed = list_sources(images)
-        plan = Plan(model.fingerprint, len(listed.places), shard_size, model.embedding_dim, precision)
-        write_plan(folder, plan, listed)
-    wanted = (model.fingerprint, shard_size, precision)
-    if (plan.fingerprint, plan.shard_size, plan.precision) != wanted:
+        found = list_sources(images)
+        if not found.places:
+            raise DataError(f"{images}: expected images, but there are none. Check the path.")
+        name = write_list(folder, found)
+        plan = claim_plan(folder, _with(wanted, listed=name, images=len(found.places)))
+    if plan != _with(wanted, listed=plan.listed, images=plan.images):
         raise DataError(
-            f"{folder}: expected a job of the model {plan.fingerprint:.12} with shards of {plan.shard_size:,} images "
-            f"in {plan.precision}, as it was begun; got the model {model.fingerprint:.12}, {shard_size:,} and "
-            f"{precision}. Repeat the command as it was, or name another folder."
+            f"{folder}: expected a job as it was begun, {_described(plan)}; got {_described(wanted)}. Repeat the "
+            "command as it was, or name another folder."
         )
     return plan
 
 
-def _closed(folder: Path, plan: Plan) -> EmbeddingReport:
-    """Count what is there; where that is everything, write the list of failures and the mark of success."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def _with(plan: Plan, *, listed: str, images: int) -> Plan:
+    from dataclasses import replace
 
-    there = [shard for shard in range(plan.shards) if plan.part(folder, shard).exists()]
-    found = [json.loads(plan.failures(folder, shard).read_text()) for shard in there]
-    failures = [failure for one in found for failure in one["failures"]]
-    rows = sum(one["rows"] for one in found)
-    report = EmbeddingReport(folder, rows, len(failures), len(there), plan.shards)
-    if report.is_complete:
-        schema = pa.schema({"path": pa.string(), "reason": pa.string()})
-        with replacing(folder / "_failures" / "failures.parquet") as temporary:
-            pq.write_table(pa.Table.from_pylist(failures, schema), temporary)
-        counts = {"images": plan.images, "rows": rows, "failures": len(failures), "parts": plan.shards}
-        with replacing(folder / SUCCESS) as temporary:
-            temporary.write_text(json.dumps({**counts, "model_fingerprint": plan.fingerprint}, indent=2) + "\n")
-    return report
+    return replace(plan, listed=listed, images=images)
 
 
-def _run_on_ray(
-    place: Path | None, folder: Path, plan: Plan, shards: Sequence[int], *, progress: Callable[[int, int], None]
-) -> None:
-    """Embed shards as tasks of Ray, which repeats those of a node that is lost."""
-    import os
-
-    if place is None:
-        raise DataError("Ray needs a model in a file: save it, or name its place.")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise DataError("The engine ray needs Ray: pip install 'triptych[ray]'.") from error
-    if not ray.is_initialized():
-        ray.init(log_to_driver=False)
-
-    shared, file = folder.absolute(), place.absolute()
-
-    @ray.remote(num_cpus=1, max_retries=-1)
-    def embed_shard(number: int) -> int:
-        from triptych.artefacts.loading import load
-
-        return write_part(shared, plan, number, load(file))
-
-    waiting = [embed_shard.remote(number) for number in shards]
-    done = plan.shards - len(shards)
-    while waiting:
-        finished, waiting = ray.wait(waiting)
-        ray.get(finished)
-        done += len(finished)
-        progress(done, plan.shards)
+def _described(plan: Plan) -> str:
+    with_map = ", with a map" if plan.has_map else ""
+    return (
+        f"a job of the model {plan.fingerprint:.12} on {plan.source} with shards of {plan.shard_size:,} images in "
+        f"{plan.precision}{with_map}"
+    )
 
 
-__all__ = ["FOLDER", "EmbeddingReport", "embed_images"]
+class _Counter:
+    """Adds up images, and reports them."""
+
+    def __init__(self, progress: Progress, *, total: int) -> None:
+        self.total = total
+        self._progress = progress
+        self._done = 0
+
+    def add(self, images: int) -> None:
+        self._done += images
+        self._progress(self._done, self.total)

@@ -1,7 +1,7 @@
 """One shard of a job: its images embedded and written as one Parquet file, and what could not be read beside it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.artefacts.embedding.plan import Plan, planned_images
-from triptych.artefacts.embedding.sources import read_source
+from triptych.artefacts.embedding.plan import FOLDER, Plan, planned_images
+from triptych.artefacts.embedding.reading import SourceReader
 from triptych.artefacts.model import BATCH_SIZE, TrainedModel, softmax
 from triptych.data.own.unlabelled import THREADS
 from triptych.data.pixels.opening import UndecodableImage
+from triptych.errors import DataError
 from triptych.files import replacing
 
 FINGERPRINT_KEY = b"triptych.model_fingerprint"
@@ -29,28 +30,51 @@ class _Prepared(NamedTuple):
     reason: str
 
 
-def write_part(folder: Path, plan: Plan, shard: int, model: TrainedModel) -> int:
+def write_part(
+    folder: Path, plan: Plan, shard: int, model: TrainedModel, *, embedded: Callable[[int], None] = lambda _images: None
+) -> int:
     """Embed the images of a shard and write its part, whole or not at all.
 
+    Args:
+        folder: Where the parts are.
+        plan: The job.
+        shard: The number of the shard.
+        model: The model.
+        embedded: Called after each batch with its number of images.
+
     Returns:
-        The rows of the part.
+        The images of the shard, those that could not be read among them.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     schema = part_schema(plan, model)
     failures: list[dict[str, str]] = []
     batches = []
-    for batch in _batches(planned_images(folder, plan.rows(shard)), model):
+    images = planned_images(folder, plan, plan.rows(shard))
+    for batch in _batches(images, model):
         failures += [{"path": one.image["place"], "reason": one.reason} for one in batch if one.pixels is None]
         if good := [one for one in batch if one.pixels is not None]:
             batches.append(_rows(good, plan, model, schema))
+        embedded(len(batch))
     table = pa.Table.from_batches(batches, schema)
     with replacing(plan.failures(folder, shard)) as temporary:
         temporary.write_text(json.dumps({"rows": len(table), "failures": failures}))
-    with replacing(plan.part(folder, shard)) as temporary:
+    place_table(table, plan.part(folder, shard), staging=folder / FOLDER)
+    return len(images)
+
+
+def place_table(table: Any, path: Path, *, staging: Path) -> None:  # noqa: ANN401 - pyarrow has no types
+    """Write a Parquet file whole or not at all.
+
+    It is written in the folder `staging`, so that a process that is killed never leaves a file of rows where readers
+    look for them.
+    """
+    import pyarrow.parquet as pq
+
+    staged = staging / path.name
+    with replacing(staged) as temporary:
         pq.write_table(table, temporary, compression="zstd")
-    return len(table)
+    staged.replace(path)
 
 
 def part_schema(plan: Plan, model: TrainedModel) -> Any:  # noqa: ANN401 - pyarrow has no types
@@ -67,6 +91,7 @@ def part_schema(plan: Plan, model: TrainedModel) -> Any:  # noqa: ANN401 - pyarr
             "probability": pa.float32(),
             "reconstruction_error": pa.float32(),
             "embedding": pa.list_(kind, plan.embedding_dim),
+            **({"x": pa.float32(), "y": pa.float32()} if plan.has_map else {}),
         },
         metadata={FINGERPRINT_KEY: model.fingerprint.encode()},
     )
@@ -89,19 +114,23 @@ def _rows(batch: list[_Prepared], plan: Plan, model: TrainedModel, schema: Any) 
         pa.array(probabilities.max(1), pa.float32()),
         pa.nulls(len(batch), pa.float32()) if errors is None else pa.array(errors, pa.float32()),
         pa.FixedSizeListArray.from_arrays(pa.array(embeddings), plan.embedding_dim),
+        *([pa.nulls(len(batch), pa.float32())] * 2 if plan.has_map else []),  # known when all images are
     ]
     return pa.record_batch(columns, schema=schema)
 
 
 def _batches(images: list[dict[str, Any]], model: TrainedModel) -> Iterator[list[_Prepared]]:
     """Prepare images in order, a batch at a time; threads read the next ones meanwhile."""
+    reader = SourceReader()
 
     def prepared(image: dict[str, Any]) -> _Prepared:
         preprocessing = model.description.preprocessing
         try:
-            return _Prepared(image, preprocessing.prepare(preprocessing.known(read_source(image["place"]))), "")
+            return _Prepared(image, preprocessing.prepare(preprocessing.known(reader.read(image["place"]))), "")
         except UndecodableImage as error:
             return _Prepared(image, None, error.reason)
+        except DataError:  # of a table or a data set, not of one image
+            raise
         except Exception as error:  # a file system of fsspec can fail in any way
             return _Prepared(image, None, f"cannot be read ({type(error).__name__}: {error})")
 

@@ -1,6 +1,8 @@
 """The plan of a job on disk: which images, which model, which shards; written once, the same for every worker."""
 
+import hashlib
 import json
+import os
 from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
@@ -13,8 +15,6 @@ from triptych.files import replacing
 FOLDER = "_job"
 """Below the output directory; readers of Parquet folders skip names that begin with an underscore."""
 PLAN = "plan.json"
-IMAGES = "images.arrow"
-SUCCESS = "_SUCCESS"
 
 Precision = Literal["float32", "float16"]
 
@@ -25,17 +25,23 @@ class Plan:
 
     Attributes:
         fingerprint: That of the model.
+        source: The images as they were named.
+        listed: The file in `_job` that lists them.
         images: How many there are.
         shard_size: Images of a shard; the last has what is left.
         embedding_dim: Dimensions of an embedding.
         precision: In which embeddings are stored.
+        has_map: Whether the rows get `x` and `y`.
     """
 
     fingerprint: str
+    source: str
+    listed: str
     images: int
     shard_size: int
     embedding_dim: int
     precision: Precision
+    has_map: bool
 
     @property
     def shards(self) -> int:
@@ -50,27 +56,51 @@ class Plan:
         """Return the file of a shard."""
         return folder / f"part-{shard:05d}-of-{self.shards:05d}.parquet"
 
+    def parts(self, folder: Path) -> list[Path]:
+        """Return the files of the shards that are there."""
+        there = (self.part(folder, shard) for shard in range(self.shards))
+        return [path for path in there if path.exists()]
+
     def failures(self, folder: Path, shard: int) -> Path:
         """Return the file of what could not be read of a shard."""
         return folder / FOLDER / f"failures-{shard:05d}.json"
 
 
-def write_plan(folder: Path, plan: Plan, images: ImageList) -> None:
-    """Write the plan and the list of images; workers that do it at once write the same."""
+def write_list(folder: Path, images: ImageList) -> str:
+    """Write the list of images under a name that its content gives, and return the name."""
     import pyarrow as pa
 
     table = pa.table({"place": pa.array(images.places, pa.string()), "label": pa.array(images.labels, pa.string())})
-    with replacing(folder / FOLDER / IMAGES) as temporary, pa.ipc.new_file(str(temporary), table.schema) as writer:
+    digest = hashlib.sha256()
+    for place, label in zip(images.places, images.labels, strict=True):
+        digest.update(f"{place}\0{label}\n".encode(errors="surrogateescape"))
+    name = f"images-{digest.hexdigest()[:16]}.arrow"
+    with replacing(folder / FOLDER / name) as temporary, pa.ipc.new_file(str(temporary), table.schema) as writer:
         writer.write_table(table, max_chunksize=65_536)
-    with replacing(folder / FOLDER / PLAN) as temporary:
+    return name
+
+
+def claim_plan(folder: Path, plan: Plan) -> Plan:
+    """Write the plan unless another worker has been first, and return the one that holds."""
+    place = folder / FOLDER / PLAN
+    with replacing(place.with_name(f"{PLAN}.{os.getpid()}")) as temporary:
         temporary.write_text(json.dumps(asdict(plan), indent=2) + "\n")
+    written = place.with_name(f"{PLAN}.{os.getpid()}")
+    try:
+        os.link(written, place)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links
+        written.replace(place)
+    written.unlink(missing_ok=True)
+    return read_plan(folder) or plan
 
 
 def read_plan(folder: Path) -> Plan | None:
     """Read the plan of a job that has begun; None where there is none.
 
     Raises:
-        DataError: It is damaged.
+        DataError: It is damaged, or of another version.
     """
     path = folder / FOLDER / PLAN
     try:
@@ -78,14 +108,16 @@ def read_plan(folder: Path) -> Plan | None:
     except FileNotFoundError:
         return None
     except (OSError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: expected the plan of a job, but it cannot be read: {error}.") from error
+        raise DataError(
+            f"{path}: expected the plan of a job, but it cannot be read: {error}. Name another folder."
+        ) from error
 
 
-def planned_images(folder: Path, rows: range) -> list[dict[str, Any]]:
+def planned_images(folder: Path, plan: Plan, rows: range) -> list[dict[str, Any]]:
     """Read some images of the list, mapped from the disk: dictionaries with `place` and `label`."""
     import pyarrow as pa
 
-    with pa.memory_map(str(folder / FOLDER / IMAGES)) as source:
+    with pa.memory_map(str(folder / FOLDER / plan.listed)) as source:
         table = pa.ipc.open_file(source).read_all().slice(rows.start, len(rows))
         found: list[dict[str, Any]] = table.to_pylist()
     return found

@@ -1,12 +1,19 @@
 """The images of a job as a list: their ids, where they are, and their labels; nothing is decoded for it."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from triptych.config.datasets import KNOWN_DATASETS
 from triptych.data.own.names import natural_key
 from triptych.data.pixels.opening import EXTENSIONS
 from triptych.errors import DataError
+
+TABLES = (".csv", ".tsv", ".parquet")
+SPLIT = re.compile(rf"({'|'.join(KNOWN_DATASETS)}):(train|test)")
+"""A split of a known data set, as its makers divide it."""
 
 
 @dataclass(frozen=True)
@@ -14,48 +21,106 @@ class ImageList:
     """Images, in an order that depends on their names alone.
 
     Attributes:
-        places: Absolute paths, or URLs, (N,): each is the id of its image, too.
-        labels: The name of the folder in which an image lies below the one that was named, (N,); None for one that lies
-            in that folder itself.
+        places: Where they are, (N,), each once; each is the id of its image, too. An absolute path; a URL;
+            "mnist:test#17", an image of a known data set; or "/photos.parquet#row=17", the image in a row of a table.
+        labels: The class, (N,), where the images tell: the name of the folder in which an image lies below the one that
+            was named, the column `label` of a table, the class of a known data set; or None.
     """
 
     places: Sequence[str]
     labels: Sequence[str | None]
 
 
+def source_name(images: str | Path) -> str:
+    """Return images as a job remembers them: a URL, a split, or an absolute path."""
+    text = str(images)
+    return text if "://" in text or is_split(text) else str(Path(images).expanduser().absolute())
+
+
+def is_split(images: str) -> bool:
+    """Whether a split of a known data set is meant, and no file of that name."""
+    return SPLIT.fullmatch(images) is not None and not Path(images).exists()
+
+
 def list_sources(images: str | Path) -> ImageList:
-    """List the images in a folder, or below a URL that fsspec knows, or one image alone.
+    """List the images in a folder, below a URL that fsspec knows, in a table, or in a split of a known data set.
 
     Raises:
-        DataError: There are none, or the library for the URL is missing.
+        DataError: There are none, a table is damaged, or a library is missing.
     """
-    if "://" in str(images):
-        return _list_url(str(images))
+    text = str(images)
+    if "://" in text:
+        return _list_url(text)
+    if is_split(text):
+        return _list_split(text)
     from triptych.data.own.unlabelled import image_files
 
     place = Path(images).expanduser().absolute()
     if not place.exists():
-        raise DataError(f"{place}: expected a folder of images or an image, but there is nothing. Check the path.")
+        raise DataError(
+            f"{place}: expected a folder, an image, a table, a URL, or a split such as mnist:test, but there is "
+            "nothing. Check the path."
+        )
     if place.is_file():
+        if place.suffix.lower() in TABLES:
+            from triptych.artefacts.embedding.tables import list_rows
+
+            return once(list_rows(place))
         return ImageList([str(place)], [None])
     files = image_files(place)
     labels = [None if file.parent == place else file.parent.name for file in files]
     return ImageList([str(file) for file in files], labels)
 
 
-def read_source(place: str) -> Path | bytes:
-    """Return a file to be opened, or the bytes behind a URL.
+def once(rows: Iterator[tuple[str, str | None]]) -> ImageList:
+    """Keep each place once, with its first label: ids are unique."""
+    found: dict[str, str | None] = {}
+    for place, label in rows:
+        found.setdefault(place, label)
+    return ImageList(list(found), list(found.values()))
+
+
+def _list_split(name: str) -> ImageList:
+    split = open_split(name)
+    classes = [split.classes[label] for label in split.labels]
+    return ImageList([f"{name}#{number}" for number in range(len(classes))], classes)
+
+
+@dataclass(frozen=True, eq=False)
+class KnownSplit:
+    """A split of a known data set.
+
+    Attributes:
+        images: Pixels uint8 (C, H, W), or files, or encoded bytes, by position in the data set.
+        first: The position of the split's first image.
+        labels: Numbers of classes, (N,).
+        classes: Names of the classes.
+    """
+
+    images: Any
+    first: int
+    labels: Sequence[int]
+    classes: tuple[str, ...]
+
+
+def open_split(name: str) -> KnownSplit:
+    """Open a split such as mnist:test.
 
     Raises:
-        OSError: The URL cannot be read.
+        DataError, DownloadError: It cannot be read, or PyTorch is missing.
     """
-    if "://" not in place:
-        return Path(place)
-    import fsspec
-
-    with fsspec.open(place, "rb") as stream:
-        content: bytes = stream.read()
-    return content
+    found = SPLIT.fullmatch(name)
+    assert found is not None, "it is the name of a split"
+    try:
+        from triptych.data.known.finding import list_known
+        from triptych.data.listing import split_of
+    except ImportError as error:
+        raise DataError(f"{name}: known data sets need PyTorch: pip install 'triptych[train]'.") from error
+    listing = list_known(KNOWN_DATASETS[found[1]])
+    wanted = split_of(found[2])
+    positions = [place for place, part in enumerate(listing.split.tolist()) if part == wanted]
+    labels = listing.labels[positions].tolist()
+    return KnownSplit(listing.sources, positions[0], labels, listing.classes)
 
 
 def _list_url(url: str) -> ImageList:
