@@ -53,7 +53,7 @@ def export(model: "TrainedModel | str | Path", folder: str | Path, *, input_type
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder}: expected a new folder for the bundle, but it exists already. Name another one.")
     network = model.network
-    description = model.description.model_copy(update={"metrics": _measured(model)})
+    description = model.description.model_copy(update={"metrics": measured_metrics(model)})
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
     try:
@@ -80,7 +80,7 @@ def export(model: "TrainedModel | str | Path", folder: str | Path, *, input_type
     return folder
 
 
-def _measured(model: TrainedModel) -> dict[str, float | int]:
+def measured_metrics(model: TrainedModel) -> dict[str, float | int]:
     """Return what the run of a model has measured on its test images; of a bundle, what it holds already."""
     run = None if model.path is None else run_of_checkpoint(model.path)
     if run is None or not run.metrics.is_file():

@@ -49,6 +49,7 @@ def export_onnx(
     input_shape: tuple[int, int, int],
     description: str,
     input_type: InputType = "float32",
+    with_encoder: bool = True,
 ) -> list[Path]:
     """Write `encoder.onnx` and, for a model with a decoder, `decoder.onnx`.
 
@@ -62,6 +63,7 @@ def export_onnx(
         input_shape: C, H and W.
         description: Of the model, as JSON; the encoder holds it as metadata.
         input_type: What the encoder takes.
+        with_encoder: Whether `encoder.onnx` is written; else only `decoder.onnx` is.
 
     Returns:
         The files.
@@ -70,17 +72,19 @@ def export_onnx(
     if isinstance(network.encoder, ImageEncoder):
         network.encoder.fold()
     has_decoder = isinstance(network, MultiTaskImageTransformer)
-    encoding: nn.Module = EncodingModule(network)
-    images = torch.rand(EXAMPLES, *input_shape)
-    if input_type == "uint8":
-        encoding, images = _FromBytes(encoding), (images * 255).byte()
-    outputs = ["embedding", "logits", "latent"] if has_decoder else ["embedding", "logits"]
-    files = [folder / "encoder.onnx"]
-    _write(encoding, images, files[0], name="images", outputs=outputs, metadata={KEY: description})
+    files: list[Path] = []
+    if with_encoder:
+        encoding: nn.Module = EncodingModule(network)
+        images = torch.rand(EXAMPLES, *input_shape)
+        if input_type == "uint8":
+            encoding, images = _FromBytes(encoding), (images * 255).byte()
+        outputs = ["embedding", "logits", "latent"] if has_decoder else ["embedding", "logits"]
+        files.append(folder / "encoder.onnx")
+        _write(encoding, images, files[-1], name="images", outputs=outputs, metadata={KEY: description})
     if isinstance(network, MultiTaskImageTransformer):
         files.append(folder / "decoder.onnx")
         latent = torch.randn(EXAMPLES, network.latent_dim)
-        _write(_Decoding(network), latent, files[1], name="latent", outputs=["images"], metadata={})
+        _write(_Decoding(network), latent, files[-1], name="latent", outputs=["images"], metadata={})
     return files
 
 
