@@ -176,7 +176,8 @@ def _listing(place: Path) -> Listing:
     except DataError:  # no folder for each class: images without labels
         files = image_files(place)
     paths = [file.relative_to(place).as_posix() for file in files]
-    folders = [file.parent.name for file in files]
+    # A file in the folder that was named has no label.
+    folders = ["" if file.parent == place else file.parent.name for file in files]
     classes = tuple(dict.fromkeys(folders))
     return Listing(
         sources=Files(place, paths),

@@ -1,6 +1,5 @@
 """Opening the explorer, as a story: read a model and images, compute what the page shows, then save or serve it."""
 
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,9 +62,8 @@ class Explorer:
             DataError: The port cannot be used, or the file is no table of corrections.
         """
         file = CorrectionsFile(Path(corrections), self.collection)
-        server = ExplorerServer(self.payload, file, Pictures(self.collection, self.view.model), port=port)
-        threading.Thread(target=self._lay_out_later, name="maps", daemon=True).start()
-        return server
+        pictures = Pictures(self.collection, self.view.model)
+        return ExplorerServer(self.payload, file, pictures, port=port, lay_out=self.lay_out)
 
     def lay_out(self) -> None:
         """Add the maps by t-SNE, from the cache where they are known."""
@@ -80,13 +78,6 @@ class Explorer:
             points = known_map(self.payload.column(f"{prefix}embedding"))
             if points is not None:
                 self.payload.add_columns({"tsne": points.astype("<f4")}, prefix=prefix)
-
-    def _lay_out_later(self) -> None:
-        try:
-            self.lay_out()
-        except Exception:
-            self.payload.failed = True
-            raise
 
 
 def explore(

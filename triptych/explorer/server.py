@@ -37,13 +37,22 @@ class ExplorerServer:
         corrections: The file that the page's corrections go to.
         pictures: The original images, and what a model computes of a new one.
         port: Where to listen; 0 chooses a free port.
+        lay_out: Adds the maps that take their time to the payload; a thread calls it.
 
     Attributes:
         url: Where the page is.
         token: The token of the page.
     """
 
-    def __init__(self, payload: Payload, corrections: CorrectionsFile, pictures: Pictures, *, port: int = 0) -> None:
+    def __init__(
+        self,
+        payload: Payload,
+        corrections: CorrectionsFile,
+        pictures: Pictures,
+        *,
+        port: int = 0,
+        lay_out: Callable[[], None] = lambda: None,
+    ) -> None:
         self.payload, self.corrections, self.pictures = payload, corrections, pictures
         self.token = secrets.token_urlsafe(24)
         self.saving = threading.Lock()
@@ -59,17 +68,30 @@ class ExplorerServer:
         self.url = f"http://{LOOPBACK}:{self.port}/"
         self._thread = threading.Thread(target=self._server.serve_forever, name="explorer", daemon=True)
         self._thread.start()
+        self._laying_out = threading.Thread(target=self._lay_out, args=(lay_out,), name="maps", daemon=True)
+        self._laying_out.start()
 
     def wait(self) -> None:
         """Serve until the process is interrupted."""
         while self._thread.is_alive():
             self._thread.join(1.0)
 
+    def finish_maps(self) -> None:
+        """Wait until the maps are computed."""
+        self._laying_out.join()
+
     def close(self) -> None:
         """Stop serving."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+    def _lay_out(self, lay_out: Callable[[], None]) -> None:
+        try:
+            lay_out()
+        except BaseException:
+            self.payload.failed = True
+            raise
 
 
 class _Refusal(Exception):  # noqa: N818 # it is an answer

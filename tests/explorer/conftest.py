@@ -1,0 +1,94 @@
+"""Real runs on the digits for the tests of the explorer, trained for seconds, and a cache of the tests' own."""
+
+import gzip
+import json
+import re
+from base64 import b64decode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from triptych.config import load_config
+from triptych.data.builder import load_dataset
+from triptych.explorer import Explorer, explore
+from triptych.training.train import train
+
+SETTINGS = ("training.epochs=8", "training.deterministic=false", "training.learning_rate=0.005")
+
+
+@pytest.fixture(scope="session")
+def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_cache(cache_home: Path) -> Iterator[None]:
+    """Maps, exported networks and decoded images go to a folder of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(cache_home))
+        yield
+
+
+@pytest.fixture(scope="session")
+def digits_run(quick_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The version folder of a run on the digits, eight epochs of six steps."""
+    result = train(load_config(quick_yaml, SETTINGS), output=tmp_path_factory.mktemp("digits_run"))
+    return result.folders.version_folder
+
+
+@pytest.fixture(scope="session")
+def other_run(quick_yaml: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with another seed, fewer epochs and a border around the images."""
+    changes = ("training.epochs=2", "training.seed=5", "dataset.pad=2")
+    result = train(load_config(quick_yaml, (*SETTINGS, *changes)), output=tmp_path_factory.mktemp("other_run"))
+    return result.folders.version_folder
+
+
+@pytest.fixture(scope="module")
+def explorer(digits_run: Path) -> Explorer:
+    """The test images of the run."""
+    return explore(digits_run)
+
+
+@pytest.fixture(scope="session")
+def digit_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Write digits as PNG files: `folder(count)` has a sub-folder for each class."""
+
+    def write(count: int, *, classes: dict[str, str] | None = None) -> Path:
+        folder = tmp_path_factory.mktemp("digit_files")
+        data = load_dataset("digits").test
+        for number in range(count):
+            name = str(int(data.labels[number]))
+            place = folder / (classes or {}).get(name, name)
+            place.mkdir(exist_ok=True)
+            Image.fromarray(data.images[number, 0].numpy()).save(place / f"{number}.png")
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def blobs_of() -> Callable[[Path], dict[str, bytes]]:
+    """Read the blobs of a static page, decompressed."""
+
+    def read(path: Path) -> dict[str, bytes]:
+        pattern = r'<script type="application/gzip\+base64" id="blob-([^"]+)">([^<]*)</script>'
+        return {name: gzip.decompress(b64decode(text)) for name, text in re.findall(pattern, path.read_text())}
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def column_of() -> Callable[[dict[str, bytes], str], np.ndarray]:
+    """Read a column of a static page's blobs, as its manifest describes it."""
+
+    def read(blobs: dict[str, bytes], name: str) -> np.ndarray:
+        manifest: dict[str, Any] = json.loads(blobs["manifest"])
+        (found,) = [column for column in manifest["columns"] if column["name"] == name]
+        return np.frombuffer(blobs[name], np.dtype(found["dtype"]).newbyteorder("<")).reshape(found["shape"])
+
+    return read
