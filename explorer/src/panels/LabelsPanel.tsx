@@ -1,0 +1,3 @@
+export function LabelsPanel() {
+  return <p>…</p>;
+}

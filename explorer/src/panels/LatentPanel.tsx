@@ -1,0 +1,3 @@
+export function LatentPanel() {
+  return <p>…</p>;
+}

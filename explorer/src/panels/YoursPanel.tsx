@@ -1,0 +1,3 @@
+export function YoursPanel() {
+  return <p>…</p>;
+}
