@@ -26,7 +26,7 @@ function portable(): Plugin {
     enforce: "pre",
     transform: (code, id) =>
       id.includes("onnxruntime-web")
-        ? code.replaceAll('new URL("ort-wasm-simd-threaded.wasm",import.meta.url).href', '"ort.wasm"')
+        ? code.replaceAll('new URL("ort-wasm-simd-threaded.wasm",import.meta.url).href', '"ort.wasm"').replaceAll("import.meta.url", "self.location.href")
         : undefined,
   };
 }
@@ -47,6 +47,7 @@ function deliver(): Plugin {
 export default defineConfig({
   root: HERE,
   plugins: [stamp(), portable(), viteSingleFile({ removeViteModuleLoader: true }), deliver()],
-  worker: { format: "es", plugins: () => [portable()] },
+  // Browsers start no module from a blob in a page that was opened from a file.
+  worker: { format: "iife", plugins: () => [portable()] },
   build: { target: "es2022", outDir: join(HERE, "dist"), emptyOutDir: true, assetsInlineLimit: Number.MAX_SAFE_INTEGER },
 });

@@ -42,7 +42,6 @@ async function start(): Promise<void> {
     );
     const { decoder, latentDim } = collection.manifest.model;
     if (decoder === "page" && latentDim > 0) void store.models.warm("decoder").catch(() => undefined);
-    window.triptych.ready = true;
   } catch (error) {
     render(<Failed message={error instanceof Error ? error.message : String(error)} />, root);
   }

@@ -33,7 +33,9 @@ export function MapView({ run, attach }: { run: number; attach?: (map: MapContro
   }, [store, run]);
 
   useEffect(() => {
-    return map ? listen(map, top.current!) : undefined;
+    if (!map) return undefined;
+    window.triptych.ready = true;
+    return listen(map, top.current!);
   }, [map]);
 
   const { manifest, runs } = store.collection;

@@ -35,7 +35,7 @@ export class MapController {
     private readonly onPainted: () => void,
   ) {
     this.grid = new DecodedGrid(store, run, () => this.render(false));
-    const { theme, shown, layoutName, hovered, pinned, yours, pair, showsGrid, focus, neighbourhood } = store;
+    const { theme, shown, layoutName, hovered, pinned, yours, pair, showsGrid, focus, neighbourhood, tab } = store;
     this.stops = [
       effect(() => {
         void [theme.value, shown.value, store.colourings[run].value];
@@ -46,7 +46,7 @@ export class MapController {
         this.showAll();
       }),
       effect(() => {
-        void [hovered.value, pinned.value, yours.value, pair.value, showsGrid.value, neighbourhood.value];
+        void [hovered.value, pinned.value, yours.value, pair.value, showsGrid.value, neighbourhood.value, tab.value];
         this.render(false);
       }),
       effect(() => {

@@ -14,7 +14,7 @@ export function paintOverlay(context: CanvasRenderingContext2D, map: MapControll
   if (pinned >= 0 && near?.index === pinned) lines(context, map, map.place(pinned), near.nearest, accent);
   const own = store.yours.value && placeOfYours(store, map);
   if (own) lines(context, map, own, store.yours.value!.near.nearest, accent);
-  const [first, second] = store.pair.value;
+  const [first, second] = store.tab.value === "latent" || store.tab.value === "image" ? store.pair.value : [-1, -1];
   if (first >= 0 && second >= 0) {
     context.setLineDash([6, 4]);
     stroke(context, [map.place(first), map.place(second)], ink, 1.5);

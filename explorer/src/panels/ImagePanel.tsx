@@ -78,7 +78,7 @@ function OneImage({ point }: { point: number }) {
             size={56}
             label="Ten nearest neighbours"
             agrees={(other) => collection.label[other] === label}
-            caption={(other, place) => `${store.classOf(collection.label[other])} ${near.similarities[place].toFixed(2)}`}
+            caption={(other, place) => `${store.classOf(collection.label[other])} ${near.similarities[place].toFixed(3)}`}
           />
         )}
       </section>
@@ -115,7 +115,7 @@ function Hardest({ point }: { point: number }) {
               points={[other]}
               size={56}
               label={title}
-              caption={() => `${store.classOf(store.collection.label[other])} ${similarity.toFixed(2)}`}
+              caption={() => `${store.classOf(store.collection.label[other])} ${similarity.toFixed(3)}`}
             />
           ) : (
             <p class="quiet">None</p>
