@@ -47,7 +47,9 @@ def model_columns(bundle: Path | None, pixels: np.ndarray, labels: np.ndarray) -
 
         encoder = onnxruntime.InferenceSession(str(bundle / "encoder.onnx"))
         decoder = onnxruntime.InferenceSession(str(bundle / "decoder.onnx"))
-        parts = [encoder.run(None, {"images": part[:, None]}) for part in np.array_split(pixels, len(pixels) // 500 + 1)]
+        parts = [
+            encoder.run(None, {"images": part[:, None]}) for part in np.array_split(pixels, len(pixels) // 500 + 1)
+        ]
         embedding, logits, latent = (np.concatenate(part) for part in zip(*parts, strict=True))
         error = np.concatenate(
             [
@@ -73,9 +75,7 @@ def model_columns(bundle: Path | None, pixels: np.ndarray, labels: np.ndarray) -
         "embedding": embedding.astype("<f2"),
         "pca": pca.astype("<f4"),
         "suspicion": (1 - probabilities[rows, labels]).astype("<f4"),
-        "suggestion": np.where(
-            probabilities[rows, labels] < 0.5, probabilities.argmax(1), labels
-        ).astype("<i4"),
+        "suggestion": np.where(probabilities[rows, labels] < 0.5, probabilities.argmax(1), labels).astype("<i4"),
     }
     if latent is not None:
         columns |= {"latent": latent.astype("<f2"), "reconstruction_error": error.astype("<f4")}
@@ -152,7 +152,7 @@ def payload(count: int, bundle: Path | None, other: Path | None) -> dict[str, by
         "version": 1,
         "title": "digits, development payload",
         "live": False,
-        "splits": ["test", "train"],
+        "splits": ["train", "test"],
         "count": count,
         "corrections": "index",
         "model": info("digits", bundle, columns, labels),
@@ -168,7 +168,8 @@ def payload(count: int, bundle: Path | None, other: Path | None) -> dict[str, by
         blobs |= {f"other/{part}.onnx": (other / f"{part}.onnx").read_bytes() for part in ("encoder", "decoder")}
     types = {"<f4": "float32", "<f2": "float16", "<i4": "int32", "|u1": "uint8"}
     manifest["columns"] = [
-        {"name": name, "dtype": types[column.dtype.str], "shape": list(column.shape)} for name, column in columns.items()
+        {"name": name, "dtype": types[column.dtype.str], "shape": list(column.shape)}
+        for name, column in columns.items()
     ]
     pictures = {f"sheet-{index}.png": picture for index, picture in enumerate(sheets(pixels))}
     manifest["thumbnails"] = {"size": [CELL, CELL], "columns": SHEET, "rows": SHEET, "sheets": list(pictures)}

@@ -18,7 +18,7 @@ const PANELS: Record<Tab, [string, () => preact.JSX.Element | null]> = {
   image: ["Image", ImagePanel],
   selection: ["Selection", SelectionPanel],
   yours: ["Your image", YoursPanel],
-  latent: ["Latent space", LatentPanel],
+  latent: ["Latent", LatentPanel],
   labels: ["Labels", LabelsPanel],
   runs: ["Compare", RunsPanel],
 };
@@ -99,6 +99,7 @@ function SidePanel() {
         ))}
       </div>
       <div id="panel" class="panel" role="tabpanel" aria-labelledby={`tab-${chosen}`} tabIndex={0}>
+        <h2 class="visually-hidden">{PANELS[chosen][0]}</h2>
         <Panel />
       </div>
     </aside>

@@ -41,6 +41,8 @@ export function createStore(collection: Collection) {
   const selection = signal<Selection | null>(null);
   const pinned = signal(-1);
   const hovered = signal(-1);
+  /** The map that shows the card of the hovered image. */
+  const hoveredRun = signal(0);
   const tab = signal<Tab>("image");
   const tool = signal<"pan" | "lasso">("pan");
   const yours = signal<Yours | null>(null);
@@ -137,7 +139,7 @@ export function createStore(collection: Collection) {
 
   return {
     collection, thumbnails, corrections, neighbours, models,
-    layoutName, colouring, filters, selection, pinned, hovered, tab, tool, yours, pair, showsGrid, focus, announced, changed, theme,
+    layoutName, colouring, filters, selection, pinned, hovered, hoveredRun, tab, tool, yours, pair, showsGrid, focus, announced, changed, theme,
     colourings, passes, shown, neighbourhood, gridOf, layoutOf, classOf, pin, select, setFilter, setTheme,
   };
 }

@@ -59,13 +59,16 @@ export function MapView({ run, attach }: { run: number; attach?: (map: MapContro
 function HoverCard({ map, run }: { map: MapController; run: number }) {
   const store = useStore();
   const point = store.hovered.value;
-  if (point < 0 || point >= store.collection.count) return null;
+  if (point < 0 || store.hoveredRun.value !== run) return null;
   const [x, y] = map.place(point);
   if (x < 0 || y < 0 || x > map.width || y > map.height) return null;
   const { prediction, confidence } = store.collection.runs[run];
   const label = store.collection.label[point];
-  const isLeft = x > map.width - 250;
-  const style = { left: `${isLeft ? x - 236 : x + 18}px`, top: `${Math.max(4, Math.min(map.height - 84, y - 38))}px` };
+  const [width, height, apart] = [218, 80, 18 + map.imageSize / 2];
+  const isBeside = map.width > 2 * width;
+  const left = !isBeside ? x - width / 2 : x > map.width / 2 ? x - width - apart : x + apart;
+  const top = isBeside ? y - height / 2 : y > map.height / 2 ? y - height - apart : y + apart;
+  const style = { left: `${clamp(left, map.width - width)}px`, top: `${clamp(top, map.height - height)}px` };
   return (
     <div class="card" style={style} aria-hidden="true">
       <Thumbnail point={point} size={64} />
@@ -81,6 +84,8 @@ function HoverCard({ map, run }: { map: MapController; run: number }) {
   );
 }
 
+const clamp = (value: number, high: number): number => Math.max(4, Math.min(high - 4, value));
+
 /** Connects the events of a canvas with its map; returns what disconnects them. */
 function listen(map: MapController, canvas: HTMLCanvasElement): () => void {
   const { store } = map;
@@ -90,6 +95,10 @@ function listen(map: MapController, canvas: HTMLCanvasElement): () => void {
   const on = <K extends keyof HTMLElementEventMap>(type: K, handle: (event: HTMLElementEventMap[K]) => void, options = {}) =>
     canvas.addEventListener(type, handle, { signal: abort.signal, ...options });
 
+  function hover(point: number): void {
+    store.hoveredRun.value = map.run;
+    store.hovered.value = point;
+  }
   const isLasso = (event: PointerEvent) => (store.tool.value === "lasso") !== event.shiftKey;
 
   on("pointerdown", (event) => {
@@ -105,7 +114,7 @@ function listen(map: MapController, canvas: HTMLCanvasElement): () => void {
   on("pointermove", (event) => {
     const before = fingers.get(event.pointerId);
     const [x, y] = [event.offsetX, event.offsetY];
-    if (!before) return void (store.hovered.value = map.under(x, y));
+    if (!before) return void hover(map.under(x, y));
     fingers.set(event.pointerId, [x, y]);
     const [dx, dy] = [x - before[0], y - before[1]];
     travelled += Math.hypot(dx, dy);
@@ -136,7 +145,7 @@ function listen(map: MapController, canvas: HTMLCanvasElement): () => void {
   };
   on("pointerup", lift);
   on("pointercancel", lift);
-  on("pointerleave", () => (store.hovered.value = -1));
+  on("pointerleave", () => hover(-1));
   on("dblclick", (event) => map.zoom(2, event.offsetX, event.offsetY));
   on("wheel", (event) => {
     event.preventDefault();

@@ -7,7 +7,8 @@ import { css, packed } from "./colours";
 import { DecodedGrid } from "./decodedGrid";
 import { imagesInView, paintImages, type ImagesInView } from "./images";
 import { paintOverlay } from "./overlay";
-import { FADED, HIDDEN, Painter, pointRadius } from "./painter";
+import { FADED, HIDDEN, MANY, Painter, pointRadius } from "./painter";
+import { SortedPoints } from "./sorted";
 import { centred, framed, panned, wholeView, zoomed, type View } from "./view";
 
 const REACH = 16;
@@ -21,6 +22,7 @@ export class MapController {
   private readonly painter = new Painter();
   private readonly grid: DecodedGrid;
   private images: ImagesInView = { size: 0, points: [] };
+  private sorted: { of: Layout; points: SortedPoints } | undefined;
   private frame = 0;
   private isBaseStale = true;
   private isFitted = true;
@@ -210,6 +212,12 @@ export class MapController {
     this.onPainted();
   }
 
+  private inOrder(layout: Layout, colours: Uint32Array, shown: Uint8Array) {
+    if (shown.length <= MANY) return { layout, colours, shown };
+    if (this.sorted?.of !== layout) this.sorted = { of: layout, points: new SortedPoints(layout, this.store.gridOf(layout)) };
+    return this.sorted.points.sorted(colours, shown);
+  }
+
   private paintBase(ratio: number): void {
     const { store, layout, view } = this;
     const style = getComputedStyle(document.documentElement);
@@ -217,9 +225,7 @@ export class MapController {
     const colouring = store.colourings[this.run].value;
     const context = this.base.getContext("2d", { alpha: false })!;
     const points = {
-      layout,
-      colours: colouring.colours,
-      shown,
+      ...this.inOrder(layout, colouring.colours, shown),
       faded: packed(style.getPropertyValue("--map-faded")),
       hasStrong: store.selection.value !== null,
     };

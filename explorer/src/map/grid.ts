@@ -6,7 +6,8 @@ const PER_CELL = 4;
 export class Grid {
   private readonly side: number;
   private readonly starts: Uint32Array;
-  private readonly points: Uint32Array;
+  /** All points, bucket after bucket. */
+  readonly points: Uint32Array;
 
   constructor(private readonly layout: Layout) {
     const count = layout.x.length;

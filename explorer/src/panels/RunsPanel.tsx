@@ -72,14 +72,14 @@ export function RunsPanel() {
         {progress >= 0 ? (
           <progress max={1} value={progress} aria-label="Comparing neighbours" />
         ) : changed ? (
-          <div class="row">
+          <div class="row after">
             <button type="button" aria-pressed={store.colouring.value === "changed_neighbours"} onClick={() => (store.colouring.value = "changed_neighbours")}>Colour by changed neighbours</button>
             <button type="button" onClick={() => store.select(Uint32Array.from([...changed.keys()].filter((i) => changed[i] >= MUCH)), `At least ${MUCH * 100} % of neighbours changed`)}>
               {`Select those with ${MUCH * 100} % or more`}
             </button>
           </div>
         ) : (
-          <button type="button" data-testid="compare-neighbours" onClick={() => void compute()}>Compare neighbours</button>
+          <button type="button" class="after" data-testid="compare-neighbours" onClick={() => void compute()}>Compare neighbours</button>
         )}
       </section>
     </div>

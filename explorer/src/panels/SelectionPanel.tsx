@@ -54,7 +54,7 @@ function Chosen({ selection }: { selection: Selection }) {
         <button type="button" onClick={() => (store.focus.value = { points })}>Zoom to selection</button>
         <button type="button" onClick={() => store.select(null)}>Clear</button>
       </div>
-      <p class="quiet">The CSV file holds paths, labels and predictions. `triptych embed` writes embeddings as Parquet files.</p>
+      <p class="quiet">The CSV file holds paths, labels and predictions. <code>triptych embed</code> writes embeddings as Parquet files.</p>
       <div class="pair counts">
         <Counts title="Label" rows={byLabel} total={points.length} />
         <Counts title="Predicted class" rows={byPrediction} total={points.length} />
