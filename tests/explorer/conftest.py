@@ -5,12 +5,14 @@ import json
 import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from playwright.sync_api import Browser, Locator, Page
 
 from triptych.config import load_config
 from triptych.data.builder import load_dataset
@@ -92,3 +94,67 @@ def column_of() -> Callable[[dict[str, bytes], str], np.ndarray]:
         return np.frombuffer(blobs[name], np.dtype(found["dtype"]).newbyteorder("<")).reshape(found["shape"])
 
     return read
+
+
+class Seen:
+    """A page that is open in a browser, what it asked the network for, and what it complained about."""
+
+    def __init__(self, browser: Browser, url: str, *, is_offline: bool = False, **options: Any) -> None:
+        self.context = browser.new_context(viewport={"width": 1280, "height": 900}, **options)
+        self.context.set_offline(is_offline)
+        self.page: Page = self.context.new_page()
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.goto(url)
+        self.page.wait_for_function("window.triptych?.ready", timeout=120_000)
+        self.map = self.page.locator('[data-testid="map-0"] canvas').last
+
+    def by(self, name: str) -> Locator:
+        return self.page.get_by_test_id(name)
+
+    def tab(self, name: str) -> None:
+        self.by(f"tab-{name}").click()
+
+    def pin(self, path: str) -> None:
+        """Find an image by its path, and open it."""
+        self.by("find").fill(path)
+        self.page.locator(".find .results button").first.click()
+        self.page.wait_for_selector('[data-testid="image-panel"]')
+        self.by("find").fill("")
+
+    def settle(self) -> None:
+        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+    def pixels(self, canvas: Locator) -> np.ndarray:
+        """What a canvas shows, (H, W, 4)."""
+        text = canvas.evaluate("canvas => canvas.toDataURL()")
+        return np.asarray(Image.open(BytesIO(b64decode(text.split(",")[1]))).convert("RGBA"))
+
+    def decoded(self, canvas: Locator) -> np.ndarray:
+        """Wait until a canvas of decoded pixels is painted; return its grey levels, (H, W)."""
+        canvas.wait_for()
+        for _ in range(600):
+            if (found := self.pixels(canvas))[..., 3].any():
+                return found[..., 0]
+            self.page.wait_for_timeout(100)
+        raise AssertionError("nothing was painted")
+
+    def close(self) -> None:
+        self.context.close()
+
+
+@pytest.fixture(scope="session")
+def see(browser: Browser) -> Iterator[Callable[..., Seen]]:
+    """Open a page, by its address or its file."""
+    opened: list[Seen] = []
+
+    def open_page(place: str | Path, **options: Any) -> Seen:
+        opened.append(Seen(browser, place.as_uri() if isinstance(place, Path) else place, **options))
+        return opened[-1]
+
+    yield open_page
+    for one in opened:
+        one.close()

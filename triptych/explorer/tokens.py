@@ -23,5 +23,6 @@ def with_token(page: str, token: str) -> str:
         >>> with_token("<html><head></head></html>", "abc")
         '<html><head><meta name="token" content="abc"></head></html>'
     """
-    assert "<head>" in page, "the page has a head"
-    return page.replace("<head>", f'<head><meta name="{META}" content="{token}">', 1)
+    before, head, after = page.partition("<head>")
+    assert head, "the page has a head"
+    return f'{before}{head}<meta name="{META}" content="{token}">{after}'
