@@ -1,5 +1,5 @@
 // The collection: all images with what one or two models say of them, as typed arrays.
-import { hasBlob, nextTask, readBlob, readJson } from "./blobs";
+import { nextTask, readBlob, readJson } from "./blobs";
 import { Matrix } from "./half";
 import { BYTES, PayloadError, validManifest, type Column, type Manifest, type ModelInfo } from "./manifest";
 
@@ -41,7 +41,6 @@ export async function readCollection(report: (done: number) => void): Promise<Co
   const values = new Map<string, Values>();
   let done = 0;
   for (const column of manifest.columns) {
-    if (!hasBlob(column.name) && location.protocol === "file:") throw missing(column.name);
     values.set(column.name, typed(column, await readBlob(column.name)));
     report(++done / (manifest.columns.length + 1));
     await nextTask();
@@ -122,6 +121,3 @@ export function scaled(positions: Float32Array): Layout {
   }
   return { x, y };
 }
-
-const missing = (name: string) =>
-  new PayloadError(`Expected a blob for column ${name}; the page has none. Create it again with \`triptych explore\`.`);
