@@ -18,6 +18,10 @@ export interface Run {
   reconstructionError?: Float32Array;
   suspicion?: Float32Array;
   suggestion?: Int32Array;
+  /** The vote of the nearest neighbours for the label, 0 to 1. */
+  agreement?: Float32Array;
+  /** 1 where the audit lists the label as a probable error. */
+  likely?: Uint8Array;
   latent?: Matrix;
   embedding: Matrix;
   layouts: Map<string, Layout>;
@@ -82,6 +86,8 @@ function run(info: ModelInfo, prefix: Run["prefix"], values: Map<string, Values>
     reconstructionError: get<Float32Array>("reconstruction_error"),
     suspicion: get<Float32Array>("suspicion"),
     suggestion: get<Int32Array>("suggestion"),
+    agreement: get<Float32Array>("agreement"),
+    likely: get<Uint8Array>("likely"),
     latent: matrix("latent", info.latentDim),
     embedding: matrix("embedding", info.embeddingDim)!,
     layouts,

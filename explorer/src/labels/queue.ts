@@ -3,12 +3,12 @@ import type { Collection } from "../data/collection";
 
 const LEAST = 0.5;
 
-/** Points in the order of review, from the columns `suspicion` and `suggestion`, or without them from predictions. */
+/** Points in the order of review, from the audit's columns, or without them from predictions. */
 export function auditQueue({ runs, label, count }: Collection): number[] {
-  const { suspicion, suggestion, prediction, confidence } = runs[0];
+  const { suspicion, suggestion, likely, prediction, confidence } = runs[0];
   const points: number[] = [];
   for (let i = 0; i < count; i++) {
-    if (label[i] < 0 || (suspicion && suspicion[i] < LEAST)) continue;
+    if (label[i] < 0 || (likely ? !likely[i] : suspicion && suspicion[i] < LEAST)) continue;
     const proposal = suggestion && suggestion[i] >= 0 ? suggestion[i] : prediction[i];
     if (proposal !== label[i]) points.push(i);
   }
