@@ -137,11 +137,11 @@ def info(name: str, bundle: Path | None, columns: dict[str, np.ndarray], labels:
     }
 
 
-def payload(count: int, bundle: Path | None, other: Path | None) -> dict[str, bytes]:
-    """Return all blobs, before compression."""
+def payload(count: int, bundle: Path | None, other: Path | None, places: np.ndarray | None = None) -> dict[str, bytes]:
+    """Return all blobs, before compression; `places` (N, 2) take the place of t-SNE."""
     pixels, _, labels = digits(count)
     columns, _ = model_columns(bundle, pixels, labels)
-    columns["tsne"] = tsne_like(columns, 0)
+    columns["tsne"] = tsne_like(columns, 0) if places is None else places.astype("<f4")
     rows = np.arange(count)
     columns |= {
         "label": labels.astype("<i4"),

@@ -23,6 +23,16 @@ const PANELS: Record<Tab, [string, () => preact.JSX.Element | null]> = {
   runs: ["Compare", RunsPanel],
 };
 
+/** The metrics of the header, the most telling first; the others are in the comparison. */
+const METRICS: Record<string, string> = {
+  accuracy: "Accuracy",
+  map_at_r: "MAP@R",
+  recall_at_1: "Recall@1",
+  nearest_neighbour_accuracy: "1-NN accuracy",
+  mse: "MSE",
+  ssim: "SSIM",
+};
+
 export function App() {
   const store = useStore();
   const [maps, setMaps] = useState<(MapController | null)[]>([null, null]);
@@ -58,14 +68,15 @@ function Header() {
   const store = useStore();
   const { manifest } = store.collection;
   const isDark = store.theme.value === "dark";
-  const metrics = Object.entries(manifest.model.metrics).slice(0, 4);
+  const known = Object.entries(METRICS).filter(([name]) => name in manifest.model.metrics);
+  const metrics = known.map(([name, title]) => [title, manifest.model.metrics[name]] as const).slice(0, 4);
   return (
     <header>
       <h1><span class="brand" aria-hidden="true"><i /><i /><i /></span>{manifest.title}</h1>
       <span class="quiet">{manifest.model.name}</span>
       <dl class="metrics">
         {metrics.map(([name, value]) => (
-          <div key={name}><dt>{name.replaceAll("_", " ")}</dt><dd>{Number.isInteger(value) ? value.toLocaleString("en") : value.toFixed(3)}</dd></div>
+          <div key={name}><dt>{name}</dt><dd>{Number.isInteger(value) ? value.toLocaleString("en") : value.toFixed(3)}</dd></div>
         ))}
       </dl>
       <button type="button" class="icon" aria-label={isDark ? "Light theme" : "Dark theme"} title={isDark ? "Light theme" : "Dark theme"} data-testid="theme" onClick={() => store.setTheme(isDark ? "light" : "dark")}>

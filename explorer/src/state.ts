@@ -3,6 +3,7 @@ import { computed, effect, signal } from "@preact/signals";
 import { createContext } from "preact";
 import { useContext } from "preact/hooks";
 import type { Collection, Layout } from "./data/collection";
+import { awaitLayouts } from "./data/pending";
 import { ThumbnailSheets } from "./data/thumbnails";
 import { Corrections } from "./labels/corrections";
 import { colouringBy, type Colouring } from "./map/colouring";
@@ -90,7 +91,11 @@ export function createStore(collection: Collection) {
     if (!grids.has(layout)) grids.set(layout, new Grid(layout));
     return grids.get(layout)!;
   };
+  /** Counts layouts that arrived after loading. */
+  const arrived = signal(0);
+  void awaitLayouts(collection, () => arrived.value++);
   const layoutOf = (run: number): Layout => {
+    arrived.value;
     const { layouts } = collection.runs[run];
     return layouts.get(layoutName.value) ?? layouts.get("pca")!;
   };
@@ -139,7 +144,7 @@ export function createStore(collection: Collection) {
 
   return {
     collection, thumbnails, corrections, neighbours, models,
-    layoutName, colouring, filters, selection, pinned, hovered, hoveredRun, tab, tool, yours, pair, showsGrid, focus, announced, changed, theme,
+    arrived, layoutName, colouring, filters, selection, pinned, hovered, hoveredRun, tab, tool, yours, pair, showsGrid, focus, announced, changed, theme,
     colourings, passes, shown, neighbourhood, gridOf, layoutOf, classOf, pin, select, setFilter, setTheme,
   };
 }

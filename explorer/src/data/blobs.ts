@@ -27,9 +27,6 @@ export async function readJson(name: string): Promise<unknown> {
   return JSON.parse(new TextDecoder().decode(await readBlob(name)));
 }
 
-/** Whether the static page carries a blob. */
-export const hasBlob = (name: string): boolean => document.getElementById(`blob-${name}`) !== null;
-
 async function inflate(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<Uint8Array<ArrayBuffer>> {
   return new Uint8Array(await new Response(stream.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer());
 }

@@ -1,5 +1,5 @@
 // The collection: all images with what one or two models say of them, as typed arrays.
-import { hasBlob, nextTask, readBlob, readJson } from "./blobs";
+import { nextTask, readBlob, readJson } from "./blobs";
 import { Matrix } from "./half";
 import { BYTES, PayloadError, validManifest, type Column, type Manifest, type ModelInfo } from "./manifest";
 
@@ -18,6 +18,10 @@ export interface Run {
   reconstructionError?: Float32Array;
   suspicion?: Float32Array;
   suggestion?: Int32Array;
+  /** The vote of the nearest neighbours for the label, 0 to 1. */
+  agreement?: Float32Array;
+  /** 1 where the audit lists the label as a probable error. */
+  likely?: Uint8Array;
   latent?: Matrix;
   embedding: Matrix;
   layouts: Map<string, Layout>;
@@ -41,7 +45,6 @@ export async function readCollection(report: (done: number) => void): Promise<Co
   const values = new Map<string, Values>();
   let done = 0;
   for (const column of manifest.columns) {
-    if (!hasBlob(column.name) && location.protocol === "file:") throw missing(column.name);
     values.set(column.name, typed(column, await readBlob(column.name)));
     report(++done / (manifest.columns.length + 1));
     await nextTask();
@@ -83,6 +86,8 @@ function run(info: ModelInfo, prefix: Run["prefix"], values: Map<string, Values>
     reconstructionError: get<Float32Array>("reconstruction_error"),
     suspicion: get<Float32Array>("suspicion"),
     suggestion: get<Int32Array>("suggestion"),
+    agreement: get<Float32Array>("agreement"),
+    likely: get<Uint8Array>("likely"),
     latent: matrix("latent", info.latentDim),
     embedding: matrix("embedding", info.embeddingDim)!,
     layouts,
@@ -122,6 +127,3 @@ export function scaled(positions: Float32Array): Layout {
   }
   return { x, y };
 }
-
-const missing = (name: string) =>
-  new PayloadError(`Expected a blob for column ${name}; the page has none. Create it again with \`triptych explore\`.`);

@@ -3,6 +3,7 @@ import { readBlob } from "./blobs";
 import type { Thumbnails } from "./manifest";
 
 const MAX_PIXELS = 100e6;
+const PNG = 0x89; // the first byte of a PNG file
 
 export class ThumbnailSheets {
   readonly width: number;
@@ -48,9 +49,9 @@ export class ThumbnailSheets {
     if (known || this.loading.has(number)) return;
     this.loading.add(number);
     try {
-      const name = this.format.sheets[number];
-      const type = name.endsWith(".png") ? "image/png" : "image/webp";
-      const bitmap = await createImageBitmap(new Blob([await readBlob(name)], { type }));
+      const bytes = await readBlob(this.format.sheets[number]);
+      const type = bytes[0] === PNG ? "image/png" : "image/webp";
+      const bitmap = await createImageBitmap(new Blob([bytes], { type }));
       this.sheets.set(number, bitmap);
       this.release(bitmap.width * bitmap.height);
       for (const listener of this.listeners) listener();

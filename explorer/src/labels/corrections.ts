@@ -1,6 +1,7 @@
 // Corrections of labels: kept in the browser, and saved by the server at every step where one runs.
 import { signal } from "@preact/signals";
 import type { Collection } from "../data/collection";
+import { reason, tokenHeader } from "../server";
 import { csvText, parsedCsv } from "./csv";
 
 export type Action = "keep" | "relabel" | "drop";
@@ -120,7 +121,7 @@ export class Corrections {
   private async post(): Promise<string> {
     try {
       const response = await fetch("corrections", { method: "POST", headers: { ...tokenHeader(), "Content-Type": "text/csv" }, body: this.csv() });
-      if (!response.ok) return `Saving failed: ${(await response.text()).slice(0, 300)}`;
+      if (!response.ok) return `Corrections are not saved. ${await reason(response)}`;
       const { saved, rows } = (await response.json()) as { saved: string; rows: number };
       return `Saved ${rows} rows in ${saved}`;
     } catch {
@@ -145,9 +146,4 @@ export class Corrections {
     }
     this.version.value++;
   }
-}
-
-/** The header by which the server recognises its own page. */
-export function tokenHeader(): Record<string, string> {
-  return { "X-Triptych-Token": document.querySelector<HTMLMetaElement>("meta[name=token]")?.content ?? "" };
 }

@@ -1,12 +1,16 @@
 // The audit's queue: images of which the label is probably wrong, the most suspicious first.
 import type { Collection } from "../data/collection";
 
-/** Points in the order of review, from the columns `suspicion` and `suggestion`, or without them from predictions. */
+const LEAST = 0.5;
+
+/** Points in the order of review, from the audit's columns, or without them from predictions. */
 export function auditQueue({ runs, label, count }: Collection): number[] {
-  const { suspicion, prediction, confidence } = runs[0];
+  const { suspicion, suggestion, likely, prediction, confidence } = runs[0];
   const points: number[] = [];
   for (let i = 0; i < count; i++) {
-    if (label[i] >= 0 && suggested(runs[0], i) !== label[i] && (!suspicion || suspicion[i] >= 0.5)) points.push(i);
+    if (label[i] < 0 || (likely ? !likely[i] : suspicion && suspicion[i] < LEAST)) continue;
+    const proposal = suggestion && suggestion[i] >= 0 ? suggestion[i] : prediction[i];
+    if (proposal !== label[i]) points.push(i);
   }
   const score = suspicion ?? confidence ?? new Float32Array(prediction.length);
   return points.sort((a, b) => score[b] - score[a] || a - b);
@@ -22,13 +26,15 @@ export function suggested(run: Collection["runs"][number], point: number): numbe
 export function confusion({ runs, label, count }: Collection, number: number): Uint32Array {
   const { prediction, info } = runs[number];
   const counts = new Uint32Array(info.classes.length ** 2);
-  for (let i = 0; i < count; i++) if (label[i] >= 0) counts[label[i] * info.classes.length + prediction[i]]++;
+  const size = info.classes.length;
+  for (let i = 0; i < count; i++) if (label[i] >= 0) counts[label[i] * size + prediction[i]]++;
   return counts;
 }
 
 /** The images of one cell of the confusion matrix. */
 export function inCell({ runs, label, count }: Collection, given: number, predicted: number, number: number): Uint32Array {
   const points: number[] = [];
-  for (let i = 0; i < count; i++) if (label[i] === given && runs[number].prediction[i] === predicted) points.push(i);
+  const { prediction } = runs[number];
+  for (let i = 0; i < count; i++) if (label[i] === given && prediction[i] === predicted) points.push(i);
   return Uint32Array.from(points);
 }

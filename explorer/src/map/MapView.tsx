@@ -50,7 +50,7 @@ export function MapView({ run, attach }: { run: number; attach?: (map: MapContro
         aria-label={`Map of ${manifest.count.toLocaleString("en")} embeddings of ${name}`}
         aria-describedby="map-help"
       />
-      {runs.length > 1 && <div class="map-name">{name}</div>}
+      {runs.length > 1 && <div class="map-name">{`${run === 0 ? "First" : "Second"} run: ${name}`}</div>}
       {map && <HoverCard map={map} run={run} />}
     </div>
   );

@@ -90,7 +90,8 @@ export function colouringBy(
 }
 
 function named(values: ArrayLike<number>, names: string[], theme: Theme): Colouring {
-  const hasUnknown = names.length > 0 && Array.prototype.some.call(values, (value: number) => value < 0);
+  let hasUnknown = false;
+  for (let i = 0; i < values.length && !hasUnknown; i++) hasUnknown = values[i] < 0;
   const colours = categorical(names.length, theme);
   const all = hasUnknown ? [...names, "No label"] : names;
   return grouped(values.length, all, hasUnknown ? [...colours, STATUS[theme].unknown] : colours, (i) =>

@@ -44,7 +44,7 @@ export class MapController {
         this.render();
       }),
       effect(() => {
-        void layoutName.value;
+        void [layoutName.value, store.arrived.value];
         this.showAll();
       }),
       effect(() => {

@@ -1,6 +1,6 @@
 // From the user's image to its embedding: in the page, or by the server for encoders that are too large.
 import type { Store, Yours } from "../state";
-import { tokenHeader } from "../labels/corrections";
+import { reason, tokenHeader } from "../server";
 import { record } from "../timings";
 import { fitted, isDark, planes } from "./pixels";
 
@@ -60,7 +60,7 @@ const blobOf = (canvas: HTMLCanvasElement): Promise<Blob> =>
 async function fromServer(file: Blob): Promise<{ embedding: Float32Array; probabilities: Float32Array; latent: Float32Array | null }> {
   const response = await fetch("embed", { method: "POST", headers: tokenHeader(), body: file }).catch(() => null);
   if (!response) throw new Error("The server does not answer. Start `triptych explore` again.");
-  if (!response.ok) throw new Error((await response.text()).slice(0, 300));
+  if (!response.ok) throw new Error(await reason(response));
   const { embedding, probabilities, latent } = (await response.json()) as Record<string, number[]>;
   return {
     embedding: Float32Array.from(embedding),

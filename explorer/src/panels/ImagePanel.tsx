@@ -130,17 +130,18 @@ function Hardest({ point }: { point: number }) {
 function Why({ point }: { point: number }) {
   const store = useStore();
   const { collection } = store;
-  const { suspicion, suggestion, prediction, confidence } = collection.runs[0];
+  const { suspicion, suggestion, agreement, likely, prediction, confidence } = collection.runs[0];
   const near = store.neighbourhood.value!;
   const label = collection.label[point];
   const others = near.nearest.filter((other) => collection.label[other] !== label).length;
   const proposed = suggestion?.[point] ?? -1;
-  if (label < 0 || suspicion![point] < 0.5) return null;
+  if (label < 0 || !(likely?.[point] || suspicion![point] >= 0.5)) return null;
   return (
     <section class="note" data-testid="why">
       <h3>Why this label is suspected</h3>
       <p>
         {`${others} of ${near.nearest.length} nearest neighbours have another label. `}
+        {agreement && `The weighted vote of the neighbours for the label is ${percent(agreement[point])}. `}
         {prediction[point] === label
           ? "The model predicts the given label."
           : `The model predicts ${store.classOf(prediction[point])}${confidence ? ` with confidence ${percent(confidence[point])}` : ""}.`}

@@ -37,7 +37,11 @@ export function RunsPanel() {
       <table class="metrics-table">
         <caption>Metrics</caption>
         <thead>
-          <tr><td /><th scope="col">{first.info.name}</th><th scope="col">{second.info.name}</th></tr>
+          <tr>
+            <td />
+            <th scope="col">First run<br />{first.info.name}</th>
+            <th scope="col">Second run<br />{second.info.name}</th>
+          </tr>
         </thead>
         <tbody>
           {names.map((name) => (

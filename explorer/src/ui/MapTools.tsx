@@ -7,7 +7,8 @@ const LAYOUTS: Record<string, string> = { tsne: "t-SNE", pca: "PCA" };
 
 export function MapTools({ maps }: { maps: (MapController | null)[] }) {
   const store = useStore();
-  const layouts = [...store.collection.runs[0].layouts.keys()];
+  store.arrived.value;
+  const layouts = ["tsne", "pca"].filter((name) => store.collection.runs[0].layouts.has(name));
   const each = (act: (map: MapController) => void) => () => maps.forEach((map) => map && act(map));
   const tools = [["pan", "Pan"], ["lasso", "Lasso (Shift and drag)"]] as const;
   return (
