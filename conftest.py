@@ -87,7 +87,14 @@ def _examples_run_in_their_folder(request: pytest.FixtureRequest, monkeypatch: p
 
 
 WITH_FOLDER = (
-    *("triptych.train", "triptych.evaluate", "triptych.audit", "triptych.examine", "triptych.suggest_config"),
+    *(
+        "triptych.train",
+        "triptych.evaluate",
+        "triptych.audit",
+        "triptych.examine",
+        "triptych.explore",
+        "triptych.suggest_config",
+    ),
     *(
         "triptych.artefacts.loading",
         "triptych.artefacts.model",

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from triptych.data.builder import read_images
     from triptych.evaluation.audit import Audit
     from triptych.evaluation.measured import Evaluation
+    from triptych.explorer import Explorer
     from triptych.inspection import examine
     from triptych.inspection.suggestion import suggest_config
     from triptych.losses import BatchTripletLoss, KLDivergenceLoss, MultiTaskLoss, ReconstructionLoss, TripletLoss
@@ -54,6 +55,7 @@ PUBLIC = {
     "TrainedModel": "triptych.artefacts.model",
     "TripletDataset": "triptych.data.batches.triplets",
     "TripletLoss": "triptych.losses",
+    "Explorer": "triptych.explorer",
     "examine": "triptych.inspection",
     "embed_images": "triptych.artefacts.embedding.job",
     "export": "triptych.artefacts.exporting",
@@ -73,6 +75,7 @@ __all__ = [
     "BatchTripletLoss",
     "Classification",
     "Embeddings",
+    "Explorer",
     "ImageEncoder",
     "ImageTransformer",
     "ImageTransformerLightning",
@@ -92,6 +95,7 @@ __all__ = [
     "embed_images",
     "evaluate",
     "examine",
+    "explore",
     "export",
     "load",
     "load_config",
@@ -231,6 +235,43 @@ def audit(
         from triptych.evaluation.audit import audit as audit_model
 
     return audit_model(model, root=root, output=output, top=top)
+
+
+def explore(
+    model: "TrainedModel | str | Path",
+    images: str | Path | None = None,
+    *,
+    split: Literal["train", "val", "test", "all"] = "test",
+    compare: "TrainedModel | str | Path | None" = None,
+    root: str | Path | None = None,
+) -> "Explorer":
+    """Compute a page on which people look at what a model learned, find errors, and fix labels, as `triptych explore`.
+
+    Args:
+        model: The model, or the place of one, as `load` takes it.
+        images: A folder of images, or a table of them (CSV or Parquet); None: the images of the model's run.
+        split: The images of the run that are shown.
+        compare: A second model, which is shown beside the first one on the same images.
+        root: Where the images of the run are now (`dataset.root`); None: where training found them.
+
+    Returns:
+        What the page shows: `save("page.html")` writes it as one file with the model inside, and `serve()` serves it on
+        this machine and saves corrections of labels.
+
+    Raises:
+        CheckpointError: There is no model at that place.
+        DataError, DownloadError: The images cannot be read, or have other classes; a library for exporting is missing.
+
+    Example:
+        >>> explorer = explore("best.ckpt", split="val")
+        >>> explorer.save("page.html") > 100_000
+        True
+        >>> sorted(explorer.payload.column("label").tolist())
+        [0, 1]
+    """
+    from triptych.explorer import explore as open_explorer
+
+    return open_explorer(model, images, split=split, compare=compare, root=root)
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a public name can be anything

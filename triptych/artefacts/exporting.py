@@ -110,7 +110,7 @@ def export(
 
 def _write_files(model: TrainedModel, folder: Path, *, input_type: InputType, compact: bool) -> ModelDescription:
     """Write weights and ONNX files, and return the description of the model in them."""
-    description = model.description.model_copy(update={"metrics": _run_metrics(model), "quantisation": None})
+    description = model.description.model_copy(update={"metrics": measured_metrics(model), "quantisation": None})
     if not compact:
         from safetensors.torch import save_file
 
@@ -179,7 +179,7 @@ def _run_map(model: TrainedModel) -> Path | None:
     return found if found is not None and found.is_file() else None
 
 
-def _run_metrics(model: TrainedModel) -> dict[str, float | int]:
+def measured_metrics(model: TrainedModel) -> dict[str, float | int]:
     """Return what the run of a model has measured on its test images; of a bundle, what it holds already."""
     run = None if model.path is None else run_of_checkpoint(model.path)
     if run is None or not run.metrics.is_file():

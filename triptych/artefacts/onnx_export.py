@@ -51,6 +51,7 @@ def export_onnx(
     description: str,
     input_type: InputType = "float32",
     half: bool = False,
+    with_encoder: bool = True,
 ) -> list[Path]:
     """Write `encoder.onnx` and, for a model with a decoder, `decoder.onnx`.
 
@@ -65,6 +66,7 @@ def export_onnx(
         description: Of the model, as JSON; the encoder holds it as metadata.
         input_type: What the encoder takes.
         half: Store the weights as float16.
+        with_encoder: Whether `encoder.onnx` is written; otherwise only `decoder.onnx` is.
 
     Returns:
         The files.
@@ -73,17 +75,19 @@ def export_onnx(
     if isinstance(network.encoder, ImageEncoder):
         network.encoder.fold()
     has_decoder = isinstance(network, MultiTaskImageTransformer)
-    encoding: nn.Module = EncodingModule(network)
-    images = torch.rand(EXAMPLES, *input_shape)
-    if input_type == "uint8":
-        encoding, images = _FromBytes(encoding), (images * 255).byte()
-    outputs = ["embedding", "logits", "latent"] if has_decoder else ["embedding", "logits"]
-    files = [folder / "encoder.onnx"]
-    _write(encoding, images, files[0], name="images", outputs=outputs, metadata={KEY: description}, half=half)
+    files: list[Path] = []
+    if with_encoder:
+        encoding: nn.Module = EncodingModule(network)
+        images = torch.rand(EXAMPLES, *input_shape)
+        if input_type == "uint8":
+            encoding, images = _FromBytes(encoding), (images * 255).byte()
+        outputs = ["embedding", "logits", "latent"] if has_decoder else ["embedding", "logits"]
+        files.append(folder / "encoder.onnx")
+        _write(encoding, images, files[-1], name="images", outputs=outputs, metadata={KEY: description}, half=half)
     if isinstance(network, MultiTaskImageTransformer):
         files.append(folder / "decoder.onnx")
         latent = torch.randn(EXAMPLES, network.latent_dim)
-        _write(_Decoding(network), latent, files[1], name="latent", outputs=["images"], metadata={}, half=half)
+        _write(_Decoding(network), latent, files[-1], name="latent", outputs=["images"], metadata={}, half=half)
     return files
 
 

@@ -15,6 +15,7 @@ from triptych.cli.describe import describe
 from triptych.cli.doctor import doctor
 from triptych.cli.embed import embed
 from triptych.cli.evaluate import evaluate
+from triptych.cli.explore import explore
 from triptych.cli.export import export
 from triptych.cli.index import index
 from triptych.cli.init import init
@@ -38,6 +39,7 @@ VERBS = {
     "train": train,
     "evaluate": evaluate,
     "audit": audit,
+    "explore": explore,
     "relabel": relabel,
     "predict": predict,
     "describe": describe,

@@ -172,7 +172,9 @@ def test_a_header_that_lies_about_its_count_takes_no_memory(tmp_path, zipped):
     path.write_bytes(gzip.compress(content) if zipped else content)
     tracemalloc.start()
     try:
-        with pytest.raises(DataError, match=r"expected at most 1,000,000 images, but received a header of 4,294,967,295"):
+        with pytest.raises(
+            DataError, match=r"expected at most 1,000,000 images, but received a header of 4,294,967,295"
+        ):
             read_idx_file(path, sizes=(28, 28))
         assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
     finally:

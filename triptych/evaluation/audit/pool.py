@@ -1,5 +1,6 @@
 """All images of a run in one sequence, with the outputs of the model: the input of every part of the audit."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from torch import Tensor
 from triptych.data.images import Split
 from triptych.data.module import ImageDataModule
 from triptych.data.pixels.mapped import Images, joined
-from triptych.evaluation.outputs import Model, model_outputs
+from triptych.evaluation.outputs import Model, ModelOutputs, model_outputs
 from triptych.metrics import nearest_neighbours
 
 NEIGHBOURS = 20
@@ -63,18 +64,38 @@ def pool_images(model: Model, data: ImageDataModule) -> Pool:
     embeddings for a model without a latent.
     """
     splits: list[Split] = [data.train, data.validation, data.test]
-    outputs = [model_outputs(model, split, pad=data.config.dataset.pad) for split in splits]
+    return pool_outputs(
+        [model_outputs(model, split, pad=data.config.dataset.pad) for split in splits],
+        images=joined([split.images for split in splits]),
+        split=torch.from_numpy(np.repeat(np.arange(len(splits)), [len(split) for split in splits])),
+        position=torch.cat([data.positions[name] for name in ("train", "validation", "test")]),
+        names=[name for split in splits for name in split.names or ()] or None,
+    )
+
+
+def pool_outputs(
+    outputs: Sequence[ModelOutputs], *, images: Images, split: Tensor, position: Tensor, names: list[str] | None
+) -> Pool:
+    """Join outputs that are computed already, of N images in all, and find each one's neighbours among all of them.
+
+    Args:
+        outputs: Of the images, in their order.
+        images: uint8 (N, C, H, W).
+        split: Positions in SPLITS, (N,).
+        position: Where each image stands in the data set's own training or test file, (N,).
+        names: The files of the images, (N,), where they have files.
+    """
     latents = [output.reconstructed for output in outputs if output.reconstructed is not None]
     space = torch.cat([part.mean for part in latents] if latents else [output.embeddings for output in outputs])
     found = nearest_neighbours(space, k=min(NEIGHBOURS, len(space) - 1), distance="euclidean")
     return Pool(
-        images=joined([split.images for split in splits]),
+        images=images,
         labels=torch.cat([output.labels for output in outputs]),
-        split=torch.from_numpy(np.repeat(np.arange(len(splits)), [len(split) for split in splits])),
-        position=torch.cat([data.positions[name] for name in ("train", "validation", "test")]),
+        split=split,
+        position=position,
         probabilities=torch.cat([output.logits.double().softmax(1) for output in outputs]),
         neighbours=found.indices,
         distances=found.distances.double(),
         error=torch.cat([part.mse for part in latents]).double() if latents else None,
-        names=[name for split in splits for name in split.names or ()] or None,
+        names=names,
     )

@@ -1,0 +1,39 @@
+// CSV files: cells that no spreadsheet takes for a formula, by the rule of `triptych.text.csv_cell`.
+
+const FORMULA = ["=", "+", "-", "@", "\t", "\r", "'"];
+
+/** Text of a CSV file, a header first. */
+export function csvText(rows: string[][]): string {
+  return rows.map((row) => row.map(cell).join(",") + "\n").join("");
+}
+
+function cell(text: string): string {
+  const safe = FORMULA.includes(text.charAt(0)) ? `'${text}` : text;
+  return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+/** The rows of a CSV text, each by the names of the header. */
+export function parsedCsv(text: string): Record<string, string>[] {
+  const rows: string[][] = [[]];
+  const pattern = /("(?:[^"]|"")*"|[^,\n\r]*)(,|\r?\n|$)/y;
+  while (pattern.lastIndex < text.length) {
+    const match = pattern.exec(text);
+    if (!match) break;
+    const [, raw, end] = match;
+    rows[rows.length - 1].push(plain(raw.startsWith('"') ? raw.slice(1, -1).replaceAll('""', '"') : raw));
+    if (end !== "," && end !== "") rows.push([]);
+  }
+  const [header = [], ...body] = rows.filter((row) => row.length > 1 || (row[0] ?? "") !== "");
+  return body.map((row) => Object.fromEntries(header.map((name, k) => [name, row[k] ?? ""])));
+}
+
+const plain = (text: string): string =>
+  text.startsWith("'") && FORMULA.includes(text.charAt(1)) ? text.slice(1) : text;
+
+/** Offers a text as a file. */
+export function download(name: string, text: string): void {
+  const url = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
+  const link = Object.assign(document.createElement("a"), { href: url, download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+}

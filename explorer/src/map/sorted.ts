@@ -1,0 +1,33 @@
+// Very many points, in the order of their places: painting them touches the canvas from top to bottom, in the cache.
+import type { Layout } from "../data/collection";
+import type { Grid } from "./grid";
+
+export class SortedPoints {
+  readonly layout: Layout;
+  private readonly order: Uint32Array;
+  private readonly colours: Uint32Array;
+  private readonly shown: Uint8Array;
+  private ofColours: Uint32Array | undefined;
+  private ofShown: Uint8Array | undefined;
+
+  constructor(layout: Layout, grid: Grid) {
+    this.order = grid.points;
+    this.layout = { x: gathered(layout.x, this.order), y: gathered(layout.y, this.order) };
+    this.colours = new Uint32Array(this.order.length);
+    this.shown = new Uint8Array(this.order.length);
+  }
+
+  /** Colours and states in the same order; computed again only where they are new. */
+  sorted(colours: Uint32Array, shown: Uint8Array): { layout: Layout; colours: Uint32Array; shown: Uint8Array } {
+    if (this.ofColours !== colours) this.order.forEach((point, k) => (this.colours[k] = colours[point]));
+    if (this.ofShown !== shown) this.order.forEach((point, k) => (this.shown[k] = shown[point]));
+    [this.ofColours, this.ofShown] = [colours, shown];
+    return { layout: this.layout, colours: this.colours, shown: this.shown };
+  }
+}
+
+function gathered(values: Float32Array, order: Uint32Array): Float32Array {
+  const out = new Float32Array(order.length);
+  for (let k = 0; k < order.length; k++) out[k] = values[order[k]];
+  return out;
+}

@@ -1,0 +1,31 @@
+// One image of the collection, drawn from its sheet.
+import { useEffect, useRef, useState } from "preact/hooks";
+import { useStore } from "../state";
+
+export function Thumbnail({ point, size, label }: { point: number; size: number; label?: string }) {
+  const { thumbnails } = useStore();
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const [isReady, setReady] = useState(0);
+  useEffect(() => {
+    const context = canvas.current!.getContext("2d")!;
+    const { width, height } = canvas.current!;
+    context.clearRect(0, 0, width, height);
+    context.imageSmoothingEnabled = width < thumbnails.width;
+    if (thumbnails.draw(context, point, 0, 0, width, height)) return;
+    return thumbnails.onReady(() => setReady((count) => count + 1));
+  }, [point, size, isReady]);
+  const ratio = Math.min(3, Math.max(1, window.devicePixelRatio || 1));
+  const tall = size * Math.min(1, thumbnails.height / thumbnails.width);
+  const wide = size * Math.min(1, thumbnails.width / thumbnails.height);
+  return (
+    <canvas
+      ref={canvas}
+      class="thumbnail"
+      width={Math.round(wide * ratio)}
+      height={Math.round(tall * ratio)}
+      style={{ width: `${wide}px`, height: `${tall}px` }}
+      role={label ? "img" : "presentation"}
+      aria-label={label}
+    />
+  );
+}

@@ -1,0 +1,99 @@
+"""Embeddings in the plane: principal axes at once, then t-SNE, computed once and kept in the cache of this user."""
+
+import hashlib
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from triptych.data.known.locate import cache_folder
+from triptych.files import replacing
+from triptych.visualisation import project_tsne
+
+# N images, E embedding_dim.
+
+Vectors = NDArray[np.floating]
+
+VERSION = 1
+"""Of how maps are computed: with another one, every map is computed again."""
+SEED = 0
+PERPLEXITY = 30
+MANY = 500
+"""Images from which on openTSNE is used, where it is installed: it is two to three times as fast as scikit-learn."""
+
+
+def maps_folder() -> Path:
+    """Return the folder of this user that maps are kept in, one `.npy` each."""
+    return cache_folder() / "maps"
+
+
+def principal_axes(embeddings: Vectors) -> NDArray[np.float32]:
+    """Project embeddings (N, E) on their two principal axes: (N, 2); zeros where there are fewer axes.
+
+    Example:
+        >>> principal_axes(np.array([[0.0, 3.0], [0.0, 1.0]])).tolist()
+        [[1.0, 0.0], [-1.0, 0.0]]
+    """
+    centred = torch.from_numpy(np.asarray(embeddings, np.float64))
+    centred = centred - centred.mean(0)
+    _, axes = torch.linalg.eigh(centred.T @ centred)
+    leading = axes.flip(1)[:, :2]
+    # An axis has no direction of its own: its largest component points upwards.
+    largest = leading.abs().argmax(0)
+    leading = leading * torch.sign(leading[largest, torch.arange(leading.shape[1])])
+    places = torch.zeros(len(centred), 2, dtype=torch.float64)
+    places[:, : leading.shape[1]] = centred @ leading
+    return places.float().numpy()
+
+
+def neighbour_map(embeddings: Vectors, *, folder: Path | None = None) -> NDArray[np.float32]:
+    """Lay out embeddings so that near neighbours stay near, by t-SNE: (N, 2).
+
+    The map is seeded, and kept in a file that is named after the digest of the embeddings: the second time it is read.
+
+    Args:
+        embeddings: Of L2 norm 1, (N, E), as the page has them.
+        folder: Where maps are kept; None: the cache of this user.
+    """
+    file = (folder or maps_folder()) / f"{_key(embeddings)}.npy"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(file.with_suffix(".lock")):
+        known = known_map(embeddings, folder=folder)
+        if known is None:
+            known = _computed(np.asarray(embeddings, np.float32))
+            with replacing(file) as temporary, temporary.open("wb") as written:
+                np.save(written, known, allow_pickle=False)
+    return known
+
+
+def known_map(embeddings: Vectors, *, folder: Path | None = None) -> NDArray[np.float32] | None:
+    """Return a map from the cache; None where there is none, or a damaged one."""
+    file = (folder or maps_folder()) / f"{_key(embeddings)}.npy"
+    try:
+        found = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return found if found.shape == (len(embeddings), 2) and found.dtype == np.float32 else None
+
+
+def _computed(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
+    if len(embeddings) < MANY or find_spec("openTSNE") is None:
+        return project_tsne(embeddings, seed=SEED)
+    from openTSNE import TSNE
+
+    start = principal_axes(embeddings)
+    noise = np.random.default_rng(SEED).normal(size=start.shape)
+    # As spread out as openTSNE's own start; identical embeddings start a little apart.
+    start = 1e-4 * start / max(float(start[:, 0].std()), 1e-6) + 1e-6 * noise
+    layout = TSNE(perplexity=PERPLEXITY, initialization=start, random_state=SEED, n_jobs=-1).fit(embeddings)
+    return np.asarray(layout, dtype=np.float32)
+
+
+def _key(embeddings: Vectors) -> str:
+    """Name a map after the embeddings, in the precision of the page: threads change the last digits."""
+    digest = hashlib.blake2b(np.ascontiguousarray(embeddings, np.float16).tobytes(), digest_size=16)
+    digest.update(f"{VERSION} {np.shape(embeddings)} {find_spec('openTSNE') is not None}".encode())
+    return digest.hexdigest()
