@@ -88,8 +88,11 @@ def _session(path: Path, device: str) -> "onnxruntime.InferenceSession":
 
     if not path.is_file():
         raise CheckpointError(f"Expected an ONNX file at {path}, but there is no such file. Check the path.")
+    options = onnxruntime.SessionOptions()
+    # Idle threads that spin would take the processors from those that decode the next images.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(str(path), providers=[PROVIDERS[device]])
+        return onnxruntime.InferenceSession(str(path), options, providers=[PROVIDERS[device]])
     except Exception as error:  # ONNX Runtime has many classes of errors, which share no base
         reason = str(error).partition("\n")[0][:200]
         raise CheckpointError(f"{path}: expected an ONNX model, got a damaged or foreign file ({reason}).") from error
