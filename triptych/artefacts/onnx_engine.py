@@ -86,11 +86,11 @@ def _chosen(device: str) -> str:
 def _session(path: Path, device: str) -> "onnxruntime.InferenceSession":
     import onnxruntime
 
-    if not path.is_file():
-        raise CheckpointError(f"Expected an ONNX file at {path}, but there is no such file. Check the path.")
     options = onnxruntime.SessionOptions()
     # Idle threads that spin would take the processors from those that decode the next images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if not path.is_file():
+        raise CheckpointError(f"Expected an ONNX file at {path}, but there is no such file. Check the path.")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=[PROVIDERS[device]])
     except Exception as error:  # ONNX Runtime has many classes of errors, which share no base
