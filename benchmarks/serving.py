@@ -1,31 +1,33 @@
-"""The service with dynamic batching beside the service that computes one by one: requests a second, and p95.
+"""The service with dynamic batching beside services that compute one by one: requests a second, and p95.
 
     OMP_NUM_THREADS=1 python benchmarks/serving.py [--config configs/cifar10.yaml] [--clients 8 32] [--seconds 5]
         [--repeats 5]
 
-Each service is a process of its own, `triptych serve` with `--batch 1` and with the default; the load generator is
-another one: each client is a coroutine that sends one image (a PNG file of the model's size) over a connection that it
-keeps, and sends the next as soon as the answer is there. The two services take turns, so that both meet the same load
-of the machine; the medians over the repeats are reported, with their range. `processor` is the service's processor
-time for a request, which other programs on the machine change less than its speed. The weights are random: they cost
-the same as trained ones.
+`plain` is `benchmarks/plain_service.py`, which runs every request by itself; `one by one` is `triptych serve` with
+`--batch 1`, and `batched` the same with its default. Each is a process of its own, and so is the load generator: each
+client is a coroutine that sends one image (a PNG file of the model's size) over a connection that it keeps, and sends
+the next as soon as the answer is there. The services take turns, so that all meet the same load of the machine; the
+medians over the repeats are reported, with their range, and so are the ratios of each turn. `processor` is the
+service's processor time for a request, which other programs on the machine change less than its speed. The weights are
+random: they cost the same as trained ones.
 """
 
 import argparse
 import asyncio
 import io
 import json
+import multiprocessing
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from measuring import in_own_process
 from PIL import Image
 
 FILES = 64
@@ -80,10 +82,9 @@ def files_of(shape: tuple[int, int, int]) -> list[bytes]:
     return files
 
 
-def start(bundle: Path, *arguments: str) -> tuple["subprocess.Popen[str]", int]:
+def start(*command: str) -> tuple["subprocess.Popen[str]", int]:
     """Start a service, and return its process and port."""
-    command = [sys.executable, "-m", "triptych", "serve", str(bundle), "--port", "0", *arguments]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     assert process.stdout is not None
     return process, int(process.stdout.readline().partition("http://127.0.0.1:")[2].partition(";")[0])
 
@@ -136,24 +137,34 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--repeats", type=int, default=5)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as temporary:
+    spawn = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as temporary, ProcessPoolExecutor(1, mp_context=spawn) as generator:
         folder = Path(temporary)
-        files = files_of(in_own_process(make_bundle, arguments.config, folder))
-        services = {"one by one": start(folder / "bundle", "--batch", "1"), "batched": start(folder / "bundle")}
+        with ProcessPoolExecutor(1, mp_context=spawn) as exporter:
+            files = files_of(exporter.submit(make_bundle, arguments.config, folder).result())
+        bundle = str(folder / "bundle")
+        command = ("-m", "triptych", "serve", bundle, "--port", "0")
+        services = {
+            "plain": start(str(Path(__file__).with_name("plain_service.py")), bundle),
+            "one by one": start(*command, "--batch", "1"),
+            "batched": start(*command),
+        }
         print(f"{'clients':>8}  {'service':<12}{'requests/s':>24}{'p50, ms':>20}{'p95, ms':>20}{'processor, ms':>22}")
         for clients in arguments.clients:
             found: dict[str, list[Load]] = {name: [] for name in services}
             for _ in range(arguments.repeats):
                 for name, (process, port) in services.items():
-                    found[name].append(in_own_process(load_on, process.pid, port, files, clients, arguments.seconds))
+                    call = generator.submit(load_on, process.pid, port, files, clients, arguments.seconds)
+                    found[name].append(call.result())
             for name, loads in found.items():
                 columns = [_median(values) for values in zip(*loads, strict=True)]
                 processor = _median(tuple(one.processor for one in loads), digits=2)
                 print(f"{clients:>8}  {name:<12}{columns[0]:>24}{columns[1]:>20}{columns[2]:>20}{processor:>22}")
-            pairs = zip(found["batched"], found["one by one"], strict=True)
-            ratios = [tuple(b / a for a, b in zip(single, batched, strict=True)) for batched, single in pairs]
-            rate, p50, p95, processor = (_median(values, digits=2) for values in zip(*ratios, strict=True))
-            print(f"{clients:>8}  {'ratio':<12}{rate:>24}{p50:>20}{p95:>20}{processor:>22}", flush=True)
+            for other in ("plain", "one by one"):
+                pairs = zip(found["batched"], found[other], strict=True)
+                ratios = [tuple(b / a for a, b in zip(single, batched, strict=True)) for batched, single in pairs]
+                rate, p50, p95, processor = (_median(values, digits=2) for values in zip(*ratios, strict=True))
+                print(f"{clients:>8}  {'/ ' + other:<12}{rate:>24}{p50:>20}{p95:>20}{processor:>22}", flush=True)
             print(json.dumps({"clients": clients, **found}))
         for process, _ in services.values():
             process.terminate()

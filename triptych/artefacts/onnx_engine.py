@@ -100,6 +100,8 @@ def _session(path: Path, device: str, threads: int | None) -> "onnxruntime.Infer
     if wanted.isdecimal():
         options.intra_op_num_threads = int(wanted)
     options.log_severity_level = 3
+    # Idle threads that spin would take the processors from those that decode the next images.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if not path.is_file():
         raise CheckpointError(f"Expected an ONNX file at {path}, but there is no such file. Check the path.")
     try:

@@ -168,10 +168,16 @@ def _resolved(host: str, port: int) -> tuple[socket.AddressFamily, tuple[str, in
 
 
 def _listening(family: socket.AddressFamily, address: tuple[str, int], host: str) -> socket.socket:
+    # asyncio sends small answers without delay (TCP_NODELAY) only where a socket names its protocol.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server(address, family=family, backlog=BACKLOG)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(BACKLOG)
     except OSError as error:
+        listening.close()
         raise ServiceError(
             f"Cannot listen at {host}, port {address[1]}: {error.strerror}. Choose another port (--port), or 0 for a "
             "free one."
         ) from error
+    return listening
