@@ -122,7 +122,7 @@ import json, sys
 places, photos, out, has_torch = json.loads(sys.argv[1])
 if not has_torch:
     sys.modules["torch"] = None  # every import of it fails
-import numpy, triptych
+import numpy, triptych, triptych.errors
 for name, place in places.items():
     model = triptych.load(place)
     assert model.has_network == (has_torch and not place.endswith(".onnx")), name
@@ -132,6 +132,13 @@ for name, place in places.items():
         latents=model.encode(photos), pictures=model.reconstruct(photos), samples=model.sample(2, seed=1),
         paths=[str(path) for path in found.paths],
     )
+    if not has_torch and name.endswith("onnx"):
+        rows = triptych.embed_images(place, photos, f"{out}/{name}.parquet", with_map=True).rows
+        assert rows == len(found), rows
+        try:
+            triptych.export(place, f"{out}/again")
+        except triptych.errors.DataError as error:
+            assert "Exporting needs the library PyTorch" in str(error)
 """
 
 

@@ -4,14 +4,13 @@ import shutil
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from triptych.artefacts.bundle import CARD, DECODER, ENCODER, WEIGHTS, write_config
 from triptych.artefacts.card import model_card
 from triptych.artefacts.description import ModelDescription
 from triptych.artefacts.model import TrainedModel
 from triptych.artefacts.onnx_engine import KEY, OnnxEngine
-from triptych.artefacts.onnx_export import InputType, export_onnx
 from triptych.artefacts.onnx_graphs import graph_fingerprint, read_graph, write_graph
 from triptych.artefacts.pictures import MAP, SAMPLES, draw_pictures, draw_samples, encoded, shrink
 from triptych.artefacts.quantising import mean_average_precision, quantise
@@ -20,7 +19,16 @@ from triptych.errors import DataError
 from triptych.runs.find import run_of_checkpoint
 from triptych.runs.metrics_file import read_metrics
 
-NEEDED = {"onnx": "onnx", "onnxscript": "onnxscript", "safetensors": "safetensors", "onnxruntime": "ONNX Runtime"}
+if TYPE_CHECKING:
+    from triptych.artefacts.onnx_export import InputType
+
+NEEDED = {
+    "torch": "PyTorch",
+    "onnx": "onnx",
+    "onnxscript": "onnxscript",
+    "safetensors": "safetensors",
+    "onnxruntime": "ONNX Runtime",
+}
 """Libraries for exporting, and what people call them."""
 
 
@@ -28,7 +36,7 @@ def export(
     model: "TrainedModel | str | Path",
     folder: str | Path,
     *,
-    input_type: InputType = "float32",
+    input_type: "InputType" = "float32",
     compact: bool = False,
     quantise_to: Literal["int8"] | None = None,
     pictures: bool = True,
@@ -66,7 +74,9 @@ def export(
     """
     for library, title in NEEDED.items():
         if find_spec(library) is None:
-            raise DataError(f"Exporting needs the library {title}: install it with pip install 'triptych[export]'.")
+            raise DataError(
+                f"Exporting needs the library {title}: install it with pip install 'triptych[train,export]'."
+            )
     from triptych.artefacts.loading import load
 
     if isinstance(model, str | Path):
@@ -108,8 +118,10 @@ def export(
     return folder
 
 
-def _write_files(model: TrainedModel, folder: Path, *, input_type: InputType, compact: bool) -> ModelDescription:
+def _write_files(model: TrainedModel, folder: Path, *, input_type: "InputType", compact: bool) -> ModelDescription:
     """Write weights and ONNX files, and return the description of the model in them."""
+    from triptych.artefacts.onnx_export import export_onnx
+
     description = model.description.model_copy(update={"metrics": measured_metrics(model), "quantisation": None})
     if not compact:
         from safetensors.torch import save_file
