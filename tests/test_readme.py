@@ -30,7 +30,7 @@ COMMANDS = [line.split("  #")[0].strip() for block in blocks("bash") for line in
 TRAINING = [command for command in COMMANDS if command.startswith("python run.py")]
 OF_OWN_IMAGES = ("triptych init", "triptych doctor", "triptych train", "triptych cache")
 """Commands from a folder of images to a model."""
-OF_A_RUN = ("triptych evaluate", "triptych audit", "triptych runs")
+OF_A_RUN = ("triptych evaluate", "triptych audit", "triptych explore", "triptych runs")
 """Commands that look at what training left."""
 OF_A_MODEL = ("triptych export", "triptych embed", "triptych index", "triptych search", "triptych serve")
 """Commands that put a model to use; `test_use.py` runs them."""
@@ -152,6 +152,8 @@ def test_the_commands_about_runs_say_and_leave_what_the_readme_says(command: str
     left = {path.name for path in newest.glob("version_*/*")}
     if "evaluate" in command:
         assert {"report.html", "metrics.json", "per_image_test.parquet"} <= left
+    if "explore" in command:
+        assert (trained / "explorer.html").stat().st_size > 1_000_000
     if "audit" in command:
         assert "audit.html" in left
     if "runs" in command:

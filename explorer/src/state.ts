@@ -77,6 +77,9 @@ export function createStore(collection: Collection) {
     return passing;
   });
 
+  /** How many points the filters show. */
+  const passing = computed(() => passes.value.reduce((sum, value) => sum + value, 0));
+
   const shown = computed(() => {
     const chosen = selection.value;
     const passing = passes.value;
@@ -93,7 +96,11 @@ export function createStore(collection: Collection) {
   };
   /** Counts layouts that arrived after loading. */
   const arrived = signal(0);
-  void awaitLayouts(collection, () => arrived.value++);
+  void awaitLayouts(collection, () => {
+    arrived.value++;
+    // The map does not move under someone who is looking at an image of it.
+    if (pinned.peek() < 0 && !selection.peek()) layoutName.value = "tsne";
+  });
   const layoutOf = (run: number): Layout => {
     arrived.value;
     const { layouts } = collection.runs[run];
@@ -145,7 +152,7 @@ export function createStore(collection: Collection) {
   return {
     collection, thumbnails, corrections, neighbours, models,
     arrived, layoutName, colouring, filters, selection, pinned, hovered, hoveredRun, tab, tool, yours, pair, showsGrid, focus, announced, changed, theme,
-    colourings, passes, shown, neighbourhood, gridOf, layoutOf, classOf, pin, select, setFilter, setTheme,
+    colourings, passes, passing, shown, neighbourhood, gridOf, layoutOf, classOf, pin, select, setFilter, setTheme,
   };
 }
 

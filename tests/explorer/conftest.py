@@ -110,7 +110,7 @@ class Seen:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.goto(url)
         self.page.wait_for_function("window.triptych?.ready", timeout=120_000)
-        self.map = self.page.locator('[data-testid="map-0"] canvas').last
+        self.map = self.page.locator('[data-testid="map-0"] canvas[role=application]')
 
     def by(self, name: str) -> Locator:
         return self.page.get_by_test_id(name)

@@ -30,9 +30,9 @@ def image_columns(collection: Collection) -> Columns:
 def model_columns(view: Viewpoint) -> Columns:
     """Return a model's part: the same numbers as evaluation and audit compute.
 
-    `suspicion` is the audit's doubt of the label, log odds, brought to (0, 1) by a function that keeps their order: 0.5
-    where an error is as probable as not. `likely` is 1 for the labels that the audit lists, and `agreement` is its vote
-    of the neighbours for the label.
+    `suspicion` is the audit's doubt of the label, log odds, brought to (0, 1) by a function that keeps their order: the
+    labels that the audit lists begin at 0.5; where it lists none, 0.5 is where an error is as probable as not. `likely`
+    is 1 for the labels that it lists, and `agreement` is its vote of the neighbours for the label.
     """
     outputs = view.outputs
     confidence, prediction = outputs.probabilities.max(1)
@@ -52,7 +52,8 @@ def model_columns(view: Viewpoint) -> Columns:
 
 
 def _doubt_columns(doubts: LabelDoubts) -> Columns:
-    score = doubts.score.double()
+    least = doubts.score[doubts.likely].min() if doubts.likely.any() else torch.zeros(())
+    score = doubts.score.double() - least
     return {
         "suspicion": (0.5 + 0.5 * score / (1 + score.abs())).numpy().astype("<f4"),
         "suggestion": doubts.suggested.numpy().astype("<i4"),

@@ -3,6 +3,7 @@ import { readBlob } from "./blobs";
 import type { Thumbnails } from "./manifest";
 
 const MAX_PIXELS = 100e6;
+const TINY = 32; // pixels of a side
 const PNG = 0x89; // the first byte of a PNG file
 
 export class ThumbnailSheets {
@@ -12,10 +13,13 @@ export class ThumbnailSheets {
   private readonly loading = new Set<number>();
   private readonly listeners = new Set<() => void>();
   private readonly perSheet: number;
+  /** Whether enlarged images are smoothed; the pixels of very small images are shown as they are. */
+  readonly isSmooth: boolean;
 
   constructor(private readonly format: Thumbnails) {
     [this.height, this.width] = format.size;
     this.perSheet = format.columns * format.rows;
+    this.isSmooth = Math.max(this.width, this.height) > TINY;
   }
 
   /** Calls `listener` whenever a sheet is ready; returns what stops that. */

@@ -1,6 +1,7 @@
 // A map on the page: pointer, touch, wheel and keys of one controller, and the card of the image under the pointer.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useStore } from "../state";
+import { percent } from "../ui/Bars";
 import { Thumbnail } from "../ui/Thumbnail";
 import { MapController } from "./controller";
 import { inLasso } from "./lasso";
@@ -76,8 +77,8 @@ function HoverCard({ map, run }: { map: MapController; run: number }) {
         <strong>{store.classOf(label)}</strong>
         <span class={label < 0 || label === prediction[point] ? "" : "wrong"}>
           Predicted {store.classOf(prediction[point], run)}
-          {confidence && ` ${(confidence[point] * 100).toFixed(0)} %`}
         </span>
+        {confidence && <span class="quiet">{`Confidence ${percent(confidence[point])}`}</span>}
         <span class="quiet">{store.collection.paths[point]}</span>
       </div>
     </div>

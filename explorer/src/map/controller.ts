@@ -22,7 +22,8 @@ export class MapController {
   private readonly painter = new Painter();
   private readonly grid: DecodedGrid;
   private images: ImagesInView = { size: 0, points: [] };
-  private sorted: { of: Layout; points: SortedPoints } | undefined;
+  private shownLayout: Layout | undefined;
+  private readonly sorted = new Map<Layout, SortedPoints>();
   private frame = 0;
   private isBaseStale = true;
   private isFitted = true;
@@ -37,14 +38,16 @@ export class MapController {
     private readonly onPainted: () => void,
   ) {
     this.grid = new DecodedGrid(store, run, () => this.render(false));
-    const { theme, shown, layoutName, hovered, pinned, yours, pair, showsGrid, focus, neighbourhood, tab } = store;
+    const { theme, shown, hovered, pinned, yours, pair, showsGrid, focus, neighbourhood, tab } = store;
     this.stops = [
       effect(() => {
         void [theme.value, shown.value, store.colourings[run].value];
         this.render();
       }),
       effect(() => {
-        void [layoutName.value, store.arrived.value];
+        const layout = store.layoutOf(run);
+        if (layout === this.shownLayout) return;
+        this.shownLayout = layout;
         this.showAll();
       }),
       effect(() => {
@@ -214,8 +217,8 @@ export class MapController {
 
   private inOrder(layout: Layout, colours: Uint32Array, shown: Uint8Array) {
     if (shown.length <= MANY) return { layout, colours, shown };
-    if (this.sorted?.of !== layout) this.sorted = { of: layout, points: new SortedPoints(layout, this.store.gridOf(layout)) };
-    return this.sorted.points.sorted(colours, shown);
+    if (!this.sorted.has(layout)) this.sorted.set(layout, new SortedPoints(layout, this.store.gridOf(layout)));
+    return this.sorted.get(layout)!.sorted(colours, shown);
   }
 
   private paintBase(ratio: number): void {

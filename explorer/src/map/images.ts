@@ -55,7 +55,7 @@ export function paintImages(
 ): void {
   const aspect = thumbnails.width / thumbnails.height;
   const [width, height] = aspect >= 1 ? [size, size / aspect] : [size * aspect, size];
-  context.imageSmoothingEnabled = width < thumbnails.width;
+  context.imageSmoothingEnabled = thumbnails.isSmooth || width < thumbnails.width;
   for (let k = 0; k < points.length; k++) {
     const point = points[k];
     const x = Math.round(layout.x[point] * view.scale + view.left - width / 2);

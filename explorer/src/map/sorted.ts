@@ -19,8 +19,9 @@ export class SortedPoints {
 
   /** Colours and states in the same order; computed again only where they are new. */
   sorted(colours: Uint32Array, shown: Uint8Array): { layout: Layout; colours: Uint32Array; shown: Uint8Array } {
-    if (this.ofColours !== colours) this.order.forEach((point, k) => (this.colours[k] = colours[point]));
-    if (this.ofShown !== shown) this.order.forEach((point, k) => (this.shown[k] = shown[point]));
+    const { order } = this;
+    if (this.ofColours !== colours) for (let k = 0; k < order.length; k++) this.colours[k] = colours[order[k]];
+    if (this.ofShown !== shown) for (let k = 0; k < order.length; k++) this.shown[k] = shown[order[k]];
     [this.ofColours, this.ofShown] = [colours, shown];
     return { layout: this.layout, colours: this.colours, shown: this.shown };
   }

@@ -8,7 +8,7 @@ export function imageData(pixels: Float32Array, info: ModelInfo, start = 0): Ima
   const size = height * width;
   for (let i = 0; i < size; i++) {
     for (let channel = 0; channel < 3; channel++) {
-      image.data[4 * i + channel] = Math.round(255 * pixels[start + (channels === 1 ? 0 : channel) * size + i]);
+      image.data[4 * i + channel] = Math.round(255 * pixels[start + (channels < 3 ? 0 : channel) * size + i]);
     }
     image.data[4 * i + 3] = 255;
   }

@@ -47,7 +47,7 @@ export function Confusion({ run = 0 }: { run?: number }) {
       <h3>Confusion matrix</h3>
       {size <= MOST_CLASSES && (
         <div class="matrix-box">
-          <table class="matrix" data-testid="confusion" onKeyDown={move}>
+          <table class="matrix" data-testid="confusion" style={{ minWidth: `${72 + 24 * size}px` }} onKeyDown={move}>
             <caption class="quiet">Rows: labels. Columns: predicted classes. A cell selects its images.</caption>
             <thead>
               <tr>

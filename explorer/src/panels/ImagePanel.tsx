@@ -39,6 +39,12 @@ function OneImage({ point }: { point: number }) {
     ["Split, row", `${collection.manifest.splits[collection.split[point]]}, ${collection.row[point]}`],
   ];
   if (reconstructionError) facts.push(["Reconstruction error", `${short(reconstructionError[point])} (MSE)`]);
+  const second = collection.runs[1];
+  if (second) {
+    const name = store.classOf(second.prediction[point], 1);
+    const isOther = name !== store.classOf(prediction[point]);
+    facts.push(["Second run", name + (second.confidence ? `, ${percent(second.confidence[point])}` : ""), isOther ? "wrong" : ""]);
+  }
   if (suspicion) facts.push(["Suspicion", suspicion[point].toFixed(2)]);
   return (
     <article data-testid="image-panel" data-point={point}>
@@ -78,7 +84,7 @@ function OneImage({ point }: { point: number }) {
             size={56}
             label="Ten nearest neighbours"
             agrees={(other) => collection.label[other] === label}
-            caption={(other, place) => `${store.classOf(collection.label[other])} ${near.similarities[place].toFixed(3)}`}
+            caption={(_, place) => near.similarities[place].toFixed(3)}
           />
         )}
       </section>
@@ -90,11 +96,11 @@ function OneImage({ point }: { point: number }) {
 
 /** The image itself: the server's file where one runs, else its thumbnail. */
 export function Original({ point, size = SIZE }: { point: number; size?: number }) {
-  const { collection } = useStore();
+  const { collection, thumbnails } = useStore();
   const [isMissing, setMissing] = useState(false);
   const label = `Image ${collection.paths[point]}`;
   if (!collection.manifest.live || isMissing) return <Thumbnail point={point} size={size} label={label} />;
-  return <img class="thumbnail pixelated" src={`image/${point}`} width={size} height={size} alt={label} onError={() => setMissing(true)} />;
+  return <img class={thumbnails.isSmooth ? "thumbnail" : "thumbnail pixelated"} src={`image/${point}`} width={size} height={size} alt={label} onError={() => setMissing(true)} />;
 }
 
 function Hardest({ point }: { point: number }) {
@@ -115,7 +121,7 @@ function Hardest({ point }: { point: number }) {
               points={[other]}
               size={56}
               label={title}
-              caption={() => `${store.classOf(store.collection.label[other])} ${similarity.toFixed(3)}`}
+              caption={() => similarity.toFixed(3)}
             />
           ) : (
             <p class="quiet">None</p>

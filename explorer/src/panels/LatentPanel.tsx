@@ -56,7 +56,7 @@ function useDecoded(): [(latent: Float32Array) => void, preact.RefObject<HTMLCan
 }
 
 function Decoded({ canvas, info, label }: { canvas: preact.RefObject<HTMLCanvasElement | null>; info: ModelInfo; label: string }) {
-  return <canvas ref={canvas} class="thumbnail pixelated decoded" width={info.width} height={info.height} role="img" aria-label={label} />;
+  return <canvas ref={canvas} class={info.width > 32 ? "thumbnail decoded" : "thumbnail pixelated decoded"} width={info.width} height={info.height} role="img" aria-label={label} />;
 }
 
 function Between() {
@@ -180,7 +180,7 @@ function Samples() {
         </label>
         <button type="button" data-testid="sample" onClick={() => setSeed(seed + 1)}>Sample again</button>
       </div>
-      <canvas ref={canvas} class="thumbnail pixelated samples" width={columns * info.width} height={(SAMPLES / columns) * info.height} role="img" aria-label={`${SAMPLES} decoded samples from ${source === "prior" ? "the prior" : `class ${info.classes[Number(source)]}`}`} />
+      <canvas ref={canvas} class={info.width > 32 ? "thumbnail samples" : "thumbnail pixelated samples"} width={columns * info.width} height={(SAMPLES / columns) * info.height} role="img" aria-label={`${SAMPLES} decoded samples from ${source === "prior" ? "the prior" : `class ${info.classes[Number(source)]}`}`} />
     </section>
   );
 }

@@ -9,7 +9,7 @@ import { DrawPad } from "./DrawPad";
 
 export function YoursPanel() {
   const store = useStore();
-  const { encoder, strokes } = store.collection.runs[0].info;
+  const { encoder, strokes, channels } = store.collection.runs[0].info;
   const [message, setMessage] = useState("");
   const [isOver, setOver] = useState(false);
 
@@ -33,6 +33,13 @@ export function YoursPanel() {
     return () => removeEventListener("paste", paste);
   }, []);
 
+  if (channels !== 1 && channels !== 3) {
+    return (
+      <div class="empty">
+        <p>{`This model reads images of ${channels} channels. The page can embed only grey and RGB images.`}</p>
+      </div>
+    );
+  }
   if (encoder === "none" || (encoder === "server" && !store.collection.manifest.live)) {
     return (
       <div class="empty">
@@ -115,7 +122,7 @@ function Result() {
           size={56}
           label="Nearest neighbours of your image"
           agrees={(point) => store.collection.label[point] === predicted}
-          caption={(point, at) => `${store.classOf(store.collection.label[point])} ${yours.near.similarities[at].toFixed(3)}`}
+          caption={(_, at) => yours.near.similarities[at].toFixed(3)}
         />
       </section>
       <div class="row">

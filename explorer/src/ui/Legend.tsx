@@ -10,13 +10,14 @@ export function Legend() {
   const hidden = store.filters.value.get(key) ?? new Set<number>();
   const all = choices(store.collection, store.changed.value !== null);
   const others = [...store.filters.value].filter(([name]) => name !== key);
-  const passing = store.passes.value.reduce((sum, value) => sum + value, 0);
+  const passing = store.passing.value;
 
   function toggle(group: number, only: boolean): void {
     const next = new Set(hidden);
     if (only) {
       next.clear();
-      const isAlone = hidden.size === groups.length - 1 && !hidden.has(group);
+      // The first click of the two has hidden the group that was shown alone.
+      const isAlone = hidden.size === groups.length;
       if (!isAlone) groups.forEach((_, k) => k !== group && next.add(k));
     } else if (!next.delete(group)) next.add(group);
     store.setFilter(key, next);
@@ -46,7 +47,7 @@ export function Legend() {
               type="button"
               aria-pressed={!hidden.has(k)}
               title="Click to show or hide. Double-click to show only this group."
-              onClick={(event) => toggle(k, event.detail === 2 || event.altKey)}
+              onClick={(event) => toggle(k, event.detail === 2)}
             >
               <i style={{ background: group.colour }} aria-hidden="true" />
               <span class="name">{group.name}</span>

@@ -5,7 +5,7 @@ import { Thumbnail } from "./Thumbnail";
 interface Properties {
   points: ArrayLike<number>;
   size: number;
-  /** A short text under each image. */
+  /** A short text under the label of each image. */
   caption?: (point: number, place: number) => string;
   /** Whether an image agrees; others are marked. */
   agrees?: (point: number) => boolean;
@@ -18,14 +18,14 @@ export function ImageList({ points, size, caption, agrees, label }: Properties) 
     <ul class="images" aria-label={label} onKeyDown={walk}>
       {Array.from(points, (point, place) => {
         const name = store.classOf(store.collection.label[point]);
-        const text = caption?.(point, place) ?? name;
+        const text = caption?.(point, place);
         return (
           <li key={point}>
             <button
               type="button"
               class={agrees && !agrees(point) ? "image other" : "image"}
               title={store.collection.paths[point]}
-              aria-label={`${store.collection.paths[point]}, label ${name}${text === name ? "" : `, ${text}`}`}
+              aria-label={`${store.collection.paths[point]}, label ${name}${text ? `, ${text}` : ""}`}
               onClick={() => store.pin(point)}
               onPointerEnter={() => (store.hovered.value = point)}
               onPointerLeave={() => (store.hovered.value = -1)}
@@ -33,7 +33,8 @@ export function ImageList({ points, size, caption, agrees, label }: Properties) 
               onBlur={() => (store.hovered.value = -1)}
             >
               <Thumbnail point={point} size={size} />
-              <span>{text}</span>
+              <span>{name}</span>
+              {text && <span class="quiet">{text}</span>}
             </button>
           </li>
         );

@@ -20,7 +20,7 @@ export function Pixels({ pixels, info, size, label, start = 0 }: Properties) {
   return (
     <canvas
       ref={canvas}
-      class={size > info.width ? "thumbnail pixelated" : "thumbnail"}
+      class={Math.max(info.width, info.height) <= 32 ? "thumbnail pixelated" : "thumbnail"}
       width={info.width}
       height={info.height}
       style={{ width: `${size * wide}px`, height: `${size * high}px` }}
