@@ -18,13 +18,13 @@ from triptych.cli.evaluate import evaluate
 from triptych.cli.export import export
 from triptych.cli.index import index
 from triptych.cli.init import init
-from triptych.cli.lasting import lasting_output
 from triptych.cli.options import HELP
 from triptych.cli.predict import predict
 from triptych.cli.relabel import relabel
 from triptych.cli.runs import runs
 from triptych.cli.search import search
 from triptych.cli.train import train
+from triptych.console import lasting_output
 from triptych.errors import Interruption, TriptychError
 from triptych.files import DISK_FULL
 from triptych.text import terminal_lines
