@@ -158,6 +158,8 @@ def train(
 
     from rich.console import Console
 
+    from triptych.console import lasting_output
+
     with _training_packages():
         from triptych.training.checkpoints.resuming import resumption
         from triptych.training.train import train as run_training
@@ -166,7 +168,8 @@ def train(
     saved = None
     if resume is not False:
         saved = resumption(checked, output=output, path=None if resume is True else Path(resume))
-    return run_training(checked, output=output, encoder=encoder, resume=saved, console=None if quiet else Console())
+    with lasting_output():
+        return run_training(checked, output=output, encoder=encoder, resume=saved, console=None if quiet else Console())
 
 
 def evaluate(

@@ -19,7 +19,6 @@ from triptych.cli.explore import explore
 from triptych.cli.export import export
 from triptych.cli.index import index
 from triptych.cli.init import init
-from triptych.cli.lasting import lasting_output
 from triptych.cli.options import HELP
 from triptych.cli.predict import predict
 from triptych.cli.relabel import relabel
@@ -27,6 +26,7 @@ from triptych.cli.runs import runs
 from triptych.cli.search import search
 from triptych.cli.serve import serve
 from triptych.cli.train import train
+from triptych.console import lasting_output
 from triptych.errors import Interruption, TriptychError
 from triptych.files import DISK_FULL
 from triptych.packages import about_training

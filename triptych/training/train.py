@@ -31,6 +31,7 @@ from triptych.files import replacing
 from triptych.inspection import Severity, label_findings
 from triptych.runs.folders import RunFolders, new_run
 from triptych.runs.metrics_file import write_metrics
+from triptych.text import terminal_text
 from triptych.training.building import build_module
 from triptych.training.checkpoints.resuming import Resumption
 from triptych.training.hardware.compiling import compiled_training, settle_compilation
@@ -41,6 +42,7 @@ from triptych.training.hardware.processes import ending_together, is_first_proce
 from triptych.training.modules import TaskModule
 from triptych.training.reporting import announce, environment, summarise
 from triptych.training.trainer import Callbacks, build_callbacks, build_trainer
+from triptych.visualisation import missing_characters
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,6 +254,13 @@ def _draw(
             console.print(f"{name} was not drawn: {reason}", highlight=False, markup=False, soft_wrap=True)
         else:
             pictures.append(folders.version_folder / name)
+    if pictures and (missing := missing_characters(data.classes)):
+        console.print(
+            f"No installed font has the characters {terminal_text(missing)}: pictures show boxes in their place.",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
     return tuple(pictures)
 
 

@@ -5,6 +5,7 @@ display is needed.
 """
 
 import colorsys
+import logging
 import math
 import warnings
 from bisect import bisect_left
@@ -61,6 +62,8 @@ def house_style() -> Iterator[None]:
     """
     from matplotlib import style
 
+    # It reports fallback fonts that have no bold face, for every text that is bold.
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     settings = {"font.family": list(_families()), "font.size": 7.0, "text.color": INK}
     with style.context(["default", settings]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)

@@ -18,13 +18,14 @@ def lasting_output() -> Iterator[None]:
     Characters that the console cannot encode are written as escapes.
     """
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (_Lasting(stream) if stream else stream for stream in before)
+    # None in a process without a console, such as a service.
+    lasting = [_Lasting(stream) if stream else stream for stream in before]
+    sys.stdout, sys.stderr = lasting
     try:
         yield
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            if stream:
-                stream.flush()
+        for stream in filter(None, lasting):
+            stream.finish()
         sys.stdout, sys.stderr = before
 
 
@@ -33,8 +34,8 @@ class _Lasting:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
+        self._errors = getattr(stream, "errors", None)
+        self._reconfigure("backslashreplace")
 
     def write(self, text: str) -> int:
         try:
@@ -48,6 +49,16 @@ class _Lasting:
             self._stream.flush()
         except OSError as error:
             self._discard_if_lost(error)
+
+    def finish(self) -> None:
+        """Write what is buffered, and treat characters as before."""
+        self.flush()
+        if self._errors:
+            self._reconfigure(self._errors)
+
+    def _reconfigure(self, errors: str) -> None:
+        if hasattr(self._stream, "reconfigure"):
+            self._stream.reconfigure(errors=errors)
 
     def _discard_if_lost(self, error: OSError) -> None:
         """Lead the stream to nowhere, so that what is buffered, and libraries and processes that share it, write on."""

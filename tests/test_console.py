@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def started(arguments: list[str], **environment: str) -> subprocess.Popen[bytes]:
@@ -97,3 +97,33 @@ def test_a_full_disk_behind_the_output_is_reported() -> None:
 
     assert done.returncode == 2
     assert done.stderr.startswith(b"The disk is full")
+
+
+def test_training_from_python_lasts_longer_than_its_reader_and_escapes_what_it_cannot_print(tmp_path: Path) -> None:
+    code = (
+        "import sys, triptych\n"
+        "config = {'dataset': {'name': 'digits'}, 'training': {'epochs': 1, 'devices': 1, 'accelerator': 'cpu'},"
+        " 'model': {'patch_size': 4, 'embed_dim': 16, 'num_heads': 2, 'num_layers': 1, 'latent_dim': 4},"
+        " 'logging': {'triplet_samples': False, 'embeddings': False, 'tensorboard': False}}\n"
+        "print('start', flush=True); sys.stdin.readline()\n"
+        "result = triptych.train(config, output=sys.argv[1])\n"
+        "assert sys.stdout.errors == 'strict'\n"
+        "sys.stderr.write(f'{result.best_checkpoint.is_file()}')\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "\u732b")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "cp1252:strict"},
+    )
+    assert process.stdout is not None
+    assert process.stdin is not None
+    process.stdout.readline()
+    process.stdout.close()
+    process.stdin.write(b"continue\n")
+    process.stdin.close()
+
+    assert process.wait(timeout=200) == 0
+    assert process.stderr is not None
+    assert process.stderr.read() == b"True"
