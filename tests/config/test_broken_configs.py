@@ -310,7 +310,8 @@ WRONG_VALUES = {
         "dataset: mnist\n",
         "line 1: dataset: expected a section of keys (name, root, image_size, channels, fit, test_fraction, "
         "split_seed, corrections, white_level, background, on_corrupt, columns, batch_size, sampling, "
-        "classes_per_batch, images_per_class, num_workers, validation_fraction, pad, augmentation, unaugmented_share); got 'mnist'",
+        "classes_per_batch, images_per_class, num_workers, validation_fraction, pad, augmentation, "
+        "unaugmented_share); got 'mnist'",
     ),
 }
 
