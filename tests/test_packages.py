@@ -58,7 +58,6 @@ def test_a_bundle_is_embedded_indexed_searched_and_classified(coloured_photos, c
         "import triptych; triptych.load_model('best.ckpt')",
         "import triptych; triptych.nearest([[1.0, 0.0]])",
         "import triptych; triptych.TripletLoss",
-        "import triptych; triptych.export",
     ],
 )
 def test_what_needs_pytorch_says_how_to_install_it(program, tmp_path):
