@@ -88,7 +88,7 @@ def _resized(row: dict[str, Any]) -> dict[str, Any]:
 def by_triptych(files: list[Path], cache: Path, *, workers: int) -> None:
     """Decode into the cache, or find everything there."""
     decoded = decode_once(files, Form((3, SIDE, SIDE), "stretch"), origin="made", cache=cache, threads=workers)
-    assert not decoded.refused
+    assert not decoded.rejected
 
 
 def decode_speeds(count: int, workers: int, rounds: int) -> dict[str, Any]:

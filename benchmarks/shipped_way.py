@@ -19,7 +19,7 @@ from triptych.data.module import ImageDataModule
 from triptych.runs.folders import new_run
 from triptych.training.building import build_module
 from triptych.training.hardware.machine import resolve_hardware
-from triptych.training.hardware.precision import settle_precision
+from triptych.training.hardware.precision import choose_precision
 from triptych.training.modules import TaskModule
 from triptych.training.trainer import build_callbacks, build_trainer
 
@@ -79,7 +79,7 @@ def settled_precision(path: Path, changes: Sequence[str] = ()) -> str:
     """
     config, data = shipped(path, changes)
     model = build_module(config, data).model
-    hardware = settle_precision(resolve_hardware(config.training), config.training, model)
+    hardware = choose_precision(resolve_hardware(config.training), config.training, model)
     return f"training.precision={hardware.precision}"
 
 

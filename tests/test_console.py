@@ -99,7 +99,7 @@ def test_a_full_disk_behind_the_output_is_reported() -> None:
     assert done.stderr.startswith(b"The disk is full")
 
 
-def test_training_from_python_lasts_longer_than_its_reader_and_escapes_what_it_cannot_print(tmp_path: Path) -> None:
+def test_training_from_python_outlasts_its_reader_and_escapes_characters(tmp_path: Path) -> None:
     code = (
         "import sys, triptych\n"
         "config = {'dataset': {'name': 'digits'}, 'training': {'epochs': 1, 'devices': 1, 'accelerator': 'cpu'},"

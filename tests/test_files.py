@@ -8,7 +8,7 @@ import pytest
 from triptych.files import name_again, point_to, remove_leftovers, replacing
 
 
-def refused(*arguments: object, **options: object) -> None:
+def rejected(*arguments: object, **options: object) -> None:
     raise OSError(95, "Operation not supported")
 
 
@@ -96,7 +96,7 @@ def test_what_a_killed_writer_leaves_is_hidden_and_can_be_removed(tmp_path):
 @pytest.mark.parametrize("hard_links", [True, False])
 def test_a_second_name_keeps_the_content_when_the_first_is_replaced(tmp_path, monkeypatch, hard_links):
     if not hard_links:
-        monkeypatch.setattr(os, "link", refused)
+        monkeypatch.setattr(os, "link", rejected)
     (tmp_path / "first").write_text("old")
     (tmp_path / "second").write_text("something else")
 
@@ -124,9 +124,9 @@ def test_a_link_follows_its_file_and_can_be_led_elsewhere(tmp_path):
 
 @pytest.mark.parametrize("hard_links", [True, False])
 def test_a_link_is_a_file_of_its_own_where_there_are_no_symbolic_links(tmp_path, monkeypatch, hard_links):
-    monkeypatch.setattr(Path, "symlink_to", refused)
+    monkeypatch.setattr(Path, "symlink_to", rejected)
     if not hard_links:
-        monkeypatch.setattr(os, "link", refused)
+        monkeypatch.setattr(os, "link", rejected)
     (tmp_path / "a").write_text("a")
     point_to(tmp_path / "a", tmp_path / "link")
     assert content(tmp_path) == {"a": "a", "link": "a"}

@@ -61,10 +61,10 @@ def test_an_empty_cache_is_said_to_be_empty(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_nothing_is_removed_without_a_yes(folder: Path) -> None:
-    refused = run("clear", answer="n\n")
+    rejected = run("clear", answer="n\n")
 
-    assert refused.returncode == 0
-    assert "Nothing was removed" in refused.stdout
+    assert rejected.returncode == 0
+    assert "Nothing was removed" in rejected.stdout
     unanswered = run("clear")
     assert unanswered.returncode == 2
     assert "--yes" in unanswered.stderr
@@ -89,7 +89,7 @@ def test_it_removes_what_was_not_used_for_long_and_what_killed_processes_left(fo
     assert not list(folder.glob(".*.part"))
 
 
-def test_a_negative_age_is_a_mistake(folder: Path) -> None:
+def test_a_negative_age_is_an_error(folder: Path) -> None:
     wrong = run("clear", "--older-than", "-1")
 
     assert wrong.returncode == 2

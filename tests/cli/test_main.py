@@ -79,7 +79,7 @@ def test_an_interruption_has_the_shells_exit_code(outcome, number, code):
 
 
 @pytest.mark.parametrize("number", DISK_FULL)
-def test_a_full_disk_is_told_wherever_it_shows(outcome, number):
+def test_a_full_disk_is_reported_wherever_it_shows(outcome, number):
     code, printed = outcome(OSError(number, os.strerror(number), "metrics.json"))
     assert code == 2
     assert printed.startswith("The disk is full: ")
@@ -149,7 +149,7 @@ def test_the_help_fits_a_screen():
     assert "..." not in listed.partition("Commands:")[2]
 
 
-def test_the_version_is_told():
+def test_the_version_is_reported():
     assert real("-m", "triptych", "--version").stdout == f"triptych, version {__version__}\n"
 
 

@@ -20,7 +20,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(monkeypatch) -> Run:
-    """Run `triptych runs ARGUMENTS` within this process, on a terminal of 80 columns; mistakes are raised."""
+    """Run `triptych runs ARGUMENTS` within this process, on a terminal of 80 columns; errors are raised."""
     monkeypatch.setenv("COLUMNS", "80")
 
     def invoke(*arguments: str | Path) -> Result:
@@ -114,14 +114,14 @@ def test_runs_are_sorted_by_a_figure(run, two, tmp_path):
     assert order(ascending) == ["digits/0", "digits/1", "mnist/0"]
 
 
-def test_a_figure_that_no_run_has_is_refused_with_near_names(run, two, tmp_path):
+def test_a_figure_that_no_run_has_is_rejected_with_near_names(run, two, tmp_path):
     result = run("--output", tmp_path, "--sort", "acuracy")
     assert result.exit_code == 2
     assert "Did you mean accuracy?" in result.stderr
     assert not result.stdout
 
 
-def test_a_direction_without_a_figure_is_refused(run, two, tmp_path):
+def test_a_direction_without_a_figure_is_rejected(run, two, tmp_path):
     result = run("--output", tmp_path, "--descending")
     assert result.exit_code == 2
     assert "--sort" in result.stderr
@@ -203,7 +203,7 @@ def test_a_comparison_as_json_has_everything(run, two, tmp_path, evaluations):
         ("digits/0", "digits/version_0", "Expected two runs, got digits/0 twice"),
     ],
 )
-def test_what_cannot_be_compared_is_refused_before_anything_is_measured(command, two, tmp_path, a, b, message):
+def test_what_cannot_be_compared_is_rejected_before_anything_is_measured(command, two, tmp_path, a, b, message):
     printed = command("runs", "compare", a, b, "--output", tmp_path).ends(2)
     assert message in printed
     assert "Traceback" not in printed

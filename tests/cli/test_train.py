@@ -126,12 +126,12 @@ def test_a_config_is_required(command, arguments):
         (["--seed"], "Option '--seed' requires an argument"),
     ],
 )
-def test_a_wrong_option_is_told(command, config_of, arguments, expected):
+def test_a_wrong_option_is_reported(command, config_of, arguments, expected):
     assert expected in message(command("train", "--config", config_of(), *arguments).ends(2))
 
 
 @pytest.mark.parametrize("place", ["a file", "within a file", "/proc/nowhere", "/dev/null/x", "n" * 300])
-def test_an_output_that_cannot_be_written_is_told_before_anything_is_read(command, config_of, tmp_path, place):
+def test_an_output_that_cannot_be_written_is_reported_before_anything_is_read(command, config_of, tmp_path, place):
     (tmp_path / "file").touch()
     output = {"a file": tmp_path / "file", "within a file": tmp_path / "file" / "x"}.get(place, Path(place))
     before = "import triptych.data.builder as b; b.list_images = None"
@@ -163,7 +163,7 @@ def test_a_broken_config_is_one_message(command, tmp_path, name):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_config_that_is_not_there_or_a_folder_is_told(command, tmp_path):
+def test_a_config_that_is_not_there_or_a_folder_is_reported(command, tmp_path):
     (tmp_path / "mnist.yaml").touch()
     printed = message(command("train", "--config", tmp_path / "minst.yaml").ends(2))
     assert f"did you mean {tmp_path / 'mnist.yaml'}?" in printed

@@ -144,7 +144,7 @@ def test_a_backbone_names_its_library_and_its_model(backbone):
 
 
 @pytest.mark.parametrize("backbone", ["facebook/dinov2-small", "hf:", "hf: ", "keras:vgg", ":vit"])
-def test_a_backbone_without_either_is_refused_with_the_forms_there_are(backbone):
+def test_a_backbone_without_either_is_rejected_with_the_forms_there_are(backbone):
     text = errors_of(model={"backbone": backbone})["model.backbone"]
     assert "expected hf: and the name or folder" in text
     assert ("did you mean 'hf:facebook/dinov2-small'?" in text) == (":" not in backbone)

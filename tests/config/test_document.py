@@ -67,7 +67,7 @@ def test_keys_are_the_text_that_was_written():
         ("a: 1\nb: \x07", (2, 4), "the character '\\x07' is not allowed"),
     ],
 )
-def test_what_is_no_yaml_is_told_with_line_and_column(text, place, problem):
+def test_what_is_no_yaml_is_reported_with_line_and_column(text, place, problem):
     with pytest.raises(NotYamlError, match=re.escape(problem)) as caught:
         read_document(text)
     assert (caught.value.line, caught.value.column) == place

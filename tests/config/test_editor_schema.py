@@ -22,7 +22,7 @@ def test_the_file_is_written_whole(tmp_path):
     assert json.loads((tmp_path / "schema.json").read_text(encoding="utf-8")) == editor_schema()
 
 
-def test_every_section_refuses_unknown_keys():
+def test_every_section_rejects_unknown_keys():
     sections = [editor_schema(), *(schema for schema in known_keys().values() if "properties" in schema)]
     assert len(sections) == 10
     assert all(section["additionalProperties"] is False for section in sections)

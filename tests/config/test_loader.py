@@ -90,26 +90,26 @@ class TestFiles:
         path = tmp_path / "configs" / "mnist.yaml"
         assert message_of(path) == f"{path}: the file does not exist"
 
-    def test_a_folder_is_refused(self, tmp_path):
+    def test_a_folder_is_rejected(self, tmp_path):
         assert message_of(tmp_path).startswith(f"{tmp_path}: expected a config, which is a YAML file; got a folder.")
 
-    def test_an_unreadable_file_is_refused(self, write, monkeypatch):
+    def test_an_unreadable_file_is_rejected(self, write, monkeypatch):
         path = write("dataset: {name: mnist}")
 
-        def refuse(*_):
+        def reject(*_):
             raise PermissionError(13, "Permission denied")
 
-        monkeypatch.setattr(os, "open", refuse)
+        monkeypatch.setattr(os, "open", reject)
         assert message_of(path) == f"{path}: expected a readable YAML file; got: Permission denied"
 
-    def test_a_binary_file_is_refused(self, tmp_path):
+    def test_a_binary_file_is_rejected(self, tmp_path):
         path = tmp_path / "run.yaml"
         path.write_bytes(b"GIF8\xff\xfe\x00")
         assert message_of(path) == (
             f"{path}: expected a YAML file in UTF-8; got the byte 0xff on line 1. Save it as UTF-8."
         )
 
-    def test_another_encoding_is_refused(self, tmp_path):
+    def test_another_encoding_is_rejected(self, tmp_path):
         path = tmp_path / "run.yaml"
         path.write_bytes("dataset:\n  {name: mnist, root: /données}".encode("latin-1"))
         assert "expected a YAML file in UTF-8; got the byte 0xe9 on line 2" in message_of(path)
@@ -256,7 +256,7 @@ class TestGathering:
         assert message_of(path).startswith(f"{path}: 2 errors\n")
 
     @pytest.mark.parametrize("key", [key for key, schema in known_keys().items() if "properties" not in schema])
-    def test_a_wrong_value_of_any_key_is_told_with_its_line(self, write, key):
+    def test_a_wrong_value_of_any_key_is_reported_with_its_line(self, write, key):
         nested = [[1]]
         for part in reversed(key):
             nested = {part: nested}

@@ -34,7 +34,7 @@ def test_a_wrong_section_of_the_file_is_kept_to_be_reported():
 
 
 @pytest.mark.parametrize("text", ["", "=", "epochs", "training.=3", ".epochs=3", "a.b=3", "training.seed.x=3", "a=["])
-def test_another_form_is_refused(text):
+def test_another_form_is_rejected(text):
     with pytest.raises(ValueError, match=r"expected|unknown|cannot be read"):
         parse_override(text)
 

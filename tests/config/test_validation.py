@@ -1,4 +1,4 @@
-"""Finding errors: each key once, and exactly when the config would be refused."""
+"""Finding errors: each key once, and exactly when the config would be rejected."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +14,7 @@ VALUES = st.sampled_from([None, True, 0, 1, 2, 4, 5, 96, 0.0, 0.3, 1.0, 7.5, "au
 
 @settings(deadline=None, max_examples=150)
 @given(chosen=st.dictionaries(st.sampled_from(LEAVES), VALUES, max_size=8))
-def test_there_are_errors_exactly_when_the_config_is_refused(chosen):
+def test_there_are_errors_exactly_when_the_config_is_rejected(chosen):
     values = {"dataset": {"name": "digits"}}
     for key, value in chosen.items():
         section = values
@@ -23,10 +23,10 @@ def test_there_are_errors_exactly_when_the_config_is_refused(chosen):
         section[key[-1]] = value
     try:
         RunConfig.model_validate(values)
-        refused = False
+        rejected = False
     except ValidationError:
-        refused = True
-    assert bool(find_invalid(values)) == refused
+        rejected = True
+    assert bool(find_invalid(values)) == rejected
 
 
 def test_a_key_that_could_have_had_several_types_is_reported_once():
@@ -34,5 +34,5 @@ def test_a_key_that_could_have_had_several_types_is_reported_once():
     assert sorted(error.keys for error in errors) == [(("training", "devices"),), (("training", "margin"),)]
 
 
-def test_a_dataset_left_out_is_told_by_the_key_that_it_lacks():
+def test_a_dataset_left_out_is_reported_by_the_key_that_it_lacks():
     assert [error.keys for error in find_invalid({})] == [(("dataset", "name"),)]

@@ -26,9 +26,9 @@ def listing(labels, split=None, groups=None) -> Listing:
     )
 
 
-def decoded(count: int, refused: dict[int, str] | None = None) -> DecodedImages:
+def decoded(count: int, rejected: dict[int, str] | None = None) -> DecodedImages:
     pixels = torch.arange(count, dtype=torch.uint8).reshape(count, 1, 1, 1).expand(count, 1, 2, 2)
-    return DecodedImages(MappedImages(pixels), refused or {})
+    return DecodedImages(MappedImages(pixels), rejected or {})
 
 
 def divide(listed, images, **changes):
@@ -78,10 +78,10 @@ def test_groups_stay_together():
 
 
 def test_corrupt_images_end_the_run_with_their_names_and_reasons():
-    refused = dict.fromkeys(range(3, 15), "is empty")
+    rejected = dict.fromkeys(range(3, 15), "is empty")
 
     with pytest.raises(DataError) as caught:
-        divide(listing([0, 1] * 20), decoded(40, refused))
+        divide(listing([0, 1] * 20), decoded(40, rejected))
 
     assert "12 of 40 images cannot be decoded" in str(caught.value)
     assert "3.png is empty" in str(caught.value)
@@ -103,10 +103,10 @@ def test_skipped_images_are_left_out_and_change_nothing_for_the_others():
 
 
 def test_a_class_of_which_nothing_can_be_decoded_is_named():
-    refused = dict.fromkeys(range(1, 40, 2), "is empty")
+    rejected = dict.fromkeys(range(1, 40, 2), "is empty")
 
     with pytest.raises(DataError, match="every class, but none of b can be decoded"):
-        divide(listing([0, 1] * 20), decoded(40, refused), on_corrupt="skip")
+        divide(listing([0, 1] * 20), decoded(40, rejected), on_corrupt="skip")
 
 
 def test_a_split_of_which_nothing_can_be_decoded_is_named():

@@ -175,6 +175,6 @@ def test_drawing_leaves_the_global_generator_alone():
 
 
 @pytest.mark.parametrize("index", [torch.tensor(3), torch.tensor([[3]]), torch.tensor([3], dtype=torch.int32)])
-def test_an_index_that_is_no_vector_of_int64_is_refused(index):
+def test_an_index_that_is_no_vector_of_int64_is_rejected(index):
     with pytest.raises(ValueError, match=r"index must be a vector of int64 .* got shape .*; pass"):
         Draws(0, 0, index)

@@ -164,7 +164,7 @@ def test_on_a_cpu_the_images_stay_where_they_are(stage: str) -> None:
     assert all(old is new for old, new in zip(before, (data.train, data.validation, data.test), strict=True))
 
 
-def test_a_training_set_that_can_spare_no_validation_image_is_a_clear_mistake() -> None:
+def test_a_training_set_that_can_spare_no_validation_image_is_a_clear_error() -> None:
     lone = images(10, 1, seed=1)
     data = ImageData(lone, images(50, 1, seed=2), CLASSES, "made by the test")
 

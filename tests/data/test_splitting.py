@@ -79,7 +79,7 @@ def test_images_stay_where_they_are_when_others_come_and_the_order_changes(seed,
     fractions=st.tuples(st.floats(0.05, 0.3), st.floats(0.05, 0.3)),
     seed=st.integers(0, 999),
 )
-def test_fractions_are_of_the_whole_and_classes_keep_two_training_images_where_they_can(counts, fractions, seed):
+def test_fractions_are_of_the_whole_and_classes_keep_two_training_images(counts, fractions, seed):
     labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
     spare = sum(max(0, count - 2) for count in counts)
     validation, test = (round(fraction * len(labels)) for fraction in fractions)
@@ -210,12 +210,12 @@ def test_groups_depend_on_their_names_alone():
 
 
 @pytest.mark.parametrize("fractions", [(0.5, 0.5), (-0.1, 0.2), (0.2, float("nan")), (1.0, 0.0)])
-def test_fractions_that_leave_nothing_are_refused(fractions):
+def test_fractions_that_leave_nothing_are_rejected(fractions):
     with pytest.raises(ValueError, match="fractions must be at least 0 and leave something for training"):
         apportion(torch.tensor([0, 0, 1, 1]), fractions=fractions, seed=0)
 
 
-def test_what_cannot_be_divided_is_refused():
+def test_what_cannot_be_divided_is_rejected():
     with pytest.raises(ValueError, match="one class must have two images"):
         apportion(torch.tensor([0, 1]), fractions=(0.1, 0.1), seed=0)
     with pytest.raises(ValueError, match=r"one class must have two groups, [^;]* 4 images are of 2 groups"):
@@ -314,7 +314,7 @@ def test_labels_of_any_integer_type_give_the_same_split(dtype):
 
 
 @pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, float("nan")])
-def test_a_fraction_that_is_none_is_refused(fraction):
+def test_a_fraction_that_is_none_is_rejected(fraction):
     with pytest.raises(ValueError, match=r"fraction must lie between 0 and 1, but got .*; 0\.1 holds out"):
         stratified_split(torch.tensor([0, 0]), fraction=fraction, seed=0)
 
@@ -328,6 +328,6 @@ def test_a_fraction_that_is_none_is_refused(fraction):
         (torch.tensor([], dtype=torch.int64), "at least one class must have two images"),
     ],
 )
-def test_labels_that_cannot_be_split_are_refused(labels, message):
+def test_labels_that_cannot_be_split_are_rejected(labels, message):
     with pytest.raises(ValueError, match=message):
         stratified_split(labels, fraction=0.5, seed=0)

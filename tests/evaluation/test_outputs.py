@@ -70,7 +70,7 @@ def test_a_model_without_a_decoder_reconstructs_nothing() -> None:
     assert len(outputs) == 5
 
 
-def test_a_sample_of_the_posterior_is_worse_than_its_mean_by_the_noise_and_the_same_every_time() -> None:
+def test_a_posterior_sample_is_worse_than_its_mean_by_the_noise_and_reproducible() -> None:
     model = three_panels()
     with torch.no_grad():
         model.latent_head.log_variance.bias.fill_(2.0)

@@ -186,7 +186,7 @@ def test_flips_of_signs_are_a_warning(photos: Path) -> None:
         ((30, 40), {"channels": 1}, "colours"),
     ],
 )
-def test_what_is_lost_on_the_way_to_the_size_is_told(
+def test_what_is_lost_on_the_way_to_the_size_is_reported(
     tmp_path: Path, size: tuple[int, int], dataset: dict[str, Any], topic: str
 ) -> None:
     for number in range(60):

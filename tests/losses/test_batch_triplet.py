@@ -145,7 +145,7 @@ def test_with_every_negative_out_of_reach_the_loss_is_a_differentiable_zero(mini
 
 
 @pytest.mark.parametrize("mining", ["all", "hard"])
-def test_every_triplet_counts_under_the_soft_margin_even_where_its_loss_is_too_small_for_a_float(mining):
+def test_every_triplet_counts_under_the_soft_margin_even_where_its_loss_underflows(mining):
     embeddings = torch.tensor([[0.0], [0.0], [1e3]])
     mined = BatchTripletLoss(margin=None, mining=mining).measure(embeddings, torch.tensor([0, 0, 1]))
     assert (mined.loss.item(), mined.active.item(), mined.valid.item()) == (0, 2, 2)

@@ -57,13 +57,13 @@ def test_what_is_not_finite_is_not_hidden_by_free_bits():
 
 
 @pytest.mark.parametrize("free_bits", [-0.1, math.nan, math.inf])
-def test_impossible_free_bits_are_refused(free_bits):
+def test_impossible_free_bits_are_rejected(free_bits):
     with pytest.raises(ValueError, match="free_bits must be a finite number of at least 0"):
         KLDivergenceLoss(free_bits=free_bits)
 
 
 @pytest.mark.parametrize("shapes", [((2, 3), (1, 3)), ((3,), (3,))])
-def test_shapes_that_would_broadcast_are_refused(shapes):
+def test_shapes_that_would_broadcast_are_rejected(shapes):
     with pytest.raises(ValueError, match=r"one shape \(B, L\)"):
         KLDivergenceLoss()(*(torch.zeros(shape) for shape in shapes))
 
@@ -78,7 +78,7 @@ def test_no_warmup_is_whole_from_the_first_step():
 
 
 @pytest.mark.parametrize(("step", "warmup_steps"), [(-1, 4), (1, -4), (math.nan, 4)])
-def test_an_impossible_warmup_is_refused(step, warmup_steps):
+def test_an_impossible_warmup_is_rejected(step, warmup_steps):
     with pytest.raises(ValueError, match="step and warmup_steps must be at least 0"):
         warmup_factor(step, warmup_steps=warmup_steps)
 

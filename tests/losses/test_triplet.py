@@ -61,13 +61,13 @@ def test_the_soft_margin_does_not_overflow():
 
 
 @pytest.mark.parametrize("margin", [0.0, -1.0, math.nan, math.inf])
-def test_an_impossible_margin_is_refused(margin):
+def test_an_impossible_margin_is_rejected(margin):
     with pytest.raises(ValueError, match=r"margin must be a finite number above 0, but it is .*; None is"):
         TripletLoss(margin=margin)
 
 
 @pytest.mark.parametrize("shapes", [[(2, 3), (2, 3), (1, 3)], [(2, 3), (2, 4), (2, 3)], [(3,), (3,), (3,)]])
-def test_shapes_that_would_broadcast_are_refused(shapes):
+def test_shapes_that_would_broadcast_are_rejected(shapes):
     with pytest.raises(ValueError, match=r"one shape \(B, E\)"):
         TripletLoss(margin=0.2)(*(torch.zeros(shape) for shape in shapes))
 

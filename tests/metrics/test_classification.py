@@ -94,6 +94,6 @@ def test_constant_probabilities_name_the_first_class():
         (torch.tensor([0.5, 0.5]), [0], "probabilities must be a matrix"),
     ],
 )
-def test_what_is_not_a_probability_or_a_class_is_refused(probabilities, labels, message):
+def test_what_is_not_a_probability_or_a_class_is_rejected(probabilities, labels, message):
     with pytest.raises(ValueError, match=message):
         classification_metrics(probabilities, torch.tensor(labels))

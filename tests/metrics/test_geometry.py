@@ -127,6 +127,6 @@ def test_trustworthiness_is_scikit_learns_among_directions(monkeypatch):
         (lambda: trustworthiness(torch.eye(9), np.zeros((9, 2)), neighbours=0), "neighbours must be a whole number"),
     ],
 )
-def test_arguments_that_make_no_sense_are_refused(call, message):
+def test_arguments_that_make_no_sense_are_rejected(call, message):
     with pytest.raises(ValueError, match=message):
         call()

@@ -14,7 +14,7 @@ def test_a_double_copy_has_no_gradient_and_is_a_copy():
 
 
 @pytest.mark.parametrize("number", [0, 1.0, True, "2", None])
-def test_what_is_no_whole_number_is_refused(number):
+def test_what_is_no_whole_number_is_rejected(number):
     with pytest.raises(ValueError, match="rows must be a whole number of at least 1, but it is"):
         require_whole_number("rows", number, least=1)
 

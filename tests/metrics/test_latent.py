@@ -67,6 +67,6 @@ def test_nothing_in_error_has_no_bound():
         (lambda: evidence_lower_bound(torch.zeros(2), torch.zeros(2), pixels=0), "pixels must be a whole number"),
     ],
 )
-def test_arguments_that_make_no_sense_are_refused(call, message):
+def test_arguments_that_make_no_sense_are_rejected(call, message):
     with pytest.raises(ValueError, match=message):
         call()

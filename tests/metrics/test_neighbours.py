@@ -70,7 +70,7 @@ def test_copies_are_at_distance_zero_and_zeros_at_cosine_distance_one(distance):
         ({"k": 1, "chunk_size": -1}, "chunk_size must be"),
     ],
 )
-def test_arguments_that_make_no_sense_are_refused(arguments, message):
+def test_arguments_that_make_no_sense_are_rejected(arguments, message):
     with pytest.raises(ValueError, match=message):
         nearest_neighbours(torch.zeros(4, 2), **arguments)
 
@@ -101,7 +101,7 @@ def test_among_equal_votes_the_class_of_the_nearest_wins():
     assert knn_accuracy(query, torch.tensor([3]), gallery, labels, k=3, distance="euclidean") == 1
 
 
-def test_without_a_gallery_nobody_votes_for_himself_and_all_others_vote_where_they_are_few():
+def test_without_a_gallery_an_image_does_not_vote_for_itself():
     points = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
     assert knn_accuracy(points, torch.tensor([0, 1, 2]), k=1) == 0
     assert knn_accuracy(points, torch.tensor([0, 0, 0]), k=50) == 1

@@ -83,6 +83,6 @@ def test_batches_scored_one_by_one_are_the_whole():
         (torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 8, 8, dtype=torch.uint8), "images must hold floats"),
     ],
 )
-def test_what_is_no_batch_of_images_is_refused(ours, theirs, message):
+def test_what_is_no_batch_of_images_is_rejected(ours, theirs, message):
     with pytest.raises(ValueError, match=message):
         reconstruction_scores(ours, theirs)

@@ -257,7 +257,7 @@ def test_without_anything_to_find_every_value_is_nan(labels):
     assert all(math.isnan(value) for value in values.values())
 
 
-def test_a_query_whose_class_the_gallery_lacks_is_left_out_and_one_of_one_class_is_perfect():
+def test_a_query_whose_class_the_gallery_lacks_is_left_out():
     gallery, labels = batch(6, 9, 1)
     query = torch.cat([gallery[:2], gallery[:1]])
     scores = retrieval_scores(query, torch.tensor([0, 0, 8]), gallery, labels)
@@ -329,7 +329,7 @@ def test_memory_is_a_chunk_of_scores(points):
         ({"chunk_size": 0}, "chunk_size must be a whole number of at least 1"),
     ],
 )
-def test_arguments_that_make_no_sense_are_refused(arguments, message):
+def test_arguments_that_make_no_sense_are_rejected(arguments, message):
     given_ones = {"query": torch.zeros(3, 2), "query_labels": torch.zeros(3, dtype=torch.int64), **arguments}
     with pytest.raises(ValueError, match=message):
         retrieval_metrics(**given_ones)

@@ -123,7 +123,7 @@ def test_grey_images_of_another_size_are_taken(vision_model: Callable[[str], Pat
     assert grey.encoder.channels == 1
 
 
-def test_colour_images_for_a_grey_encoder_are_a_mistake_of_the_config(vision_model: Callable[[str], Path]):
+def test_colour_images_for_a_grey_encoder_are_an_error_of_the_config(vision_model: Callable[[str], Path]):
     with pytest.raises(ConfigError, match=r"^model\.backbone: hf:.*expected images of 1 channels"):
         build(run_on(f"hf:{vision_model('grey_vit')}"))
 
@@ -158,7 +158,7 @@ def rigid() -> builder.Backbone:
     return builder.Backbone(Rigid(), description)
 
 
-def test_a_size_that_a_network_does_not_take_is_a_mistake_of_the_config():
+def test_a_size_that_a_network_does_not_take_is_an_error_of_the_config():
     config = run_on("timm:rigid", backbone_image_size=64)
     with pytest.raises(ConfigError, match=r"backbone_image_size: expected null.*32x32 alone; got 64"):
         build_model(config, num_classes=10, pixel_mean=0.4, pixel_std=0.3, backbone=rigid())
@@ -198,7 +198,7 @@ def test_what_a_library_draws_at_random_does_not_change_the_heads(vision_model: 
         ("hf:bert", "reads input_ids"),
     ],
 )
-def test_an_encoder_that_cannot_be_had_is_a_mistake_of_the_config(
+def test_an_encoder_that_cannot_be_had_is_an_error_of_the_config(
     vision_model: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, name: str, expected: str
 ):
     monkeypatch.setitem(__import__("sys").modules, "timm", None)
@@ -207,7 +207,7 @@ def test_an_encoder_that_cannot_be_had_is_a_mistake_of_the_config(
         build(run_on(name))
 
 
-def test_a_failed_download_is_told_as_one(monkeypatch: pytest.MonkeyPatch):
+def test_a_failed_download_is_reported_as_one(monkeypatch: pytest.MonkeyPatch):
     def fetch(name: str) -> builder.Backbone:
         raise BackboneDownloadError(f"{name} could not be downloaded")
 
@@ -216,7 +216,7 @@ def test_a_failed_download_is_told_as_one(monkeypatch: pytest.MonkeyPatch):
         build(run_on("hf:some/model"))
 
 
-def test_a_description_of_an_unknown_library_is_told():
+def test_a_description_of_an_unknown_library_is_reported():
     with pytest.raises(ConfigError, match=r"^model\.backbone: "):
         rebuild_backbone(BackboneDescription("other:x", {}, (8, 8), 3, (0.0,) * 3, (1.0,) * 3))
 

@@ -50,7 +50,7 @@ def test_both_models_share_their_encoder(make_simple, make_multitask):
     torch.testing.assert_close((mean, log_variance), (multitask.encode(images)[0][:, :4], multitask.encode(images)[1]))
 
 
-def test_bytes_are_refused(make_simple):
+def test_bytes_are_rejected(make_simple):
     with pytest.raises(ValueError, match="divide by 255"):
         make_simple()(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
 

@@ -24,7 +24,7 @@ def test_gradients_pass_through_the_sample_to_mean_and_log_variance():
     assert log_variance.grad.item() == pytest.approx(0.5 * math.e * 3.0)
 
 
-def test_noise_of_another_shape_is_refused():
+def test_noise_of_another_shape_is_rejected():
     with pytest.raises(ValueError, match=r"shape \(2, 3\) of the mean, but it has \(3,\); draw it with"):
         reparameterise(torch.zeros(2, 3), torch.zeros(2, 3), torch.zeros(3))
 

@@ -37,7 +37,7 @@ def test_evaluation_uses_the_mean_and_is_deterministic(make_multitask):
         assert torch.equal(one, other)
 
 
-def test_training_samples_the_latent_of_which_the_embedding_reads_the_learned_dimensions(make_multitask):
+def test_training_samples_the_latent_and_the_embedding_reads_learned_dimensions(make_multitask):
     model = make_multitask().train()
     images, noise = torch.rand(4, 1, 8, 8), torch.randn(4, 7)
     output = model(images, noise)
@@ -111,7 +111,7 @@ def test_gradients_reach_every_parameter(make_multitask, components):
         ("reconstruction", 0, {"encoder", "latent_head", "decoder"}),
     ],
 )
-def test_each_panel_teaches_its_parts_and_pixels_teach_the_encoder_without_components_only(
+def test_each_loss_trains_its_parts_and_pixels_the_encoder_only_without_components(
     make_multitask, panel, components, reached
 ):
     model = prepared(make_multitask(principal_components=components)).train()
@@ -228,7 +228,7 @@ def test_an_exported_model_takes_any_batch(make_multitask):
         torch.testing.assert_close(one, other)
 
 
-def test_bytes_and_other_sizes_are_refused(make_multitask):
+def test_bytes_and_other_sizes_are_rejected(make_multitask):
     model = make_multitask()
     with pytest.raises(ValueError, match="divide by 255"):
         model(torch.zeros(2, 1, 8, 8, dtype=torch.uint8))
@@ -237,7 +237,7 @@ def test_bytes_and_other_sizes_are_refused(make_multitask):
             method(torch.rand(2, 3, 8, 8))
 
 
-def test_noise_of_another_shape_is_refused(make_multitask):
+def test_noise_of_another_shape_is_rejected(make_multitask):
     with pytest.raises(ValueError, match=r"noise must have the shape \(2, 7\)"):
         make_multitask().train()(torch.rand(2, 1, 8, 8), torch.randn(2, 5))
 

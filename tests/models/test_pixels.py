@@ -42,24 +42,24 @@ def test_images_take_the_precision_of_the_model(module, images):
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 6), (2, 1, 4, 6), (2, 3, 6, 4), (2, 3, 4, 6, 1), (2, 4, 6, 3)])
-def test_images_of_another_shape_are_refused_with_the_expected_one(shape):
+def test_images_of_another_shape_are_rejected_with_the_expected_one(shape):
     with pytest.raises(ValueError, match=r"must have the shape \(B, 3, 4, 6\), but it is .*; resize or pad"):
         make_pixels()(torch.rand(shape))
 
 
-def test_bytes_are_refused_with_the_advice_to_divide_by_255():
+def test_bytes_are_rejected_with_the_advice_to_divide_by_255():
     with pytest.raises(ValueError, match=r"floating point.*in \[0, 1\], but they are torch.uint8; divide by 255"):
         make_pixels()(torch.zeros(2, 3, 4, 6, dtype=torch.uint8))
 
 
 @pytest.mark.parametrize("numbers", [(0.5, 0.5), (), (0.1, float("nan"), 0.1), float("inf")])
-def test_statistics_that_fit_no_channel_count_or_are_not_finite_are_refused(numbers):
+def test_statistics_that_fit_no_channel_count_or_are_not_finite_are_rejected(numbers):
     with pytest.raises(ValueError, match=r"pixel_mean must be one finite number or one for each of the 3 channels"):
         make_pixels(mean=numbers)
     with pytest.raises(ValueError, match=r"pixel_std must be one finite number"):
         make_pixels(std=numbers)
 
 
-def test_a_negative_deviation_is_refused():
+def test_a_negative_deviation_is_rejected():
     with pytest.raises(ValueError, match=r"pixel_std must not be negative, but it is -1\.0"):
         make_pixels(std=-1.0)

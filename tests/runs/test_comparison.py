@@ -53,7 +53,7 @@ def test_models_of_equal_skill_are_inside_the_noise(measured):
     assert found["accuracy"].inside_noise
 
 
-def test_of_a_figure_without_a_better_end_only_the_difference_is_told(measured):
+def test_of_a_figure_without_a_better_end_only_the_difference_is_reported(measured):
     tables = [measured(0.7), measured(0.7)]
     for table, shift in zip(tables, (0, 5), strict=True):
         table.columns["kl_divergence"] = table.columns["mse"] + np.float32(shift)

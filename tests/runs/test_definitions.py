@@ -33,7 +33,7 @@ def test_a_name_means_one_metric(name, meant):
         ("", "expected a metric"),
     ],
 )
-def test_another_name_is_refused_with_a_hint(name, said):
+def test_another_name_is_rejected_with_a_hint(name, said):
     with pytest.raises(ValueError, match=said):
         resolve_metric(name, KNOWN)
 

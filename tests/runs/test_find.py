@@ -87,11 +87,11 @@ def test_a_damaged_list_of_checkpoints_claims_nothing(two, tmp_path):
         ("lightning_checkpoints/digits/missing.ckpt", "there are digits/3"),
     ],
 )
-def test_what_is_no_run_is_refused_with_those_that_there_are(two, tmp_path, monkeypatch, meant, hint):
+def test_what_is_no_run_is_rejected_with_those_that_there_are(two, tmp_path, monkeypatch, meant, hint):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(CheckpointError, match="expected a run") as refusal:
+    with pytest.raises(CheckpointError, match="expected a run") as rejection:
         find_run(meant, tmp_path)
-    assert hint in str(refusal.value)
+    assert hint in str(rejection.value)
 
 
 def test_a_root_without_runs_is_named(tmp_path):
@@ -99,7 +99,7 @@ def test_a_root_without_runs_is_named(tmp_path):
         find_run("digits/0", tmp_path)
 
 
-def test_a_checkpoint_away_from_its_folder_is_refused(two, tmp_path):
+def test_a_checkpoint_away_from_its_folder_is_rejected(two, tmp_path):
     moved = tmp_path / "version_3-last.ckpt"
     two[0].last.rename(moved)
     with pytest.raises(CheckpointError):

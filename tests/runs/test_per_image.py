@@ -59,7 +59,7 @@ def test_other_programs_can_read_it(tmp_path):
     ],
     ids=["nothing", "no labels", "two lengths", "two dimensions"],
 )
-def test_columns_that_make_no_table_are_refused(tmp_path, wrong):
+def test_columns_that_make_no_table_are_rejected(tmp_path, wrong):
     with pytest.raises(ValueError, match="columns must be one-dimensional"):
         write_per_image(tmp_path / "table.parquet", wrong, {})
     assert not list(tmp_path.iterdir())

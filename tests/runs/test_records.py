@@ -126,7 +126,7 @@ def test_a_key_that_an_older_version_did_not_write_has_its_default():
     assert differing_keys([{}, {"training.margin": 0.7}]) == {"training.margin": (default, 0.7)}
 
 
-def test_a_key_that_this_version_does_not_know_is_told_too():
+def test_a_key_that_this_version_does_not_know_is_reported_too():
     assert differing_keys([{"model.future": 1}, {}]) == {"model.future": (1, None)}
 
 

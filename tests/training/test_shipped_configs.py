@@ -47,7 +47,7 @@ def test_a_shipped_config_takes_a_step_that_changes_every_parameter(path: Path) 
 
 
 @every_config
-def test_the_decoder_of_a_shipped_config_costs_at_most_fifteen_percent_of_the_encoder(path: Path) -> None:
+def test_the_decoder_of_a_shipped_config_costs_at_most_15_percent_of_the_encoder(path: Path) -> None:
     data = images(path)
     flops = {part.name: part.flops for part in model_summary(build_module(data.config, data).model).parts}
     assert flops["decoder"] + flops["components"] <= 0.15 * (flops["patch embedding"] + flops["encoder"])

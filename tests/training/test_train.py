@@ -461,10 +461,10 @@ def test_the_gradient_is_clipped_where_it_is_asked_for(tiny_config: Config, digi
     assert moved(0) > 0.02
 
 
-# Hardware that Lightning refuses
+# Hardware that Lightning rejects
 
 
-def test_a_refusal_of_lightning_is_told_as_a_mistake(
+def test_a_rejection_of_lightning_is_reported_as_an_error(
     tiny_config: Config, digits: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny_config(*SHORT)

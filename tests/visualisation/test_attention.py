@@ -34,7 +34,7 @@ def test_any_number_and_kind_of_image_is_drawn_on_the_paper(
     assert clipped_texts(figure) == []
 
 
-def test_an_overlay_stands_below_its_image_and_is_brightest_where_the_share_is_largest() -> None:
+def test_an_overlay_is_below_its_image_and_brightest_at_the_largest_share() -> None:
     maps = torch.full((3, 4, 4), 0.01)
     peaks = ((0, 3), (2, 1), (3, 3))
     for index, (row, column) in enumerate(peaks):
@@ -88,7 +88,7 @@ def test_half_precision_gradients_and_long_titles_are_drawn(clipped_texts: Calla
     assert clipped_texts(figure) == []
 
 
-def test_maps_that_do_not_fit_are_refused() -> None:
+def test_maps_that_do_not_fit_are_rejected() -> None:
     drawn = images(2, 1, 8)
     for wrong in (torch.rand(3, 4, 4), torch.rand(2, 16), torch.rand(2, 0, 4), torch.full((2, 4, 4), torch.nan)):
         with pytest.raises(

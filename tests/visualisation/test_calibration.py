@@ -93,7 +93,7 @@ def test_intervals_hold_the_share_and_shrink_with_the_number_of_images() -> None
     assert lengths[1] < 0.06
 
 
-def test_predictions_that_are_none_are_refused() -> None:
+def test_predictions_that_are_none_are_rejected() -> None:
     sure, right = np.array([0.5, 0.9]), np.array([True, False])
     for wrong in (sure[:0], sure[None], np.array([0.5, 1.1]), np.array([0.5, np.nan])):
         with pytest.raises(ValueError, match=r"^confidence must be probabilities \(N,\) .* but the shape is .*; give"):

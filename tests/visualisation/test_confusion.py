@@ -113,7 +113,7 @@ def test_names_that_are_long_or_look_like_mathematics_are_drawn_as_they_are(
     assert {"_hidden", "$5 and $10", "$\\nonsense{$"} < set(texts_of(figure))
 
 
-def test_counts_and_names_that_do_not_fit_are_refused() -> None:
+def test_counts_and_names_that_do_not_fit_are_rejected() -> None:
     for wrong in (np.ones((2, 3)), np.ones(3), np.zeros((0, 0)), -np.eye(2), np.full((2, 2), np.nan)):
         with pytest.raises(ValueError, match=r"^counts must be a square \(K, K\) .* but the shape is .*; give a row"):
             confusion_figure(wrong, classes="ab", title="")

@@ -130,7 +130,7 @@ def test_names_that_are_long_or_look_like_mathematics_are_drawn_as_they_are(
     assert {"$5_{$", "_hidden", "$val_{"} < set(texts_of(figure))
 
 
-def test_curves_that_do_not_fit_are_refused() -> None:
+def test_curves_that_do_not_fit_are_rejected() -> None:
     with pytest.raises(ValueError, match=r"^curves must have at least one metric, but it is empty; give"):
         curves_figure({}, title="")
     with pytest.raises(

@@ -140,7 +140,7 @@ def test_distances_have_one_scale_both_ways_and_the_map_fills_its_place(
     assert 0.75 - 1e-3 < frame.height / frame.width < 1 + 1e-3
 
 
-def test_points_and_labels_that_do_not_fit_are_refused() -> None:
+def test_points_and_labels_that_do_not_fit_are_rejected() -> None:
     places, labels = clusters(3, 9)
     for wrong in (places[:, :1], places[0], places[:0], np.where(places == places[0], np.nan, places)):
         with pytest.raises(ValueError, match=r"^points must be finite places \(N, 2\).* but .*; give the result"):
@@ -209,7 +209,7 @@ def test_zero_vectors_half_precision_gradients_and_arrays_are_taken() -> None:
     assert project_tsne(np.random.default_rng(0).normal(size=(9, 4)), seed=0).shape == (9, 2)
 
 
-def test_what_is_no_matrix_or_not_finite_is_refused() -> None:
+def test_what_is_no_matrix_or_not_finite_is_rejected() -> None:
     for wrong in (torch.rand(5), torch.rand(0, 3), torch.rand(3, 0), torch.rand(2, 3, 4)):
         with pytest.raises(ValueError, match=r"^embeddings must be a matrix .* but the shape is .*; give"):
             project_tsne(wrong, seed=0)

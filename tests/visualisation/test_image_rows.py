@@ -121,7 +121,7 @@ def test_captions_that_are_long_or_look_like_mathematics_do_not_touch(
     assert {"$_{", "$\\nons{$"} < set(texts_of(figure))
 
 
-def test_rows_that_do_not_fit_are_refused() -> None:
+def test_rows_that_do_not_fit_are_rejected() -> None:
     with pytest.raises(ValueError, match=r"^rows must be at least one ImageRow, but there is none; give"):
         image_rows_figure([], title="")
     for wrong, said in (
@@ -186,7 +186,7 @@ def test_reconstructions_with_gradients_and_in_half_precision_are_drawn_unchange
     assert torch.equal(images.detach(), before)
 
 
-def test_arguments_that_do_not_fit_are_refused() -> None:
+def test_arguments_that_do_not_fit_are_rejected() -> None:
     images = torch.rand(2, 1, 8, 8)
     with pytest.raises(ValueError, match=r"^reconstructions must have the shape of images"):
         reconstruction_grid(images, images[:1])

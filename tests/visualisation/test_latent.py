@@ -47,7 +47,7 @@ def test_a_collapsed_latent_and_divergences_estimated_below_zero_are_drawn(
     assert low <= nats.min() <= nats.max() < high
 
 
-def test_divergences_and_marks_that_do_not_fit_are_refused() -> None:
+def test_divergences_and_marks_that_do_not_fit_are_rejected() -> None:
     yes = torch.ones(3, dtype=torch.bool)
     for wrong in (torch.ones(1, 3), torch.ones(0), torch.tensor([1.0, torch.nan, 1.0])):
         with pytest.raises(ValueError, match=r"^kl_per_dimension must be finite numbers \(L,\), .*; give the mean"):

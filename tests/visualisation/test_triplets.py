@@ -84,7 +84,7 @@ def test_every_picture_carries_the_name_of_its_class_and_every_column_its_role()
     assert texts[0].get_text() == "Triplets of three"
 
 
-def test_names_and_titles_that_are_long_or_look_like_mathematics_are_drawn_as_they_are(
+def test_long_names_and_names_like_mathematics_are_drawn_as_they_are(
     pixels_of: Callable, clipped_texts: Callable
 ) -> None:
     names = ("$5 and $10", "$\\nonsense{$", "a name that is far too long for the picture above it")
@@ -129,7 +129,7 @@ def test_without_a_title_its_room_is_not_left_empty() -> None:
     assert heights[0] < heights[1]
 
 
-def test_distances_that_are_not_two_to_a_triplet_are_refused() -> None:
+def test_distances_that_are_not_two_to_a_triplet_are_rejected() -> None:
     with pytest.raises(ValueError, match=r"^distances must be two for each triplet, of shape \(2, 2\), but .* \(2,\)"):
         triplet_figure(*triplets(2, 1, 8), classes=CLASSES, title="", distances=torch.ones(2))
 

@@ -95,7 +95,7 @@ def _line(entry: "Entry") -> str:
     channels, height, width = entry.form.shape
     days = max(0.0, time.time() - entry.used) / DAY
     used = "today" if days < 1 else f"{days:.0f} days ago"
-    corrupt = f", {entry.refused:,} corrupt" if entry.refused else ""
+    corrupt = f", {entry.rejected:,} corrupt" if entry.rejected else ""
     return (
         f"{entry.images:,} images of {height}x{width}x{channels} ({entry.form.fit}{corrupt}), {_size(entry.size)}, "
         f"used {used}, {entry.origin}"

@@ -92,7 +92,7 @@ def decode_listing(config: RunConfig) -> DecodedListing:
     listing = list_images(config.dataset)
     if isinstance(listing.sources, Tensor):  # of a known data set that stores pixels
         return DecodedListing(config, listing, DecodedImages(listing.sources, {}))
-    config, listing = settled(config, listing)
+    config, listing = completed(config, listing)
     with _progress() as progress, summarised_warnings():
         decoded = decode_once(
             listing.encoded,
@@ -171,7 +171,7 @@ def class_names(config: RunConfig) -> tuple[RunConfig, tuple[str, ...]]:
     """
     if known := KNOWN_DATASETS.get(config.dataset.name):
         return config, known.classes
-    config, listing = settled(config, list_images(config.dataset))
+    config, listing = completed(config, list_images(config.dataset))
     return config, listing.classes
 
 
@@ -190,7 +190,7 @@ def list_images(dataset: DatasetConfig) -> Listing:
     return list_table(dataset.root, **named) if dataset.name == "table" else list_hugging_face(dataset.root, **named)
 
 
-def settled(config: RunConfig, listing: Listing) -> tuple[RunConfig, Listing]:
+def completed(config: RunConfig, listing: Listing) -> tuple[RunConfig, Listing]:
     """Return the config of a run with nothing left open that the images decide, and the listing with notes about it.
 
     Of your own images these are the channels, as most have them, the white level, and the whole paths of the images and

@@ -41,19 +41,19 @@ def corrected_labels(listing: Listing, file: str | Path) -> Corrected:
     """
     table = CsvTable.read(Path(file).expanduser(), expected=("path", "split", "index", "position", "label"))
     if "label" not in table.names:
-        raise table.mistake("a column label", f"the columns {listed(table.names, shown=20) or 'none'}")
+        raise table.invalid("a column label", f"the columns {listed(table.names, shown=20) or 'none'}")
     wanted = [plain_text(csv_text(label)) for label in table.texts("label")]
     places = _by_path(table, listing) if "path" in table.names else _by_index(table, listing)
     seen: dict[int, int] = {}
     for row, place in enumerate(places):
         if (first := seen.setdefault(place, row)) != row:
-            raise table.mistake("each image once", f"{listing.name(place)} in {table.row(first)} and {table.row(row)}")
+            raise table.invalid("each image once", f"{listing.name(place)} in {table.row(first)} and {table.row(row)}")
     numbers = {name: number for number, name in enumerate(listing.classes)} | {"": DROPPED}
     unknown = [row for row, name in enumerate(wanted) if name not in numbers]
     if unknown:
         name = wanted[unknown[0]]
         near = get_close_matches(name, listing.classes, n=1)
-        raise table.mistake(
+        raise table.invalid(
             f"a class of the data set, or nothing to drop the image, in column label ({listed(listing.classes)})",
             f"{name!r} in {table.row(unknown[0])}",
             f"Did you mean {near[0]!r}?" if near else "Correct the label.",
@@ -67,7 +67,7 @@ def corrected_labels(listing: Listing, file: str | Path) -> Corrected:
 
 def _by_path(table: CsvTable, listing: Listing) -> list[int]:
     if listing.names is None:
-        raise table.mistake("the columns split, index and label, as these images have no paths", "a column path")
+        raise table.invalid("the columns split, index and label, as these images have no paths", "a column path")
     exact = {name: place for place, name in enumerate(listing.names)}
     plain = {_plain(name): place for name, place in exact.items()}
     paths = [csv_text(path) for path in table.texts("path")]
@@ -81,7 +81,7 @@ def _by_index(table: CsvTable, listing: Listing) -> list[int]:
     column = next((name for name in ("index", "position") if name in table.names), None)
     if column is None or "split" not in table.names:
         columns = listed(table.names, shown=20)
-        raise table.mistake("a column path, or the columns split and index", f"the columns {columns}")
+        raise table.invalid("a column path, or the columns split and index", f"the columns {columns}")
     texts = [f"{split} {index}" for split, index in zip(table.texts("split"), table.texts(column), strict=True)]
     of_part = [(listing.split == part).nonzero()[:, 0].tolist() for part in range(len(SPLITS))]
     places: list[int | None] = []
@@ -98,7 +98,7 @@ def _by_index(table: CsvTable, listing: Listing) -> list[int]:
 def _found(table: Table, places: Sequence[int | None], texts: Sequence[str], expected: str) -> list[int]:
     missing = [f"{text!r} ({table.row(row)})" for row, text in enumerate(texts) if places[row] is None]
     if missing:
-        raise table.mistake(f"{expected} of every row", f"{len(missing):,} that do not exist: {listed(missing)}")
+        raise table.invalid(f"{expected} of every row", f"{len(missing):,} that do not exist: {listed(missing)}")
     return [place for place in places if place is not None]
 
 

@@ -45,14 +45,14 @@ def divided(
             nothing can be held out.
     """
     corrupt = _reasons(listing, decoded)
-    counted = f"{len(decoded.refused):,} of {len(listing):,} images cannot be decoded"
+    counted = f"{len(decoded.rejected):,} of {len(listing):,} images cannot be decoded"
     if corrupt and on_corrupt == "error":
         raise DataError(
             "\n  ".join([f"{counted}:", *corrupt])
             + "\nFix or remove them, or leave them out by dataset.on_corrupt: skip."
         )
     is_whole = torch.ones(len(listing), dtype=torch.bool)
-    is_whole[list(decoded.refused)] = False
+    is_whole[list(decoded.rejected)] = False
     try:
         positions = complete_splits(listing, fractions=fractions, seed=seed)
     except ValueError as error:
@@ -136,6 +136,6 @@ def _split(listing: Listing, decoded: DecodedImages, places: Tensor) -> Split:
 
 def _reasons(listing: Listing, decoded: DecodedImages) -> list[str]:
     """Give the reasons of the first few images that cannot be decoded, and the number of the others."""
-    named = [f"{listing.name(place)} {reason}" for place, reason in list(decoded.refused.items())[:NAMED]]
-    more = len(decoded.refused) - NAMED
+    named = [f"{listing.name(place)} {reason}" for place, reason in list(decoded.rejected.items())[:NAMED]]
+    more = len(decoded.rejected) - NAMED
     return named if more <= 0 else [*named, f"and {more:,} more"]

@@ -168,7 +168,7 @@ def stratified_split(
     Each class gives `fraction` of its images to validation, rounded up or down so that the whole comes to `fraction`
     of all images (the method of largest remainders), but keeps `keep` for training. Small classes give one image each,
     where large ones can make up for it; of more small classes than that, some give one, chosen at random.
-    scikit-learn's `train_test_split` refuses small classes.
+    scikit-learn's `train_test_split` rejects small classes.
 
     Args:
         labels: (N,) integers.

@@ -131,7 +131,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
         columns = (predictions.paths, predictions.classes, predictions.confidence, predictions.unlike_training)
         types = (pyarrow.string(), pyarrow.string(), pyarrow.float32(), pyarrow.bool_())
-        arrays = [pyarrow.array(list(column), type=kind) for column, kind in zip(columns, types, strict=True)]
+        arrays = [pyarrow.array(column, type=kind) for column, kind in zip(columns, types, strict=True)]
         with replacing(path) as temporary:
             pyarrow.parquet.write_table(pyarrow.table(dict(zip(COLUMNS, arrays, strict=True))), temporary)
         return

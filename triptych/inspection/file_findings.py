@@ -73,7 +73,7 @@ def _measured(source: Source) -> Measure | None:
 
 
 def _corrupt(dataset: DatasetConfig, found: DecodedListing) -> Iterator[Finding]:
-    corrupt = found.decoded.refused
+    corrupt = found.decoded.rejected
     if not corrupt:
         return
     skips = dataset.on_corrupt == "skip"

@@ -205,6 +205,6 @@ def _takes(backbone: Backbone, size: tuple[int, int]) -> bool:
     try:
         backbone.network(torch.zeros(1, backbone.description.channels, *size))
     except Exception:
-        # A network of others can refuse in any way.
+        # A network of others can reject in any way.
         return False
     return True

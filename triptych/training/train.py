@@ -34,10 +34,10 @@ from triptych.runs.metrics_file import write_metrics
 from triptych.text import terminal_text
 from triptych.training.building import build_module
 from triptych.training.checkpoints.resuming import Resumption
-from triptych.training.hardware.compiling import compiled_training, settle_compilation
+from triptych.training.hardware.compiling import choose_compilation, compiled_training
 from triptych.training.hardware.denormals import flushing_denormals
 from triptych.training.hardware.machine import is_out_of_memory, resolve_hardware
-from triptych.training.hardware.precision import settle_precision
+from triptych.training.hardware.precision import choose_precision
 from triptych.training.hardware.processes import ending_together, is_first_process
 from triptych.training.modules import TaskModule
 from triptych.training.reporting import announce, environment, summarise
@@ -97,8 +97,8 @@ def train(
     data = ImageDataModule(config, images)
     notes = (*data.notes, *_examined(config, data))
     module = build_module(config, data, backbone=resume.backbone if resume else None, encoder=encoder)
-    hardware = settle_compilation(hardware, config, data)
-    hardware = settle_precision(
+    hardware = choose_compilation(hardware, config, data)
+    hardware = choose_precision(
         hardware, config.training, module.model, begun_with=resume.precision if resume else None
     )
     folders = _claim_folders(config, Path(output), resume)

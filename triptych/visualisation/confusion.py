@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from triptych.visualisation.confusion_sheet import AXIS, BESIDE_NAME, ConfusionLayout, draw_key, write_mistakes
+from triptych.visualisation.confusion_sheet import AXIS, BESIDE_NAME, ConfusionLayout, draw_key, write_errors
 from triptych.visualisation.paper.sheet import MARGIN, Sheet, open_sheet
 from triptych.visualisation.paper.style import INK, OTHER_CLASS, QUIET_INK, SAME_CLASS, house_style
 
@@ -52,8 +52,8 @@ def confusion_figure(
         _write_names(sheet, classes, layout)
         _write_recall(sheet, table, layout)
         draw_key(sheet, *layout.key)
-        x, y, width = layout.mistakes
-        write_mistakes(sheet, table, classes, x=x, y=y, width=width)
+        x, y, width = layout.errors
+        write_errors(sheet, table, classes, x=x, y=y, width=width)
     return sheet.figure
 
 

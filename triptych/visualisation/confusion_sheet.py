@@ -91,7 +91,7 @@ class ConfusionLayout:
         return (self.recall + _GAP, y) if self.count <= _BESIDE else (x, y + self.side + _GAP)
 
     @property
-    def mistakes(self) -> tuple[float, float, float]:
+    def errors(self) -> tuple[float, float, float]:
         """Return where the list of errors begins, and how wide it may be: below the key or beside it."""
         x, y = self.key
         if self.count <= _BESIDE:
@@ -101,7 +101,7 @@ class ConfusionLayout:
     @property
     def height(self) -> float:
         """Say how high all of it is."""
-        return max(self.corner[1] + self.side, self.mistakes[1] + MISTAKES_HEIGHT)
+        return max(self.corner[1] + self.side, self.errors[1] + ERRORS_HEIGHT)
 
 
 def _widest(names: Sequence[str], size: float) -> float:
@@ -118,7 +118,7 @@ KEY_WIDTH = 440
 KEY_HEIGHT = 250
 _LETTER = 17
 """Width of a letter of middling width."""
-MISTAKES_HEIGHT = 40 + _MISTAKES * _LINE
+ERRORS_HEIGHT = 40 + _MISTAKES * _LINE
 
 _SHARES = (0.01, 0.05, 0.25, 0.5, 1.0)
 
@@ -136,7 +136,7 @@ def draw_key(sheet: Sheet, x: float, y: float) -> None:
         sheet.write(x + (place + 0.5) * step - 2, y + 186, f"{share:.0%}", size=5.5, colour=QUIET_INK, align="center")
 
 
-def write_mistakes(
+def write_errors(
     sheet: Sheet, counts: NDArray[np.float64], classes: Sequence[str], *, x: float, y: float, width: float
 ) -> None:
     """List the largest of the counts (K, K) off the diagonal, with the names of their row and column."""

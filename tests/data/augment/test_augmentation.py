@@ -296,7 +296,7 @@ def test_the_images_given_are_not_modified():
     ],
     ids=str,
 )
-def test_a_strength_out_of_range_is_refused(strengths):
+def test_a_strength_out_of_range_is_rejected(strengths):
     (name,) = strengths
     with pytest.raises(ValueError, match=rf"{name} must be .*, but got .*; 0 switches it off"):
         Augmentation(**strengths)
@@ -307,6 +307,6 @@ def test_a_strength_out_of_range_is_refused(strengths):
     [torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(1, 4, 4), torch.zeros(3, 1, 4, 4)],
     ids=["uint8", "no batch", "more images than draws"],
 )
-def test_images_that_are_no_batch_of_floats_are_refused(images):
+def test_images_that_are_no_batch_of_floats_are_rejected(images):
     with pytest.raises(ValueError, match=r"images must be floats of shape \(B, C, H, W\) .* got shape .*; convert"):
         Augmentation(rotation=1.0)(images, draws_of(2))

@@ -233,9 +233,7 @@ def test_a_class_of_one_image_is_its_own_positive_where_triplets_are_drawn():
     batch_size=st.integers(4, 300), classes=st.integers(2, 300), p=st.none() | st.integers(2, 40),
     k=st.none() | st.integers(2, 40), world_size=st.integers(1, 8),
 )  # fmt: skip
-def test_what_is_asked_for_is_kept_what_is_open_fills_the_batch_and_processes_scale_it(
-    batch_size, classes, p, k, world_size
-):
+def test_given_sizes_are_kept_open_ones_fill_the_batch_and_processes_scale_it(batch_size, classes, p, k, world_size):
     batch_size = p * k if p and k else max(batch_size, 2 * (p or k or 2))
     if (p or batch_size // (k or batch_size)) > classes:
         with pytest.raises(
@@ -278,6 +276,6 @@ def test_batches_are_filled_as_by_hand(arguments, filled):
         ([5, 5], {"rank": 2, "world_size": 2}, "rank must be .* got rank 2 of 2"),
     ],
 )
-def test_impossible_arguments_are_refused(sizes, options, message):
+def test_impossible_arguments_are_rejected(sizes, options, message):
     with pytest.raises(ValueError, match=message):
         pk(labels_of(sizes), **options)

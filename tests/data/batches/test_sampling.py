@@ -95,6 +95,6 @@ def test_a_loader_knows_its_length_and_passes_tensors_of_int64():
         (5, {"batch_size": 2, "rank": -1, "world_size": 2}, "rank must be .* got rank -1 of 2"),
     ],
 )
-def test_impossible_arguments_are_refused(size, options, message):
+def test_impossible_arguments_are_rejected(size, options, message):
     with pytest.raises(ValueError, match=message):
         BalancedBatchSampler(size, shuffle=True, **options)

@@ -43,7 +43,7 @@ def test_unless_asked_every_image_comes_once_an_epoch() -> None:
 
 
 @pytest.mark.parametrize("mining", ["random", "semihard"])
-def test_class_balanced_epochs_hold_all_classes_equally_often_and_triplets_where_they_are_drawn(mining: str) -> None:
+def test_class_balanced_epochs_hold_all_classes_equally_often_with_triplets_too(mining: str) -> None:
     data = module(sampling="class_balanced", mining=mining)
 
     batches = list(data.train_dataloader())
@@ -94,7 +94,7 @@ def test_validation_has_every_image_once(sampling: str) -> None:
     assert sorted(indices.tolist()) == list(range(len(data.validation)))
 
 
-def test_more_classes_than_there_are_is_a_mistake_with_what_would_fit() -> None:
+def test_more_classes_than_there_are_is_an_error_with_what_would_fit() -> None:
     data = module(sampling="pk", classes_per_batch=12, images_per_class=4)
 
     with pytest.raises(ConfigError, match=r"dataset.sampling pk: 12 classes of 4 .* 10 classes; expected at most 10"):

@@ -206,12 +206,12 @@ def test_a_loader_takes_whole_batches():
         (images_of(4), torch.tensor([0, 0, -1, 1]), "labels must be at least 0, but the least is -1; number"),
     ],
 )
-def test_wrong_images_and_labels_are_refused_with_what_to_do(dataset_class, images, labels, message):
+def test_wrong_images_and_labels_are_rejected_with_what_to_do(dataset_class, images, labels, message):
     with pytest.raises(ValueError, match=message):
         dataset_class(images, labels)
 
 
-def test_triplets_of_one_class_are_refused():
+def test_triplets_of_one_class_are_rejected():
     with pytest.raises(ValueError, match=r"at least two classes, .* but all 3 are 4; add"):
         TripletDataset(images_of(3), torch.tensor([4, 4, 4]))
     assert len(ImageDataset(images_of(3), torch.tensor([4, 4, 4]))) == 3

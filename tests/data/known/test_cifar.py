@@ -1,4 +1,4 @@
-"""CIFAR-10 from its makers' files: folders and archives, pickled and binary, whole and broken in every way."""
+"""CIFAR-10 from its makers' files: folders and archives, pickled and binary, whole and damaged in every way."""
 
 import io
 import os
@@ -124,7 +124,7 @@ class Attack:
 
 
 @pytest.mark.parametrize("layout", ["python folder", "python archive"])
-def test_a_batch_with_code_in_it_is_refused_and_the_code_does_not_run(tmp_path, layout):
+def test_a_batch_with_code_in_it_is_rejected_and_the_code_does_not_run(tmp_path, layout):
     find, read, name = LAYOUTS[layout]
     trace = tmp_path / "it ran"
     attack = pickle.dumps({"data": Attack(f"touch '{trace}'"), "labels": []})
@@ -235,7 +235,7 @@ def test_a_folder_in_place_of_an_archive_is_named(tmp_path):
         cifar.read_python_archive(cifar.find_python_archive(tmp_path), READING)
 
 
-def test_an_archive_that_unpacks_to_gigabytes_is_refused(tmp_path, monkeypatch):
+def test_an_archive_that_unpacks_to_gigabytes_is_rejected(tmp_path, monkeypatch):
     monkeypatch.setattr(cifar, "MOST", 100_000)
     make(tmp_path, "python archive", files("python archive") | {"README": bytes(200_000)})
     with pytest.raises(DataError, match="it unpacks to more than 100,000 bytes"):

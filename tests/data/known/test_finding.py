@@ -199,9 +199,7 @@ def test_the_original_cifar10_is_preferred_to_a_copy_in_parquet(tmp_path):
         ("fashionmnist", "MNIST/raw", "MNIST/raw"),
     ],
 )
-def test_one_of_the_mnists_is_not_mistaken_for_the_other_whose_files_have_the_same_names(
-    tmp_path, wanted, root, folder
-):
+def test_mnist_and_fashion_mnist_with_the_same_file_names_are_distinguished(tmp_path, wanted, root, folder):
     put(tmp_path / folder, idx_files())
     with pytest.raises(DownloadError, match="was not found"):
         list_known(offline(wanted), root=tmp_path / root)
@@ -216,7 +214,7 @@ def test_a_copy_that_lacks_a_file_is_reported_instead_of_passed_over(tmp_path):
 
 
 @pytest.mark.parametrize(("part", "stems"), [("training", STEMS[:2]), ("test", STEMS[2:])])
-def test_a_data_set_without_training_or_test_images_is_refused(tmp_path, part, stems):
+def test_a_data_set_without_training_or_test_images_is_rejected(tmp_path, part, stems):
     empty = {name: content for name, content in idx_files(rows=0).items() if name.removesuffix(".gz") in stems}
     put(tmp_path, idx_files() | empty)
     with pytest.raises(DataError, match=f"MNIST, read from .*: expected {part} images, but received none"):

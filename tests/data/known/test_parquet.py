@@ -1,4 +1,4 @@
-"""Parquet files in the Hugging Face layout: real ones and small ones, in shards, and broken in every way."""
+"""Parquet files in the Hugging Face layout: real ones and small ones, in shards, and damaged in every way."""
 
 import io
 import json

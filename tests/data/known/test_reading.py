@@ -36,7 +36,7 @@ def test_a_label_out_of_range_is_named_with_its_position_in_the_file(label):
         checked_labels(np.array([0, label]), reading=READING, path=PATH)
 
 
-def test_fewer_labels_than_images_are_refused():
+def test_fewer_labels_than_images_are_rejected():
     with pytest.raises(DataError, match="one label for each of the 2 images, but received 1 labels"):
         labelled(np.zeros(12, np.uint8), np.array([0]), reading=READING, path=PATH)
 
@@ -50,7 +50,7 @@ def test_parts_are_joined_in_order():
 
 
 @pytest.mark.parametrize("names", [["b", "a"], ["a"], ["a", "b", "c"], "ab", None, 3])
-def test_another_class_table_is_refused(names):
+def test_another_class_table_is_rejected(names):
     with pytest.raises(DataError, match="expected the class table"):
         check_classes(names, reading=READING, path=PATH)
 

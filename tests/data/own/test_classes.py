@@ -1,4 +1,4 @@
-"""Class names: what counts as the same label, how classes are ordered, and which sets of classes are refused."""
+"""Class names: what counts as the same label, how classes are ordered, and which sets of classes are rejected."""
 
 import numpy as np
 import pytest
@@ -109,7 +109,7 @@ def test_one_class_is_too_few(values, parts, received):
         numbered(values, parts)
 
 
-def test_a_group_in_two_splits_is_refused_and_rows_without_one_are_free():
+def test_a_group_in_two_splits_is_rejected_and_rows_without_one_are_free():
     split = np.array([TRAIN, TEST, TRAIN, TEST, TRAIN, TEST])
     check_groups(None, split, origin="x.csv")
     check_groups([None, None, "a", "b", "a", "b"], split, origin="x.csv")

@@ -158,7 +158,7 @@ def test_the_order_is_that_of_the_names_whatever_was_made_first(tmp_path_factory
     shutil.rmtree(root)
 
 
-def test_half_a_split_is_refused(tmp_path):
+def test_half_a_split_is_rejected(tmp_path):
     make(tmp_path, "val/a/1.png", "test/a/1.png")
     with pytest.raises(DataError, match="expected a folder train beside val, test, but received none"):
         list_folder(tmp_path)
@@ -184,13 +184,13 @@ def test_classes_that_training_lacks_are_named(tmp_path):
         (["a/1.txt", "b/2.txt"], r"for each class, but received 2 \.txt\. Images are files of \.avif, \.bmp, \.gif"),
     ],
 )
-def test_folders_without_classes_are_refused(tmp_path, paths, words):
+def test_folders_without_classes_are_rejected(tmp_path, paths, words):
     make(tmp_path, *paths)
     with pytest.raises(DataError, match=words):
         list_folder(tmp_path)
 
 
-def test_what_is_no_folder_is_refused(tmp_path):
+def test_what_is_no_folder_is_rejected(tmp_path):
     with pytest.raises(DataError, match="nothing: there is no such folder"):
         list_folder(tmp_path / "nowhere")
     make(tmp_path, "photos.zip")
@@ -238,7 +238,7 @@ def test_folders_of_systems_are_no_classes(tmp_path):
     assert list_folder(tmp_path).names == ["cat/1.png", "dog/1.png"]
 
 
-def test_classes_that_differ_in_case_alone_are_noted_and_merged_where_one_lacks_training_images(tmp_path):
+def test_classes_that_differ_in_case_alone_are_noted_or_merged(tmp_path):
     make(tmp_path / "one", "Cat/1.png", "cat/2.png", "dog/1.png")
     listing = list_folder(tmp_path / "one")
     assert len(listing.classes) == 3

@@ -131,7 +131,7 @@ def test_labels_of_text_are_in_natural_order(saved):
         ),
     ],
 )
-def test_a_mistake_has_one_message(saved, splits, options, words):
+def test_an_error_has_one_message(saved, splits, options, words):
     folder = saved(**{name: rows(4, **content) for name, content in splits.items()})
     with pytest.raises(DataError, match=words) as caught:
         list_hugging_face(folder, **options)

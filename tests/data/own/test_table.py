@@ -1,4 +1,4 @@
-"""Tables of images, as spreadsheets, pandas and Hugging Face's libraries write them, and every mistake in one."""
+"""Tables of images, as spreadsheets, pandas and Hugging Face's libraries write them, and every error in one."""
 
 import csv as csv_module
 import io
@@ -215,7 +215,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("kind", MISTAKES)
-def test_a_mistake_has_one_message_that_says_where(tmp_path, kind):
+def test_an_error_has_one_message_that_says_where(tmp_path, kind):
     text, words = MISTAKES[kind]
     table = csv(tmp_path, text)
     with pytest.raises(DataError, match=words) as caught:
@@ -247,13 +247,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_columns_of_wrong_types_are_refused(tmp_path, kind):
+def test_columns_of_wrong_types_are_rejected(tmp_path, kind):
     columns, words = WRONG[kind]
     with pytest.raises(DataError, match=words):
         list_table(parquet(tmp_path, columns))
 
 
-def test_a_damaged_parquet_file_is_refused(tmp_path):
+def test_a_damaged_parquet_file_is_rejected(tmp_path):
     table = parquet(tmp_path, {"image": images(1, 2), "label": ["x", "y"]})
     whole = table.read_bytes()
     table.write_bytes(whole[:-9])

@@ -57,14 +57,14 @@ def decode(photos, cache, **options):
 
 
 @pytest.mark.parametrize("threads", [0, 3])
-def test_pixels_are_those_of_the_decoder_and_the_refused_are_named(photos, cache, threads, monkeypatch):
+def test_pixels_are_those_of_the_decoder_and_the_rejected_are_named(photos, cache, threads, monkeypatch):
     monkeypatch.setattr(cache_module, "AT_ONCE", 2)
 
     images = decode(photos, cache, threads=threads)
 
     assert images.images.shape == (7, 3, 8, 6)
-    assert list(images.refused) == [3]
-    assert "none of JPEG" in images.refused[3]
+    assert list(images.rejected) == [3]
+    assert "none of JPEG" in images.rejected[3]
     for number, photo in enumerate(photos):
         if number != 3:
             expected = decode_and_fit(photo, size=(8, 6), how="stretch", channels=3).transpose(2, 0, 1)
@@ -80,7 +80,7 @@ def test_the_second_time_nothing_is_decoded(photos, cache, decodings):
 
     assert len(decodings) == 7
     assert torch.equal(first.images[:], second.images[:])
-    assert first.refused == second.refused
+    assert first.rejected == second.rejected
 
 
 def test_copied_renamed_and_touched_images_are_found_again(photos, cache, decodings, tmp_path):
@@ -114,10 +114,10 @@ def test_a_changed_image_and_another_form_are_decoded(photos, cache, decodings):
 def test_what_was_missing_is_decoded_when_it_is_there(photos, cache):
     pixels = photos[2].read_bytes()
     photos[2].unlink()
-    assert 2 in decode(photos, cache).refused
+    assert 2 in decode(photos, cache).rejected
 
     photos[2].write_bytes(pixels)
-    assert list(decode(photos, cache).refused) == [3]
+    assert list(decode(photos, cache).rejected) == [3]
 
 
 def test_an_entry_that_lost_pixels_is_made_again(photos, cache):
@@ -190,7 +190,7 @@ def test_after_a_process_was_killed_the_images_are_decoded_anew(photos, cache, t
 
     images = decode(photos, cache)
 
-    assert list(images.refused) == [3]
+    assert list(images.rejected) == [3]
     assert len(cache_entries(cache)) == 1
     assert not list(cache.glob(".*"))
 
@@ -202,14 +202,14 @@ def test_entries_tell_what_they_hold_and_can_be_removed(photos, cache):
     last, first = cache_entries(cache)
 
     assert (last.images, first.images) == (2, 7)
-    assert (first.origin, first.form, first.refused) == ("read from photos", FORM, 1)
+    assert (first.origin, first.form, first.rejected) == ("read from photos", FORM, 1)
     assert first.size > 7 * 3 * 8 * 6
     remove_entry(first)
     assert [entry.folder for entry in cache_entries(cache)] == [last.folder]
     assert int(images.images[:].long().sum()) > 0  # whoever has it open keeps it
 
 
-def test_progress_is_told_from_nothing_to_all(photos, cache, monkeypatch):
+def test_progress_is_reported_from_nothing_to_all(photos, cache, monkeypatch):
     monkeypatch.setattr(cache_module, "AT_ONCE", 3)
     told: list[tuple[str, int, int]] = []
 
@@ -279,15 +279,15 @@ def test_circumstances_are_not_remembered(photos, cache, case, everywhere, monke
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", failing)
         for _ in range(2):
-            assert list(decode(photos, cache).refused) == [2, 3]
+            assert list(decode(photos, cache).rejected) == [2, 3]
     healed = decode(photos, cache)
-    assert list(healed.refused) == [3]
+    assert list(healed.rejected) == [3]
     assert healed.images[2].any()
 
 
 def test_a_verdict_about_the_content_is_remembered(photos, cache, decodings):
     for _ in range(3):
-        assert list(decode(photos, cache).refused) == [3]
+        assert list(decode(photos, cache).rejected) == [3]
     assert len(decodings) == 7
 
 
@@ -305,7 +305,7 @@ DAMAGES = {
     "a list as description": lambda folder: (folder / "entry.json").write_text("[1]"),
     "no description": lambda folder: (folder / "entry.json").unlink(),
     "a folder as description": lambda folder: ((folder / "entry.json").unlink(), (folder / "entry.json").mkdir()),
-    "a refused image that does not exist": lambda folder: (folder / "entry.json").write_text(
+    "a rejected image that does not exist": lambda folder: (folder / "entry.json").write_text(
         (folder / "entry.json").read_text().replace('"3":', '"99":')
     ),
     "one flipped bit of a pixel": lambda folder: flip(folder / "pixels", 5),
@@ -325,7 +325,7 @@ def test_a_damaged_entry_is_made_again_and_can_be_listed_and_removed(photos, cac
     assert damaged.folder == entry.folder
     again = decode(photos, cache)
     assert torch.equal(again.images[:], whole)
-    assert list(again.refused) == [3]
+    assert list(again.rejected) == [3]
     (entry,) = cache_entries(cache)
     DAMAGES[damage](entry.folder)
     remove_entry(*cache_entries(cache))

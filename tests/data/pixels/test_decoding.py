@@ -245,7 +245,7 @@ def test_arrays_are_brought_to_the_channels_that_are_asked_for(array, channels, 
         (saved_array(COLOUR), 5, "has 3 channels, where 5 are expected"),
     ],
 )
-def test_channels_that_a_file_cannot_have_are_refused(source, channels, words):
+def test_channels_that_a_file_cannot_have_are_rejected(source, channels, words):
     with pytest.raises(UndecodableImage, match=words):
         decode(source, channels=channels)
 

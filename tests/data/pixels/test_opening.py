@@ -58,7 +58,7 @@ NO_IMAGES = {
     "a page": (b"<!doctype html>", "is none of JPEG"),
     "a format that starts programs": (b"%!PS-Adobe-3.0 EPSF-3.0", "is none of JPEG"),
     "a bomb that Pillow would warn of": (png_of(10_000, 9_000), r"has 10,000 x 9,000 pixels, more than the 89,478,485"),
-    "a bomb that Pillow would refuse": (png_of(60_000, 60_000), r"has 60,000 x 60,000 pixels, more than"),
+    "a bomb that Pillow would reject": (png_of(60_000, 60_000), r"has 60,000 x 60,000 pixels, more than"),
     "an array as a bomb": (array_of(60_000, 60_000, 3), r"has 60,000 x 60,000 pixels, more than"),
     "an array of too many channels": (array_of(9, 9, 10**12), "is damaged or cut off .9 bytes of pixels instead of"),
     "an array of no images": (array_of(4, kind="<f8"), r"holds float64 of shape \(4,\), where uint8 \(H, W\) or"),
@@ -88,7 +88,7 @@ def test_what_is_no_image_has_one_reason(tmp_path, kind, use):
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9, 0.99])
-def test_a_file_that_is_cut_off_is_refused(form, share):
+def test_a_file_that_is_cut_off_is_rejected(form, share):
     content = WHOLE[form]
     with pytest.raises(UndecodableImage, match=r"is damaged or cut off|is none of"):
         decode(content[: int(share * len(content))])
@@ -116,7 +116,7 @@ def test_the_content_decides_and_not_the_name(tmp_path):
     assert ".jpg" in EXTENSIONS
 
 
-def test_what_is_not_a_file_is_refused_at_once(tmp_path):
+def test_what_is_not_a_file_is_rejected_at_once(tmp_path):
     os.mkfifo(tmp_path / "pipe.jpg")
     (tmp_path / "folder.jpg").mkdir()
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
@@ -141,14 +141,14 @@ def test_what_is_not_a_file_is_refused_at_once(tmp_path):
         decode(Path("/dev/zero"))
 
 
-def test_a_file_that_may_not_be_read_is_refused(tmp_path, monkeypatch):
+def test_a_file_that_may_not_be_read_is_rejected(tmp_path, monkeypatch):
     file = tmp_path / "photo.png"
     file.write_bytes(WHOLE["PNG"])
 
-    def refuse(*_args, **_options):
+    def reject(*_args, **_options):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)  # root, who may run this, may read everything
+    monkeypatch.setattr(Path, "open", reject)  # root, who may run this, may read everything
     with pytest.raises(UndecodableImage, match=r"photo\.png cannot be opened \(Permission denied\)"):
         decode(file)
 
@@ -168,7 +168,7 @@ def test_the_limit_of_pixels_is_ours_and_not_that_of_pillow(monkeypatch):
     assert MAX_PIXELS == 1024 * 1024 * 1024 // 4 // 3
 
 
-def test_cut_off_files_are_refused_where_a_library_has_told_pillow_to_accept_them(monkeypatch):
+def test_cut_off_files_are_rejected_where_a_library_has_told_pillow_to_accept_them(monkeypatch):
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     cut = WHOLE["JPEG"][:-2000]
     Image.open(io.BytesIO(cut)).load()
@@ -181,7 +181,7 @@ def test_the_switch_of_pillow_stays_off_until_the_last_thread_leaves(monkeypatch
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     start = threading.Barrier(4)
 
-    def refused(number: int) -> int:
+    def rejected(number: int) -> int:
         start.wait()
         count = 0
         for place in range(60):
@@ -192,7 +192,7 @@ def test_the_switch_of_pillow_stays_off_until_the_last_thread_leaves(monkeypatch
         return count
 
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(refused, range(4))) == [60] * 4
+        assert list(pool.map(rejected, range(4))) == [60] * 4
     assert ImageFile.LOAD_TRUNCATED_IMAGES
 
 

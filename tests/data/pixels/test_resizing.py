@@ -122,6 +122,6 @@ def test_what_cannot_be_decoded_is_not_fitted():
         (np.zeros((4, 4, 3), np.uint8), "squeeze", "how must be 'letterbox', 'crop' or 'stretch', but is 'squeeze'"),
     ],
 )
-def test_wrong_arguments_are_refused(image, how, words):
+def test_wrong_arguments_are_rejected(image, how, words):
     with pytest.raises(ValueError, match=words):
         fit(image, (2, 2), how=how)

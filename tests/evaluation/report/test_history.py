@@ -39,7 +39,7 @@ def test_a_checkpoint_that_left_its_run_has_fewer_facts(reported: Any) -> None:
     assert facts["Seed"] == "0"
 
 
-def test_what_the_guard_found_is_told_in_its_own_words() -> None:
+def test_what_the_guard_found_is_reported_in_its_own_words() -> None:
     told = [
         {"epoch": 2, "last_epoch": 2, "name": "a", "what": "embeddings have collapsed"},
         {"epoch": 1, "last_epoch": 4, "name": "b", "what": "the latent is off"},

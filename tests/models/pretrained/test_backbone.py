@@ -22,7 +22,7 @@ def test_the_library_is_what_stands_before_the_colon() -> None:
 @pytest.mark.parametrize(
     "change", [{"image_size": 8}, {"image_size": ["a", "b"]}, {"config": 3}, {"channels": None}, {"image_mean": "x"}]
 )
-def test_what_is_no_description_is_refused(change: dict) -> None:
+def test_what_is_no_description_is_rejected(change: dict) -> None:
     with pytest.raises(BackboneError, match="got one that cannot be read"):
         BackboneDescription.from_plain({**DESCRIPTION.plain(), **change})
     with pytest.raises(BackboneError, match="KeyError"):

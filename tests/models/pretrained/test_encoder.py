@@ -87,7 +87,7 @@ def test_images_of_another_size_are_resized(make: Callable[..., PretrainedEncode
 
 
 @pytest.mark.parametrize("channels", [2, 4, 16])
-def test_other_channels_are_refused(make: Callable[..., PretrainedEncoder], channels: int) -> None:
+def test_other_channels_are_rejected(make: Callable[..., PretrainedEncoder], channels: int) -> None:
     with pytest.raises(BackboneError, match=f"expected images of 3 channels.*got {channels} channels"):
         make(in_channels=channels, pixel_mean=0.0, pixel_std=1.0)
 
@@ -197,7 +197,7 @@ class Answer(nn.Module):
         (lambda images: torch.rand(len(images), 4), "one that is random when it evaluates"),
     ],
 )
-def test_what_is_no_encoder_is_refused(answer: Callable[[Tensor], Tensor], expected: str) -> None:
+def test_what_is_no_encoder_is_rejected(answer: Callable[[Tensor], Tensor], expected: str) -> None:
     with pytest.raises(BackboneError, match=expected):
         PretrainedEncoder(Answer(answer), **SIZES)
 

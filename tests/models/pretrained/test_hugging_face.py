@@ -130,39 +130,39 @@ def test_a_description_and_the_weights_make_the_same_network(
 # What cannot be had
 
 
-def refused(name: str) -> str:
+def rejected(name: str) -> str:
     with pytest.raises(BackboneError) as caught:
         hugging_face.fetch(name)
     assert len(str(caught.value).splitlines()) == 1
     return str(caught.value)
 
 
-def test_a_folder_that_is_not_there_or_has_no_model_is_told(tmp_path: Path) -> None:
-    assert "where there is none. Check the path" in refused(str(tmp_path / "nothing"))
-    assert "where there is none" in refused("./nothing")
-    assert "which has no config.json" in refused(str(tmp_path))
+def test_a_folder_that_is_not_there_or_has_no_model_is_reported(tmp_path: Path) -> None:
+    assert "where there is none. Check the path" in rejected(str(tmp_path / "nothing"))
+    assert "where there is none" in rejected("./nothing")
+    assert "which has no config.json" in rejected(str(tmp_path))
     (tmp_path / "config.json").write_text("{}")
-    assert "expected a vision model that transformers can read" in refused(str(tmp_path))
+    assert "expected a vision model that transformers can read" in rejected(str(tmp_path))
     (tmp_path / "config.json").write_text("not json")
-    assert "expected a vision model that transformers can read" in refused(str(tmp_path))
+    assert "expected a vision model that transformers can read" in rejected(str(tmp_path))
 
 
-def test_a_folder_without_weights_is_told(vision_model: Callable[[str], Path], tmp_path: Path) -> None:
+def test_a_folder_without_weights_is_reported(vision_model: Callable[[str], Path], tmp_path: Path) -> None:
     for name in ("config.json", "preprocessor_config.json"):
         shutil.copy(vision_model("vit") / name, tmp_path)
 
-    assert "model.safetensors" in refused(str(tmp_path))
+    assert "model.safetensors" in rejected(str(tmp_path))
 
 
-def test_a_model_of_text_is_told_by_its_kind(vision_model: Callable[[str], Path]) -> None:
-    assert "whose kind (bert) reads input_ids. Choose a ViT" in refused(str(vision_model("bert")))
+def test_a_model_of_text_is_reported_by_its_kind(vision_model: Callable[[str], Path]) -> None:
+    assert "whose kind (bert) reads input_ids. Choose a ViT" in rejected(str(vision_model("bert")))
 
 
-def test_a_model_without_its_image_processor_is_told(vision_model: Callable[[str], Path], tmp_path: Path) -> None:
+def test_a_model_without_its_image_processor_is_reported(vision_model: Callable[[str], Path], tmp_path: Path) -> None:
     shutil.copytree(vision_model("vit"), tmp_path, dirs_exist_ok=True)
     (tmp_path / "preprocessor_config.json").unlink()
 
-    assert "which has no preprocessor_config.json that can be read. Save it beside" in refused(str(tmp_path))
+    assert "which has no preprocessor_config.json that can be read. Save it beside" in rejected(str(tmp_path))
 
 
 def test_weights_that_are_missing_are_told_and_not_drawn(vision_model: Callable[[str], Path], tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_weights_that_are_missing_are_told_and_not_drawn(vision_model: Callable[
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
 
-    assert "expected a model with all weights of its ViTModel" in refused(str(tmp_path))
+    assert "expected a model with all weights of its ViTModel" in rejected(str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_weights_that_are_missing_are_told_and_not_drawn(vision_model: Callable[
         ("preprocessor_config.json", b"{", "no preprocessor_config.json that can be read"),
     ],
 )
-def test_a_damaged_file_is_told(
+def test_a_damaged_file_is_reported(
     vision_model: Callable[[str], Path], tmp_path: Path, name: str, content: bytes, expected: str
 ) -> None:
     shutil.copytree(vision_model("vit"), tmp_path, dirs_exist_ok=True)
@@ -193,7 +193,7 @@ def test_a_damaged_file_is_told(
         (tmp_path / "model.safetensors").unlink()
     (tmp_path / name).write_bytes(content)
 
-    assert expected in refused(str(tmp_path))
+    assert expected in rejected(str(tmp_path))
 
 
 def test_code_among_the_weights_is_not_run(vision_model: Callable[[str], Path], tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_code_among_the_weights_is_not_run(vision_model: Callable[[str], Path], 
     (tmp_path / "model.safetensors").unlink()
     torch.save({"weight": Path(tmp_path)}, tmp_path / "pytorch_model.bin")
 
-    assert "hold code, which was not run" in refused(str(tmp_path))
+    assert "hold code, which was not run" in rejected(str(tmp_path))
 
 
 def test_weights_of_other_shapes_are_told_with_both(vision_model: Callable[[str], Path], tmp_path: Path) -> None:
@@ -209,24 +209,24 @@ def test_weights_of_other_shapes_are_told_with_both(vision_model: Callable[[str]
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"patch_size": 16}))
 
-    said = refused(str(tmp_path))
+    said = rejected(str(tmp_path))
 
     assert "where 2 differ, such as embeddings.patch_embeddings.projection.weight" in said
     assert "(16, 3, 8, 8) instead of (16, 3, 16, 16)" in said
 
 
 @pytest.mark.parametrize("name", ["~no-such-user/model", "a" * 300])
-def test_a_name_that_the_system_cannot_look_for_is_told(name: str) -> None:
-    assert f"got {name}: " in refused(name)
+def test_a_name_that_the_system_cannot_look_for_is_reported(name: str) -> None:
+    assert f"got {name}: " in rejected(name)
 
 
-def test_a_missing_library_is_told_with_the_command_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_reported_with_the_command_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
 
-    assert "pip install 'triptych[pretrained]'" in refused("facebook/dinov2-small")
+    assert "pip install 'triptych[pretrained]'" in rejected("facebook/dinov2-small")
 
 
-def test_without_network_a_name_that_is_not_in_the_cache_is_told(
+def test_without_network_a_name_that_is_not_in_the_cache_is_reported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
@@ -250,7 +250,7 @@ def test_the_library_keeps_its_log_level_and_its_bars(vision_model: Callable[[st
         log.disable_progress_bar()
 
 
-def test_a_kind_that_this_version_of_the_library_does_not_know_is_told() -> None:
+def test_a_kind_that_this_version_of_the_library_does_not_know_is_reported() -> None:
     description = BackboneDescription(
         "hf:new", {"model_type": "vit9", "transformers_version": "9.1"}, (8, 8), 3, (), ()
     )
@@ -259,7 +259,7 @@ def test_a_kind_that_this_version_of_the_library_does_not_know_is_told() -> None
         hugging_face.rebuild(description)
 
 
-def test_a_described_config_that_the_library_refuses_is_told() -> None:
+def test_a_described_config_that_the_library_rejects_is_reported() -> None:
     description = BackboneDescription("hf:m", {"model_type": "vit", "hidden_size": "big"}, (8, 8), 3, (), ())
 
     with pytest.raises(BackboneError, match="got hf:m: Validation error for field 'hidden_size'"):

@@ -23,14 +23,14 @@ def told(error: Exception, *, because: str = "") -> BackboneError:
         ("GatedRepoError", "whose authors ask for consent"),
     ],
 )
-def test_a_name_that_is_wrong_or_closed_is_told(because: str, expected: str) -> None:
+def test_a_name_that_is_wrong_or_closed_is_reported(because: str, expected: str) -> None:
     assert expected in str(told(OSError("not a local folder"), because=because))
 
 
 @pytest.mark.parametrize(
     "because", ["LocalEntryNotFoundError", "OfflineModeIsEnabled", "TransportError", "HfHubHTTPError", "Timeout"]
 )
-def test_a_failed_download_is_told_as_one(because: str) -> None:
+def test_a_failed_download_is_reported_as_one(because: str) -> None:
     error = told(OSError("We couldn't connect.\nCheck the connection."), because=because)
 
     assert isinstance(error, BackboneDownloadError)
@@ -42,7 +42,7 @@ def test_code_of_the_models_own_is_not_run() -> None:
 
 
 @pytest.mark.parametrize("family", ["TransportError", "XetDownloadError"])
-def test_a_download_that_ends_in_an_error_of_no_known_class_is_told_as_one(family: str) -> None:
+def test_a_download_that_ends_in_an_error_of_no_known_class_is_reported_as_one(family: str) -> None:
     kind = type("ReadTimeout", (type(family, (Exception,), {}),), {})
 
     assert isinstance(told(kind("The read operation timed out")), BackboneDownloadError)
@@ -54,7 +54,7 @@ def test_any_other_error_keeps_its_first_line() -> None:
     assert str(told(ZeroDivisionError())).endswith("got someone/model: ZeroDivisionError")
 
 
-def test_what_is_said_already_and_what_is_no_mistake_pass_unchanged() -> None:
+def test_what_is_said_already_and_what_is_no_error_pass_unchanged() -> None:
     with pytest.raises(BackboneError, match=r"^mine$"), in_our_words("x"):
         raise BackboneError("mine")
     with pytest.raises(KeyboardInterrupt), in_our_words("x"):

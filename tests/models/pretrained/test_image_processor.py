@@ -76,7 +76,7 @@ def test_what_is_not_said_is_not_guessed(processing: dict, config: dict, lacking
 
 
 @pytest.mark.parametrize("step", ["do_flip_channel_order", "rescale_offset", "include_top"])
-def test_a_step_that_is_not_done_here_is_refused_and_one_that_is_switched_off_is_none(step: str) -> None:
+def test_unsupported_steps_are_rejected_and_disabled_ones_ignored(step: str) -> None:
     with pytest.raises(BackboneError, match=f"asks for {step} too"):
         expected_images({**THREE, "size": 8, step: True}, config=CONFIG, name="vit")
 

@@ -37,7 +37,7 @@ def test_at_the_start_the_network_says_what_it_said(network: nn.Module) -> None:
     assert torch.equal(network(images), before)
 
 
-def test_every_linear_layer_of_the_blocks_gets_two_narrow_matrices_and_the_rest_stays(network: nn.Module) -> None:
+def test_every_linear_layer_of_the_blocks_gets_two_narrow_matrices(network: nn.Module) -> None:
     linear = [name for name, module in network.named_modules() if type(module) is nn.Linear]
 
     add_lora(network, rank=3)
@@ -65,7 +65,7 @@ def test_layers_that_are_not_there_are_told_with_those_that_are(network: nn.Modu
             add_lora(network, rank=2, targets=targets)
 
 
-def test_a_network_without_linear_layers_is_told(vision_model: Callable[[str], Path]) -> None:
+def test_a_network_without_linear_layers_is_reported(vision_model: Callable[[str], Path]) -> None:
     network = hugging_face.fetch(str(vision_model("resnet"))).network
 
     with pytest.raises(BackboneError, match="none; use backbone_mode finetune"):
@@ -77,7 +77,7 @@ def test_layers_that_cannot_be_added_to_are_told(network: nn.Module) -> None:
         add_lora(network, rank=2, targets=["layernorm_before"])
 
 
-def test_a_missing_library_is_told_with_the_command_that_brings_it(
+def test_a_missing_library_is_reported_with_the_command_that_brings_it(
     network: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "peft", None)

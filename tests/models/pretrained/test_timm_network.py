@@ -80,14 +80,14 @@ def test_a_description_and_the_weights_make_the_same_network_without_a_download(
     assert torch.equal(rebuilt(images), network(images))
 
 
-def test_an_unknown_name_is_told_with_near_ones() -> None:
+def test_an_unknown_name_is_reported_with_near_ones() -> None:
     with pytest.raises(BackboneError, match=r"got 'tiny_ned'; did you mean tiny_net or tiny_net_large\?"):
         timm_network.fetch("tiny_ned")
     with pytest.raises(BackboneError, match=r"got 'nothing'$"):
         timm_network.fetch("nothing")
 
 
-def test_a_failed_download_is_told_as_one(timm: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_download_is_reported_as_one(timm: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     def create_model(*_: object, **__: object) -> nn.Module:
         raise ConnectionError("no route to host")
 
@@ -101,7 +101,7 @@ class TransportError(Exception):
 
 
 @pytest.mark.parametrize("error", [TransportError("timed out\ndetails"), OSError("timed out.\nTry again.")])
-def test_what_ends_a_download_is_told_in_one_line(
+def test_what_ends_a_download_is_reported_in_one_line(
     timm: ModuleType, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def create_model(*_: object, **__: object) -> nn.Module:
@@ -112,7 +112,7 @@ def test_what_ends_a_download_is_told_in_one_line(
         timm_network.fetch("tiny_net.in1k")
 
 
-def test_a_model_without_weights_is_told(timm: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_without_weights_is_reported(timm: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     def create_model(*_: object, **__: object) -> nn.Module:
         raise RuntimeError("No pretrained weights exist for tiny_net")
 
@@ -121,7 +121,7 @@ def test_a_model_without_weights_is_told(timm: ModuleType, monkeypatch: pytest.M
         timm_network.fetch("tiny_net.in1k")
 
 
-def test_a_version_without_the_model_is_told(timm: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_without_the_model_is_reported(timm: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     _, description = timm_network.fetch("tiny_net.in1k")
     monkeypatch.setattr(timm, "is_model", lambda name: False)
     monkeypatch.setattr(timm, "__version__", "9.9")
@@ -130,7 +130,7 @@ def test_a_version_without_the_model_is_told(timm: ModuleType, monkeypatch: pyte
         timm_network.rebuild(description)
 
 
-def test_a_missing_library_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_reported_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "timm", None)
 
     with pytest.raises(BackboneError, match=r"pip install timm.*hf:<name>"):

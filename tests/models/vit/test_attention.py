@@ -35,7 +35,7 @@ def test_attention_equals_the_formula_written_out(num_heads):
     torch.testing.assert_close(module(tokens), naive_attention(module, tokens))
 
 
-def test_in_bfloat16_on_a_cpu_value_and_gradient_are_those_of_the_formula_within_rounding():
+def test_in_bfloat16_on_a_cpu_value_and_gradient_equal_the_formula_within_rounding():
     exact = MultiHeadSelfAttention(8, num_heads=2).double()
     half = MultiHeadSelfAttention(8, num_heads=2)
     half.load_state_dict(exact.state_dict())
@@ -55,7 +55,7 @@ def test_the_order_of_the_tokens_does_not_matter_to_attention():
     torch.testing.assert_close(module(tokens[:, order]), module(tokens)[:, order])
 
 
-def test_heads_that_do_not_divide_the_width_are_refused_with_a_width_that_does():
+def test_heads_that_do_not_divide_the_width_are_rejected_with_a_width_that_does():
     with pytest.raises(ValueError, match=r"7 does not divide 96; choose embed_dim 91 or another number of heads"):
         MultiHeadSelfAttention(96, num_heads=7)
 

@@ -98,7 +98,7 @@ def test_the_shares_of_an_attention_map_sum_to_one(encoder_sizes):
     torch.testing.assert_close(maps.sum((1, 2)), torch.ones(5))
 
 
-def test_an_attention_map_shows_the_one_token_that_all_look_at_and_not_one_that_says_nothing(encoder_sizes):
+def test_an_attention_map_shows_the_token_that_all_attend_to(encoder_sizes):
     encoder = ImageEncoder(**encoder_sizes | {"num_layers": 1, "num_heads": 1, "patch_embedding": "linear"}).eval()
     attention, width = encoder.blocks[0].attention, 16
     with torch.no_grad():
@@ -139,7 +139,7 @@ def test_the_scale_of_the_stream_does_not_grow_with_depth(encoder_sizes, num_lay
     assert 0.8 < (streams[0].std() / first.std()) < 1.25
 
 
-def test_weights_are_drawn_from_a_truncated_normal_and_smaller_where_they_enter_the_stream(encoder_sizes):
+def test_weights_are_truncated_normal_and_smaller_where_they_enter_the_stream(encoder_sizes):
     encoder = ImageEncoder(**encoder_sizes | {"num_layers": 8, "embed_dim": 64})
     for block in encoder.blocks:
         for module in block.modules():
@@ -152,12 +152,12 @@ def test_weights_are_drawn_from_a_truncated_normal_and_smaller_where_they_enter_
         assert block.attention.output.weight.std().item() == pytest.approx(0.88 * 0.02 / 4, rel=0.05)
 
 
-def test_an_unknown_patch_embedding_is_refused_with_the_known_ones(encoder_sizes):
+def test_an_unknown_patch_embedding_is_rejected_with_the_known_ones(encoder_sizes):
     with pytest.raises(ValueError, match=r"one of \['convolutional', 'linear'\], but it is 'conv'; choose"):
         ImageEncoder(**encoder_sizes | {"patch_embedding": "conv"})
 
 
-def test_a_size_that_patches_do_not_divide_is_refused_when_the_encoder_is_made(encoder_sizes):
+def test_a_size_that_patches_do_not_divide_is_rejected_when_the_encoder_is_made(encoder_sizes):
     with pytest.raises(ValueError, match="3 does not divide 8x8"):
         ImageEncoder(**encoder_sizes | {"patch_size": 3})
 

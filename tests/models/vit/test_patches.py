@@ -55,9 +55,7 @@ def test_the_linear_embedding_is_a_matrix_product_on_each_flattened_patch():
         (16, 2, [2, 2, 2], [32, 88, 128]),
     ],
 )
-def test_stages_pool_by_the_factors_of_the_patch_size_and_whitening_strides_by_what_is_left(
-    patch_size, stride, pools, widths
-):
+def test_stages_pool_by_factors_of_the_patch_size_and_whitening_strides_by_the_rest(patch_size, stride, pools, widths):
     embedding = ConvolutionalPatchEmbedding(3, embed_dim=128, patch_size=patch_size)
     assert embedding.whitening.stride == stride
     assert [stage.pool for stage in embedding.stages] == pools
@@ -90,7 +88,7 @@ def test_tokens_keep_the_scale_of_standardised_pixels(name):
 
 
 @pytest.mark.parametrize("name", PATCH_EMBEDDINGS)
-def test_an_image_that_the_patches_do_not_divide_is_refused_with_a_way_out(name):
+def test_an_image_that_the_patches_do_not_divide_is_rejected_with_a_way_out(name):
     embedding = PATCH_EMBEDDINGS[name](1, embed_dim=8, patch_size=8)
     with pytest.raises(ValueError, match=r"8 does not divide 28x32.*another patch_size.*pad the images to 32x32"):
         embedding(torch.rand(1, 1, 28, 32))

@@ -34,7 +34,7 @@ def test_nearer_cells_have_nearer_positions():
 
 
 @pytest.mark.parametrize(("width", "suggested"), [(6, "4 or 8"), (2, "4 or 4"), (97, "96 or 100")])
-def test_a_width_that_is_not_divisible_by_4_is_refused_with_the_nearest_that_are(width, suggested):
+def test_a_width_that_is_not_divisible_by_4_is_rejected_with_the_nearest_that_are(width, suggested):
     with pytest.raises(ValueError, match=rf"divisible by 4.*it is {width}; choose {suggested}"):
         sine_cosine_positions(2, 2, embed_dim=width)
 

@@ -58,7 +58,7 @@ def primary(make_server: Callable[[], Any]) -> Any:
     return server
 
 
-def test_a_killed_server_starts_again_with_all_that_was_acknowledged_and_open_indexes_go_on(primary: Any) -> None:
+def test_a_killed_server_restarts_with_all_acknowledged_rows_and_open_indexes_work(primary: Any) -> None:
     with create_index(primary.url, dimension=3, fingerprint=FINGERPRINT) as index:
         acknowledged = killed_while_adding(primary, index, first=0, batches=20)
         with pytest.raises(SearchError, match="PostgreSQL reports"):

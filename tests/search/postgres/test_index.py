@@ -60,7 +60,7 @@ def test_another_connection_opens_the_same_index(new_url: NewUrl) -> None:
         assert other.settings().model == "best.ckpt"
 
 
-def test_many_rows_get_an_hnsw_index_that_finds_what_exact_search_finds_under_filters_too(
+def test_many_rows_get_an_hnsw_index_that_agrees_with_exact_search_under_filters(
     new_url: NewUrl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "APPROXIMATE_FROM", 3_000)

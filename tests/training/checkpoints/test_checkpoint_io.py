@@ -56,7 +56,7 @@ def test_another_error_of_the_disk_is_not_called_full(good, monkeypatch):
         AtomicCheckpointIO().save_checkpoint({"epoch": 4}, good)
 
 
-def test_a_mistake_of_ours_is_not_called_a_full_disk(tmp_path):
+def test_an_error_of_ours_is_not_called_a_full_disk(tmp_path):
     with pytest.raises((AttributeError, pickle.PicklingError)):
         AtomicCheckpointIO().save_checkpoint({"function": lambda: None}, tmp_path / "x.ckpt")
     assert list(tmp_path.iterdir()) == []

@@ -107,7 +107,7 @@ def checkpoint(config: Callable[..., RunConfig]) -> dict:
     return {"state_dict": module.state_dict(), "hyper_parameters": dict(module.hparams)}
 
 
-def refused(checkpoint: dict, path: Path) -> str:
+def rejected(checkpoint: dict, path: Path) -> str:
     torch.save(checkpoint, path)
     messages = []
     for load in (load_lightning_model, load_model):
@@ -118,13 +118,11 @@ def refused(checkpoint: dict, path: Path) -> str:
     return " ".join(messages)
 
 
-def test_without_the_description_of_its_encoder_a_checkpoint_is_refused_and_nothing_is_fetched(
-    checkpoint, tmp_path, monkeypatch
-):
+def test_a_checkpoint_without_its_encoders_description_is_rejected_without_download(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setattr(builder, "FETCH", {})
     del checkpoint["hyper_parameters"]["backbone"]
 
-    assert refused(checkpoint, tmp_path / "x.ckpt").count("expected the description of its pretrained encoder") == 2
+    assert rejected(checkpoint, tmp_path / "x.ckpt").count("expected the description of its pretrained encoder") == 2
 
 
 @pytest.mark.parametrize(
@@ -136,24 +134,24 @@ def test_without_the_description_of_its_encoder_a_checkpoint_is_refused_and_noth
         ("source", "x:y", "x"),
     ],
 )
-def test_a_damaged_description_is_told(checkpoint, tmp_path, key, value, expected):
+def test_a_damaged_description_is_reported(checkpoint, tmp_path, key, value, expected):
     damaged = copy.deepcopy(checkpoint)
     damaged["hyper_parameters"]["backbone"][key] = value
 
-    assert expected in refused(damaged, tmp_path / "x.ckpt")
+    assert expected in rejected(damaged, tmp_path / "x.ckpt")
 
 
 def test_weights_of_another_encoder_are_told(checkpoint, tmp_path):
     damaged = copy.deepcopy(checkpoint)
     damaged["hyper_parameters"]["backbone"]["config"]["num_hidden_layers"] = 3
 
-    assert "the weights do not fit" in refused(damaged, tmp_path / "x.ckpt")
+    assert "the weights do not fit" in rejected(damaged, tmp_path / "x.ckpt")
 
 
-def test_a_missing_library_is_told_with_the_command_that_brings_it(checkpoint, tmp_path, monkeypatch):
+def test_a_missing_library_is_reported_with_the_command_that_brings_it(checkpoint, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
 
-    assert refused(checkpoint, tmp_path / "x.ckpt").count("pip install 'triptych[pretrained]'") == 2
+    assert rejected(checkpoint, tmp_path / "x.ckpt").count("pip install 'triptych[pretrained]'") == 2
 
 
 def test_a_checkpoint_of_before_there_were_pretrained_encoders_loads(tiny_config, tmp_path):

@@ -246,46 +246,47 @@ def test_a_checkpoint_from_before_the_precision_was_kept_is_resumed(finished, qu
     assert resumption(load_config(quick_yaml), output=finished, path=path).precision is None
 
 
-def refusal(config: Path, output: Path, *overrides: str, path: Path | None = None) -> str:
+def rejection(config: Path, output: Path, *overrides: str, path: Path | None = None) -> str:
     with pytest.raises(CheckpointError) as error:
         resumption(load_config(config, overrides), output=output, path=path)
     return str(error.value)
 
 
-def test_another_config_is_refused_with_what_differs(whole, quick_yaml):
-    message = refusal(quick_yaml, whole, "model.embed_dim=32", "training.seed=1", "training.early_stopping.patience=3")
+def test_another_config_is_rejected_with_what_differs(whole, quick_yaml):
+    changes = ("model.embed_dim=32", "training.seed=1", "training.early_stopping.patience=3")
+    message = rejection(quick_yaml, whole, *changes)
     assert "model.embed_dim: 16 there, 32 now" in message
     assert "training.seed: 0 there, 1 now" in message
     assert "training.early_stopping.patience: 10 there, 3 now" in message
-    assert "2 epochs are finished" in refusal(quick_yaml, whole, "training.epochs=1")
+    assert "2 epochs are finished" in rejection(quick_yaml, whole, "training.epochs=1")
 
 
-def test_a_checkpoint_that_is_not_there_or_not_of_a_run_is_refused(whole, quick_yaml, tmp_path):
-    assert "Nothing to resume" in refusal(quick_yaml, tmp_path / "nowhere")
-    assert "no such file" in refusal(quick_yaml, whole, path=tmp_path / "none.ckpt")
-    assert "was rejected" in refusal(quick_yaml, whole, path=version_folder(whole) / "metrics.json")
+def test_a_checkpoint_that_is_not_there_or_not_of_a_run_is_rejected(whole, quick_yaml, tmp_path):
+    assert "Nothing to resume" in rejection(quick_yaml, tmp_path / "nowhere")
+    assert "no such file" in rejection(quick_yaml, whole, path=tmp_path / "none.ckpt")
+    assert "was rejected" in rejection(quick_yaml, whole, path=version_folder(whole) / "metrics.json")
     torch.save({"state_dict": {}}, tmp_path / "weights.pth")
-    assert "with its whole state" in refusal(quick_yaml, whole, path=tmp_path / "weights.pth")
+    assert "with its whole state" in rejection(quick_yaml, whole, path=tmp_path / "weights.pth")
 
 
-def test_a_checkpoint_that_would_go_on_in_another_folder_is_refused(finished, quick_yaml, tmp_path):
+def test_a_checkpoint_that_would_go_on_in_another_folder_is_rejected(finished, quick_yaml, tmp_path):
     folder = finished / "lightning_checkpoints" / "digits"
     shutil.copy(folder / "best.ckpt", tmp_path / "copy.ckpt")
-    assert f"expected a checkpoint in {folder}" in refusal(quick_yaml, finished, path=tmp_path / "copy.ckpt")
-    assert "--output" in refusal(quick_yaml, tmp_path / "elsewhere", path=folder / "last.ckpt")
+    assert f"expected a checkpoint in {folder}" in rejection(quick_yaml, finished, path=tmp_path / "copy.ckpt")
+    assert "--output" in rejection(quick_yaml, tmp_path / "elsewhere", path=folder / "last.ckpt")
     shutil.copy(folder / "best.ckpt", folder / "copy.ckpt")
-    assert "not that run's" in refusal(quick_yaml, finished, path=folder / "copy.ckpt")
+    assert "not that run's" in rejection(quick_yaml, finished, path=folder / "copy.ckpt")
 
 
-def test_a_run_without_its_best_or_last_checkpoint_is_refused(finished, quick_yaml):
+def test_a_run_without_its_best_or_last_checkpoint_is_rejected(finished, quick_yaml):
     folder = finished / "lightning_checkpoints" / "digits"
     (folder / "best.ckpt").resolve().unlink()
-    assert "best checkpoint so far" in refusal(quick_yaml, finished)
+    assert "best checkpoint so far" in rejection(quick_yaml, finished)
     (folder / "version_0-last.ckpt").unlink()
-    assert "no such file" in refusal(quick_yaml, finished)
+    assert "no such file" in rejection(quick_yaml, finished)
 
 
-def test_drawn_triplets_dropout_gathered_gradients_and_averaged_weights_resume_exactly_too(run, tmp_path):
+def test_triplets_dropout_accumulation_and_averaged_weights_resume_exactly(run, tmp_path):
     training = "{accumulate_gradients: 4, triplet_mining: random, deterministic: true, devices: 1, accelerator: cpu}"
     options = (
         "--set",
@@ -349,7 +350,7 @@ def test_a_checkpoint_whose_entries_are_invalid_is_rejected_in_one_message(finis
     inside[place[-1]] = value
     torch.save(checkpoint, path)
 
-    message = refusal(quick_yaml, finished)
+    message = rejection(quick_yaml, finished)
 
     assert str(path) in message
     assert len(message.splitlines()) == 1
@@ -362,7 +363,7 @@ def test_a_list_of_checkpoints_that_names_paths_is_rejected(finished, quick_yaml
     listed = version_folder(finished) / "checkpoints.json"
     listed.write_text(json.dumps({**json.loads(listed.read_text()), "files": [name]}))
 
-    assert "expected plain names of checkpoints" in refusal(quick_yaml, finished)
+    assert "expected plain names of checkpoints" in rejection(quick_yaml, finished)
     assert victim.exists()
 
 

@@ -201,12 +201,12 @@ def test_an_older_run_that_goes_on_does_not_take_the_links_back(tmp_path):
 
 @pytest.mark.parametrize("hard_links", [True, False])
 def test_checkpoints_are_kept_on_file_systems_without_links(tmp_path, monkeypatch, hard_links):
-    def refused(*arguments: object, **options: object) -> None:
+    def rejected(*arguments: object, **options: object) -> None:
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(Path, "symlink_to", refused)
+    monkeypatch.setattr(Path, "symlink_to", rejected)
     if not hard_links:
-        monkeypatch.setattr(os, "link", refused)
+        monkeypatch.setattr(os, "link", rejected)
     first, second = (Run(new_run(tmp_path, "digits")).train(epochs) for epochs in (4, 3))
     folder = first.folders.checkpoints
     assert (epochs_in(folder / "last.ckpt"), epochs_in(folder / "best.ckpt")) == (3, 2)

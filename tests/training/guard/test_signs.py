@@ -36,7 +36,7 @@ def test_separation_is_the_adjusted_share_of_variance_between_the_classes() -> N
 
 
 @pytest.mark.parametrize("classes", [2, 10, 100])
-def test_separation_of_labels_that_mean_nothing_is_zero_however_many_classes_there_are(classes: int) -> None:
+def test_separation_of_random_labels_is_zero_for_any_number_of_classes(classes: int) -> None:
     found = [
         separation(
             normal(300, 8, seed=seed), torch.randint(classes, (300,), generator=torch.Generator().manual_seed(seed))

@@ -16,7 +16,7 @@ from triptych.training.building import build_module
 from triptych.training.checkpoints.loading import load_lightning_model
 from triptych.training.checkpoints.resuming import resumption
 from triptych.training.hardware import compiling
-from triptych.training.hardware.compiling import compiled_training, settle_compilation
+from triptych.training.hardware.compiling import choose_compilation, compiled_training
 from triptych.training.hardware.machine import Hardware
 from triptych.training.modules import TaskModule
 from triptych.training.train import RunResult, train
@@ -46,17 +46,17 @@ def graphs(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[bool]]:
 def missing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Pretend that nothing can be compiled."""
 
-    def refuse(graph: torch.fx.GraphModule, inputs: Any) -> None:
+    def reject(graph: torch.fx.GraphModule, inputs: Any) -> None:
         raise RuntimeError("No working C++ compiler found.\nMore than anybody wants to know.")
 
-    monkeypatch.setattr(compiling, "BACKEND", refuse)
+    monkeypatch.setattr(compiling, "BACKEND", reject)
     yield
     torch.compiler.reset()
 
 
-def settled(config: RunConfig, digits: ImageData, hardware: Hardware) -> Hardware:
+def completed(config: RunConfig, digits: ImageData, hardware: Hardware) -> Hardware:
     data = ImageDataModule(config, digits)
-    return settle_compilation(hardware, config, data)
+    return choose_compilation(hardware, config, data)
 
 
 def weights(result: RunResult) -> dict[str, torch.Tensor]:
@@ -64,7 +64,7 @@ def weights(result: RunResult) -> dict[str, torch.Tensor]:
     return state
 
 
-# What is settled on
+# What is decided
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_auto_compiles_long_runs_on_a_gpu(
 ) -> None:
     monkeypatch.setattr(compiling, "_obstacle", lambda hardware: "")
 
-    found = settled(tiny_config(changes, "training.deterministic=false"), digits, hardware)
+    found = completed(tiny_config(changes, "training.deterministic=false"), digits, hardware)
 
     assert found == replace(hardware, compiled=compiled, compile_reason=reason)
 
@@ -99,8 +99,8 @@ def test_auto_leaves_deterministic_runs_and_machines_that_cannot_alone(
 ) -> None:
     monkeypatch.setattr(compiling, "_obstacle", lambda hardware: "Cannot find a working triton installation")
 
-    deterministic = settled(tiny_config("training.epochs=999"), digits, GPU)
-    unable = settled(tiny_config("training.epochs=999", "training.deterministic=false"), digits, GPU)
+    deterministic = completed(tiny_config("training.epochs=999"), digits, GPU)
+    unable = completed(tiny_config("training.epochs=999", "training.deterministic=false"), digits, GPU)
 
     assert "the run is deterministic" in deterministic.compile_reason
     assert unable.compile_reason == "Cannot find a working triton installation"
@@ -108,11 +108,13 @@ def test_auto_leaves_deterministic_runs_and_machines_that_cannot_alone(
 
 
 def test_what_is_asked_for_needs_no_reason(tiny_config: Config, digits: ImageData, graphs: list[bool]) -> None:
-    assert settled(tiny_config("training.compile=true"), digits, CPU) == replace(CPU, compiled=True)
-    assert settled(tiny_config("training.compile=false"), digits, GPU) == GPU
+    assert completed(tiny_config("training.compile=true"), digits, CPU) == replace(CPU, compiled=True)
+    assert completed(tiny_config("training.compile=false"), digits, GPU) == GPU
 
 
-def test_a_missing_compiler_is_told_before_the_run_begins(tiny_config: Config, tmp_path: Path, missing: None) -> None:
+def test_a_missing_compiler_is_reported_before_the_run_begins(
+    tiny_config: Config, tmp_path: Path, missing: None
+) -> None:
     with pytest.raises(TrainingError) as error:
         train(tiny_config("training.compile=true"), output=tmp_path)
 

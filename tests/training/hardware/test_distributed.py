@@ -307,28 +307,30 @@ def test_two_processes_train_like_one_with_twice_the_batch(
 # What goes wrong, goes wrong once
 
 
-def mistake(run_together: Callable[..., str], tiny_yaml: Path, *arguments: str, **options: Any) -> str:
-    """Run the command with two processes, expect the exit code of a user's mistake, and return what it printed."""
+def invalid(run_together: Callable[..., str], tiny_yaml: Path, *arguments: str, **options: Any) -> str:
+    """Run the command with two processes, expect the exit code of a user's error, and return what it printed."""
     command = [sys.executable, "run.py", "--config", str(tiny_yaml), "--output", str(tiny_yaml.parent)]
     return run_together([*command, "--set", "training.devices=2", *arguments], code=2, **options)
 
 
-def test_a_mistake_in_the_config_is_told_before_anything_starts(
+def test_an_error_in_the_config_is_reported_before_anything_starts(
     tiny_yaml: Path, run_together: Callable[..., str]
 ) -> None:
-    printed = mistake(run_together, tiny_yaml, "--set", "model.num_heads=3")
+    printed = invalid(run_together, tiny_yaml, "--set", "model.num_heads=3")
 
     assert printed.count("not divisible") == 1
     assert "Traceback" not in printed
 
 
-def test_a_damaged_data_file_is_told_once(tmp_path: Path, tiny_yaml: Path, run_together: Callable[..., str]) -> None:
+def test_a_damaged_data_file_is_reported_once(
+    tmp_path: Path, tiny_yaml: Path, run_together: Callable[..., str]
+) -> None:
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
         (raw / f"{name}-ubyte").write_bytes(b"damaged")
 
-    printed = mistake(run_together, tiny_yaml, "--set", "dataset.name=mnist", "--set", f"dataset.root={tmp_path}")
+    printed = invalid(run_together, tiny_yaml, "--set", "dataset.name=mnist", "--set", f"dataset.root={tmp_path}")
 
     assert len(printed.strip().splitlines()) == 1, printed
     assert "MNIST" in printed
@@ -341,7 +343,7 @@ def test_a_disk_that_fills_up_under_the_writing_process_ends_both(
     def small_disk() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 
-    printed = mistake(run_together, tiny_yaml, "--set", "logging.tensorboard=false", preexec_fn=small_disk)
+    printed = invalid(run_together, tiny_yaml, "--set", "logging.tensorboard=false", preexec_fn=small_disk)
 
     assert printed.count("the disk is full") == 1, printed
     assert "Traceback" not in printed

@@ -97,7 +97,7 @@ def test_what_is_asked_for_is_what_is_used(machine) -> None:
         ({}, {"precision": "16-mixed"}, r"training\.precision: expected bf16-mixed.*no GPU, got '16-mixed'.*auto"),
     ],
 )
-def test_hardware_that_is_not_there_is_told_with_what_is(machine, there: dict, asked: dict, message: str) -> None:
+def test_hardware_that_is_not_there_is_reported_with_what_is(machine, there: dict, asked: dict, message: str) -> None:
     machine(**there)
 
     with pytest.raises(TrainingError, match=message):

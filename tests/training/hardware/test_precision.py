@@ -10,7 +10,7 @@ from triptych.data.module import ImageDataModule
 from triptych.training.building import build_module
 from triptych.training.hardware import precision as file
 from triptych.training.hardware.machine import Hardware
-from triptych.training.hardware.precision import settle_precision
+from triptych.training.hardware.precision import choose_precision
 
 Config = Callable[..., RunConfig]
 
@@ -24,9 +24,9 @@ def able(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
     return lambda has: monkeypatch.setattr(file, "calculates_in_bf16", lambda accelerator: has)
 
 
-def settled(config: RunConfig, digits: ImageData, hardware: Hardware, begun_with=None) -> Hardware:
+def completed(config: RunConfig, digits: ImageData, hardware: Hardware, begun_with=None) -> Hardware:
     model = build_module(config, ImageDataModule(config, digits)).model
-    return settle_precision(hardware, config.training, model, begun_with=begun_with)
+    return choose_precision(hardware, config.training, model, begun_with=begun_with)
 
 
 @pytest.mark.parametrize(("has", "enough", "expected"), [
@@ -41,7 +41,7 @@ def test_a_cpu_with_bf16_uses_it_for_models_with_enough_to_compute(
     able(has)
     monkeypatch.setattr(file, "ENOUGH_FLOPS", enough)
 
-    found = [settled(tiny_config(), digits, CPU) for _ in range(2)]
+    found = [completed(tiny_config(), digits, CPU) for _ in range(2)]
 
     assert found[0] == found[1]
     assert found[0].precision == expected
@@ -50,12 +50,12 @@ def test_a_cpu_with_bf16_uses_it_for_models_with_enough_to_compute(
 
 def test_a_gpu_keeps_what_the_hardware_allows(able, tiny_config: Config, digits: ImageData) -> None:
     able(True)
-    assert settled(tiny_config(), digits, GPU) == GPU
+    assert completed(tiny_config(), digits, GPU) == GPU
 
 
 def test_a_precision_of_the_config_is_kept(able, tiny_config: Config, digits: ImageData) -> None:
     able(True)
-    assert settled(tiny_config("training.precision=32-true"), digits, CPU) == CPU
+    assert completed(tiny_config("training.precision=32-true"), digits, CPU) == CPU
 
 
 @pytest.mark.parametrize(("begun", "has", "expected"), [
@@ -65,4 +65,4 @@ def test_a_resumed_run_keeps_its_precision_where_the_machine_can(
     able, tiny_config: Config, digits: ImageData, begun: str, has: bool, expected: str
 ) -> None:
     able(has)
-    assert settled(tiny_config(), digits, CPU, begun_with=begun).precision == expected
+    assert completed(tiny_config(), digits, CPU, begun_with=begun).precision == expected

@@ -43,7 +43,7 @@ def test_orthogonalising_in_bfloat16_gives_the_directions_of_float32(shape: tupl
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (24, 8), (8, 24), (5, 3)])
-def test_orthogonalising_keeps_the_singular_vectors_and_brings_the_singular_values_near_one(
+def test_orthogonalising_keeps_singular_vectors_and_brings_singular_values_near_one(
     shape: tuple[int, int],
 ) -> None:
     matrices = torch.randn(4, *shape, generator=torch.Generator().manual_seed(1))
@@ -216,7 +216,7 @@ def test_a_closure_computes_loss_and_gradients() -> None:
     assert closure() < before
 
 
-def test_muon_refuses_what_is_no_matrix() -> None:
+def test_muon_rejects_what_is_no_matrix() -> None:
     with pytest.raises(ValueError, match=r"Muon is for matrices, but got the shape \(3,\)"):
         MuonAdamW(parameters((3,)), parameters((4,)), **RATES)
 

@@ -1,4 +1,4 @@
-"""Wrong tensors are refused with the argument's name, what was expected, what came, and what to do."""
+"""Wrong tensors are rejected with the argument's name, what was expected, what came, and what to do."""
 
 import re
 
@@ -22,7 +22,7 @@ IMAGES = torch.rand(2, 3, 8, 8)
         (torch.rand(3, 3, 8, 8), r"the shape of anchors, \(2, 3, 8, 8\), but its shape is \(3, 3, 8, 8\); give"),
     ],
 )
-def test_images_that_are_none_are_refused_by_name(images: Tensor, received: str) -> None:
+def test_images_that_are_none_are_rejected_by_name(images: Tensor, received: str) -> None:
     with pytest.raises(ValueError, match=f"^positives must .*{received}"):
         require_images({"anchors": IMAGES, "positives": images})
 
@@ -37,7 +37,7 @@ def test_images_that_are_none_are_refused_by_name(images: Tensor, received: str)
         (torch.tensor([-1, 0]), "0 to 2, as 3 classes are named, but they go from -1 to 0"),
     ],
 )
-def test_labels_that_fit_nothing_are_refused_by_name(labels: Tensor, received: str) -> None:
+def test_labels_that_fit_nothing_are_rejected_by_name(labels: Tensor, received: str) -> None:
     with pytest.raises(ValueError, match=f"^negative_labels must .*{re.escape(received)}"):
         require_labels("negative_labels", labels, count=2, num_classes=3)
 

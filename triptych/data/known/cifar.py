@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from triptych.data.broken import broken, reading_from
+from triptych.data.invalid import invalid, reading_from
 from triptych.data.known.reading import Part, Parts, Reading, check_classes, joined, labelled
 from triptych.data.known.unpickling import load_arrays
 
@@ -92,12 +92,12 @@ def _python_batch(content: bytes, path: Path, *, reading: Reading) -> Part:
     batch = _table(load_arrays(content, path=path), path, "data", "labels")
     data, length = batch["data"], prod(reading.shape)
     if not isinstance(data, np.ndarray):
-        raise broken(path, "an array under 'data'", f"a {type(data).__name__}")
+        raise invalid(path, "an array under 'data'", f"a {type(data).__name__}")
     if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != length:
-        raise broken(path, f"'data' of uint8 and shape (N, {length})", f"{data.dtype} of shape {data.shape}")
+        raise invalid(path, f"'data' of uint8 and shape (N, {length})", f"{data.dtype} of shape {data.shape}")
     labels = batch["labels"]
     if not isinstance(labels, list) or not all(type(label) is int for label in labels):
-        raise broken(path, "a list of integers under 'labels'", f"a {type(labels).__name__} of something else")
+        raise invalid(path, "a list of integers under 'labels'", f"a {type(labels).__name__} of something else")
     return labelled(data, np.array(labels), reading=reading, path=path)
 
 
@@ -105,9 +105,9 @@ def _binary_batch(content: bytes, path: Path, *, reading: Reading) -> Part:
     """Read records of one byte of label and C*H*W bytes of image."""
     length = 1 + prod(reading.shape)
     if not content:
-        raise broken(path, f"records of {length:,} bytes", "an empty file")
+        raise invalid(path, f"records of {length:,} bytes", "an empty file")
     if len(content) % length:
-        raise broken(
+        raise invalid(
             path, f"whole records of {length:,} bytes", f"{len(content):,} bytes, cut off or of another format"
         )
     records = np.frombuffer(content, np.uint8).reshape(-1, length)
@@ -120,7 +120,7 @@ def _splits(
     """Read the batches of that names: the last is the test set, the others are the training set."""
     missing = [name for name in names if name not in contents]
     if missing:
-        raise broken(place, "the batches " + ", ".join(names), "none of the name " + ", ".join(missing))
+        raise invalid(place, "the batches " + ", ".join(names), "none of the name " + ", ".join(missing))
     *train, test = (read(contents[name], place / name) for name in names)
     return joined(train), test
 
@@ -128,11 +128,11 @@ def _splits(
 def _table(value: object, path: Path, *keys: str) -> dict[str, object]:
     """Hold an unpickled value to a dictionary with these keys, whether Python 2 or 3 wrote them."""
     if not isinstance(value, dict):
-        raise broken(path, "a dictionary", f"a {type(value).__name__}")
+        raise invalid(path, "a dictionary", f"a {type(value).__name__}")
     table = {key.decode("latin1") if isinstance(key, bytes) else str(key): item for key, item in value.items()}
     missing = [key for key in keys if key not in table]
     if missing:
-        raise broken(path, f"a dictionary with {' and '.join(keys)}", f"one without {' and '.join(missing)}")
+        raise invalid(path, f"a dictionary with {' and '.join(keys)}", f"one without {' and '.join(missing)}")
     return table
 
 
@@ -147,7 +147,7 @@ def _folder_contents(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
         if path.exists():
             with reading_from(path, "a batch of CIFAR-10"):
                 if (size := path.stat().st_size) > LARGEST:
-                    raise broken(path, f"a batch of at most {LARGEST:,} bytes", f"{size:,}")
+                    raise invalid(path, f"a batch of at most {LARGEST:,} bytes", f"{size:,}")
                 contents[path.name] = path.read_bytes()
     return contents
 

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from triptych.data.broken import broken, reading_from
+from triptych.data.invalid import invalid, reading_from
 from triptych.data.known.reading import Part, Parts, Reading, labelled
 
 PARTS = ("train", "t10k")
@@ -75,25 +75,25 @@ def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, sizes: tuple[int, ...])
     magic = 0x0800 + dimensions
     header = stream.read(4 * (1 + dimensions))
     if not header:
-        raise broken(path, "an IDX file", "an empty file")
+        raise invalid(path, "an IDX file", "an empty file")
     found = int.from_bytes(header[:4], "big")
     if found != magic:
-        raise broken(path, f"the magic number {magic} ({'images' if sizes else 'labels'})", str(found))
+        raise invalid(path, f"the magic number {magic} ({'images' if sizes else 'labels'})", str(found))
     if len(header) < 4 * (1 + dimensions):
-        raise broken(path, f"a header of {4 * (1 + dimensions)} bytes", f"a file that ends after {len(header)}")
+        raise invalid(path, f"a header of {4 * (1 + dimensions)} bytes", f"a file that ends after {len(header)}")
     count, *measured = (int(size) for size in np.frombuffer(header, ">u4")[1:])
     if tuple(measured) != sizes:
-        raise broken(path, f"images of {_times(sizes)} pixels", f"images of {_times(measured)}")
+        raise invalid(path, f"images of {_times(sizes)} pixels", f"images of {_times(measured)}")
     if count > MOST:
-        raise broken(path, f"at most {MOST:,} images", f"a header of {count:,}")
+        raise invalid(path, f"at most {MOST:,} images", f"a header of {count:,}")
     wanted = count * prod(sizes)
     values = bytearray()
     while len(values) < wanted and (block := stream.read(min(BLOCK, wanted - len(values)))):
         values += block
     if len(values) < wanted:
-        raise broken(path, f"{wanted:,} bytes of values, as its header says", f"a file cut off after {len(values):,}")
+        raise invalid(path, f"{wanted:,} bytes of values, as its header says", f"a file cut off after {len(values):,}")
     if stream.read(1):
-        raise broken(path, f"{wanted:,} bytes of values, as its header says", "a file with further bytes after them")
+        raise invalid(path, f"{wanted:,} bytes of values, as its header says", "a file with further bytes after them")
     return np.frombuffer(values, np.uint8).reshape(count, *sizes)
 
 

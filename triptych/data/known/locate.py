@@ -76,7 +76,7 @@ def first_found(folders: Iterable[Path], find: Callable[[Path], Path | None]) ->
             found = find(folder)
         except OSError as error:
             raise DataError(
-                f"{folder}: cannot be looked into ({error.strerror}). Mend its permissions or name another folder."
+                f"{folder}: cannot be looked into ({error.strerror}). Fix its permissions or name another folder."
             ) from error
         if found:
             return found

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from triptych.data.broken import broken
+from triptych.data.invalid import invalid
 from triptych.data.known.reading import Part, Parts, Reading, check_classes, checked_labels
 from triptych.data.listing import Joined
 from triptych.data.own.parquet import ParquetImages, ParquetTable
@@ -34,10 +34,10 @@ def read_parquet(folder: Path, reading: Reading) -> Parts:
 def _read_part(folder: Path, part: str, reading: Reading) -> Part:
     paths = _shards(folder, part)
     if not paths:
-        raise broken(folder / f"{part}.parquet", f"the {part} images", "nothing: there is no such file")
+        raise invalid(folder / f"{part}.parquet", f"the {part} images", "nothing: there is no such file")
     of = re.search(r"-of-(\d+)", paths[0].name)
     if of and len(paths) != int(of[1]):
-        raise broken(paths[0], f"to find {int(of[1])} such files, as its name says", f"{len(paths)}")
+        raise invalid(paths[0], f"to find {int(of[1])} such files, as its name says", f"{len(paths)}")
     images, labels = zip(*(_read_shard(path, reading) for path in paths), strict=True)
     return Part(Joined(images), torch.cat(labels))
 
@@ -53,15 +53,15 @@ def _read_shard(path: Path, reading: Reading) -> tuple[ParquetImages, Tensor]:
     table = ParquetTable(path)
     column = next((name for name in IMAGE_COLUMNS if name in table.names), None)
     if column is None or "label" not in table.names:
-        raise broken(path, "the columns img (or image) and label", f"the columns {', '.join(table.names) or 'none'}")
+        raise invalid(path, "the columns img (or image) and label", f"the columns {', '.join(table.names) or 'none'}")
     kind = table.kind(column)
     if not pyarrow.types.is_struct(kind) or kind.get_field_index("bytes") < 0:
-        raise broken(path, f"column {column} of {{bytes, path}}", f"{kind}")
+        raise invalid(path, f"column {column} of {{bytes, path}}", f"{kind}")
     if not pyarrow.types.is_integer(table.kind("label")):
-        raise broken(path, "column label of integers", f"{table.kind('label')}")
+        raise invalid(path, "column label of integers", f"{table.kind('label')}")
     if "label" in table.class_names:
         check_classes(table.class_names["label"], reading=reading, path=path)
     labels = table.column("label")
     if labels.null_count:
-        raise broken(path, "a label in every row", f"none in row {labels.is_null().index(True).as_py():,}")
+        raise invalid(path, "a label in every row", f"none in row {labels.is_null().index(True).as_py():,}")
     return ParquetImages(path, column), checked_labels(np.asarray(labels), reading=reading, path=path)

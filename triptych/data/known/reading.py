@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from triptych.data.broken import broken
+from triptych.data.invalid import invalid
 from triptych.data.pixels.mapped import Shape
 from triptych.data.pixels.opening import Source
 
@@ -60,7 +60,7 @@ def labelled(images: np.ndarray, labels: np.ndarray, *, reading: Reading, path: 
     """
     images = images.reshape(-1, *reading.shape)
     if len(images) != len(labels):
-        raise broken(path, f"one label for each of the {len(images):,} images", f"{len(labels):,} labels")
+        raise invalid(path, f"one label for each of the {len(images):,} images", f"{len(labels):,} labels")
     writable = np.require(images, requirements=["C", "W"])
     return Part(torch.from_numpy(writable), checked_labels(labels, reading=reading, path=path))
 
@@ -76,7 +76,7 @@ def checked_labels(labels: np.ndarray, *, reading: Reading, path: Path) -> Tenso
     wrong = np.flatnonzero((labels < 0) | (labels >= len(reading.classes)))
     if wrong.size:
         received = f"label {labels[wrong[0]]} for image {int(wrong[0]):,}"
-        raise broken(path, f"labels from 0 to {len(reading.classes) - 1}", received)
+        raise invalid(path, f"labels from 0 to {len(reading.classes) - 1}", received)
     return torch.from_numpy(labels.astype(np.int64))
 
 
@@ -87,4 +87,4 @@ def check_classes(names: object, *, reading: Reading, path: Path) -> None:
         DataError: The names differ, so that the labels would mean something else.
     """
     if names != list(reading.classes):
-        raise broken(path, f"the class table {list(reading.classes)}", f"{names!r}")
+        raise invalid(path, f"the class table {list(reading.classes)}", f"{names!r}")

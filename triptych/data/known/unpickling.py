@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from triptych.data.broken import REMEDY, broken
+from triptych.data.invalid import REMEDY, invalid
 from triptych.errors import DataError
 
 
@@ -56,7 +56,7 @@ def load_arrays(content: bytes, *, path: Path) -> object:
         DataError: The pickle is damaged, or holds anything else.
     """
     if not content:
-        raise broken(path, "a pickle of arrays", "an empty file")
+        raise invalid(path, "a pickle of arrays", "an empty file")
     try:
         return _plain(_run(content))
     except _NotDataError as error:
@@ -66,7 +66,7 @@ def load_arrays(content: bytes, *, path: Path) -> object:
         ) from error
     except Exception as error:  # damaged bytes lead to instructions that do not fit together
         reason = str(error)[:200] or type(error).__name__
-        raise broken(path, "a pickle of arrays", f"a damaged one ({reason})") from error
+        raise invalid(path, "a pickle of arrays", f"a damaged one ({reason})") from error
 
 
 def _run(content: bytes) -> object:  # noqa: PLR0912, PLR0915  # one case an instruction

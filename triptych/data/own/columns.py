@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from triptych.data.broken import broken, regular_file
+from triptych.data.invalid import invalid, regular_file
 from triptych.errors import DataError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Table(ABC):
     def row(self, place: int) -> str:
         """Return where a row is in the file."""
 
-    def mistake(self, expected: str, received: str, remedy: str = "Fix the table.") -> DataError:
+    def invalid(self, expected: str, received: str, remedy: str = "Fix the table.") -> DataError:
         """Make the error that says what is wrong with the file."""
         return DataError(f"{self.file}: expected {expected}, but received {received}. {remedy}")
 
@@ -84,12 +84,12 @@ class CsvTable(Table):
                     if len(row) != len(self.names):
                         received = f"{len(row)} in line {line}"
                         expected_row = f"{len(self.names)} values in every row, as its first line has names"
-                        raise self.mistake(expected_row, received)
+                        raise self.invalid(expected_row, received)
                     self._rows.append(row)
                     self._lines.append(line)
         except csv.Error as error:
             line = reader.line_num + first - 1
-            raise self.mistake("a CSV file", f"something else in line {line} ({error})") from error
+            raise self.invalid("a CSV file", f"something else in line {line} ({error})") from error
 
     @classmethod
     def read(cls, file: Path, *, expected: Collection[str]) -> "CsvTable":
@@ -103,7 +103,7 @@ class CsvTable(Table):
     def texts(self, name: str) -> list[str]:
         """Return a column as it is written."""
         if self.names.count(name) != 1:
-            raise self.mistake(f"one column {name}", f"{self.names.count(name)}")
+            raise self.invalid(f"one column {name}", f"{self.names.count(name)}")
         place = self.names.index(name)
         return [row[place] for row in self._rows]
 
@@ -128,13 +128,13 @@ class CsvTable(Table):
             try:
                 return content.decode("utf-16")
             except UnicodeDecodeError as error:
-                raise broken(self.file, "text in UTF-16", "other bytes") from error
+                raise invalid(self.file, "text in UTF-16", "other bytes") from error
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
             if b"\0" in content:
-                raise broken(self.file, "text in UTF-8", f"other bytes in line {line}") from error
+                raise invalid(self.file, "text in UTF-8", f"other bytes in line {line}") from error
             self.notes = (
                 f"The table is not text in UTF-8 (line {line}) and was read as Windows-1252; save it as UTF-8 if "
                 "letters are wrong.",

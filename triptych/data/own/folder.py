@@ -172,7 +172,7 @@ def _names(paths: list[str]) -> list[str]:
 
 
 def _notes(layout: _Layout, folders: list[_ClassFolder], found: Found) -> Iterator[str]:
-    """Say what was left out, and what looks like a mistake."""
+    """Say what was left out, and what looks like an error."""
     empty = [folder.path for folder, images in zip(folders, found.images, strict=True) if not images]
     for what, names in (
         ("class folders without images", empty),

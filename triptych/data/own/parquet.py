@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from triptych.data.broken import broken, regular_file
+from triptych.data.invalid import invalid, regular_file
 from triptych.data.listing import LazySources
 from triptych.data.own.columns import Table
 from triptych.data.pixels.opening import Source
@@ -133,7 +133,7 @@ def _reading(file: Path) -> Iterator[None]:
     try:
         yield
     except (pyarrow.ArrowException, OSError) as error:
-        raise broken(file, "a whole Parquet file", f"one that cannot be read ({error})") from error
+        raise invalid(file, "a whole Parquet file", f"one that cannot be read ({error})") from error
 
 
 def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from triptych.data.broken import regular_file
+from triptych.data.invalid import regular_file
 from triptych.data.listing import SPLIT_NAMES, TRAIN, Files, Listing, listed, split_of
 from triptych.data.own.classes import (
     check_groups,
@@ -123,11 +123,11 @@ def open_table(file: Path, *, expected: Collection[str]) -> Table:
 def _need_column(table: Table, name: str, expected: str) -> None:
     if table.names.count(name) != 1:
         columns = listed((repr(one) for one in table.names), shown=20) or "none"
-        raise table.mistake(expected, f"the columns {columns}", "Fix the table, or name the columns (dataset.columns).")
+        raise table.invalid(expected, f"the columns {columns}", "Fix the table, or name the columns (dataset.columns).")
 
 
 def _missing(table: Table, places: np.ndarray, expected: str) -> DataError:
-    return table.mistake(expected, f"none in {listed([table.row(place) for place in np.flatnonzero(places).tolist()])}")
+    return table.invalid(expected, f"none in {listed([table.row(place) for place in np.flatnonzero(places).tolist()])}")
 
 
 def _numbered(table: Table, name: str, text: Callable[[object], str]) -> tuple[list[str], np.ndarray]:
@@ -138,15 +138,15 @@ def _numbered(table: Table, name: str, text: Callable[[object], str]) -> tuple[l
         several = [place for place, value in enumerate(values) if value is not None and len(value) != 1]
         if several:
             received = f"{len(values[several[0]])} in {table.row(several[0])}"
-            raise table.mistake(
+            raise table.invalid(
                 f"one value in each row of column {name}", received, "Triptych learns one class an image."
             )
         values = [None if value is None else value[0] for value in values]
     elif re.match(r"(large_|fixed_size_)?binary|struct|map", kind):
-        raise table.mistake(f"words or numbers in column {name}", kind)
+        raise table.invalid(f"words or numbers in column {name}", kind)
     texts, codes = number_values(values, text)
     if not len(codes):
-        raise table.mistake("at least one row", "none")
+        raise table.invalid("at least one row", "none")
     return texts, codes
 
 
@@ -158,7 +158,7 @@ def _parts(table: Table, name: str, rows: int) -> np.ndarray:
     for code, text in enumerate(texts):
         if split_of(text) is None:
             where = table.row(int(np.argmax(codes == code)))
-            raise table.mistake(f"{', '.join(SPLIT_NAMES)} in column {name}", f"{text!r} in {where}")
+            raise table.invalid(f"{', '.join(SPLIT_NAMES)} in column {name}", f"{text!r} in {where}")
     parts: np.ndarray = np.array([*(split_of(text) or TRAIN for text in texts), TRAIN], np.int8)[codes]
     silent = codes < 0
     if silent.any() and (parts[~silent] == TRAIN).any():
@@ -184,7 +184,7 @@ def _paths(table: Table, name: str) -> list[str] | None:
     ):
         return None
     if str(kind) not in ("string", "large_string", "string_view"):
-        raise table.mistake(f"paths, bytes or {{bytes, path}} in column {name}", str(kind))
+        raise table.invalid(f"paths, bytes or {{bytes, path}} in column {name}", str(kind))
     paths: list[str] = [(path or "").strip() and path for path in table.column(name).to_pylist()]
     if "" in paths:
         raise _missing(table, np.array([not path for path in paths]), f"a path in column {name} of every row")
@@ -235,7 +235,7 @@ def _once(table: Table, paths: list[str], codes: np.ndarray, parts: np.ndarray) 
     differs = np.flatnonzero((codes != codes[of]) | (parts != parts[of])).tolist()
     if differs:
         place = differs[0]
-        raise table.mistake(
+        raise table.invalid(
             "one label and one split for a file",
             f"several of {paths[place]} in {table.row(of[place])} and {table.row(place)}"
             + (f", and {len(differs) - 1:,} like it" if len(differs) > 1 else ""),
@@ -250,7 +250,7 @@ def _check_files(table: Table, paths: list[str], rows: list[int]) -> None:
         f"{path} ({table.row(row)})" for path, row in zip(paths, rows, strict=True) if not (folder / path).is_file()
     ]
     if missing:
-        raise table.mistake(
+        raise table.invalid(
             f"a file at each of {len(paths):,} paths",
             f"none at {len(missing):,}: {listed(missing)}",
             f"Paths are written with slashes (/) and begin in {folder}.",

@@ -73,7 +73,7 @@ def looking_into(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         error.filename = error.filename or str(folder)
-        _refuse(error)
+        _reject(error)
 
 
 def visible(folder: Path) -> tuple[list[os.DirEntry[str]], int]:
@@ -120,7 +120,7 @@ class _Walk:
 
     def enter(self, number: int, top: str) -> None:
         """List the files in a folder and in those within it, but not through links, and in no folder twice."""
-        for folder, folders, files in os.walk(self._root / top, onerror=_refuse):
+        for folder, folders, files in os.walk(self._root / top, onerror=_reject):
             below = Path(folder).relative_to(self._root).as_posix()
             start = "" if below == "." else f"{below}/"
             real = os.path.realpath(folder)
@@ -180,5 +180,5 @@ def _is_image(name: str, found: Found) -> bool:
     return ending in EXTENSIONS
 
 
-def _refuse(error: OSError) -> None:
+def _reject(error: OSError) -> None:
     raise DataError(f"{error.filename}: the folder cannot be read ({error.strerror}). Fix its permissions.") from error

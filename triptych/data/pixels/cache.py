@@ -25,7 +25,7 @@ from triptych.data.pixels.entries import (
     PIXELS,
     Description,
     Form,
-    Refusal,
+    Rejection,
     has_its_pixels,
     read_entry,
     write_entry,
@@ -53,12 +53,12 @@ class DecodedImages:
     """All images of a listing, in its order.
 
     Attributes:
-        images: (N, C, H, W) uint8, in memory or mapped from the disk; black where an image was refused.
-        refused: The reasons why images cannot be decoded, by their position.
+        images: (N, C, H, W) uint8, in memory or mapped from the disk; black where an image was rejected.
+        rejected: The reasons why images cannot be decoded, by their position.
     """
 
     images: Images
-    refused: dict[int, str]
+    rejected: dict[int, str]
 
 
 def decode_once(
@@ -96,7 +96,7 @@ def decode_once(
             cache.mkdir(parents=True, exist_ok=True)
             with FileLock(cache / f"{key}.lock"):
                 found = _whole(cache / key, form, len(sources), work)
-                if found is None or not _still_refused(found, sources, form):
+                if found is None or not _still_rejected(found, sources, form):
                     decoded = work.steps("decoding", lambda source: _decoded(source, form), sources)
                     found = write_entry(cache / key, decoded, form=form, count=len(sources), origin=origin)
             if record is not None and not found.passing:
@@ -104,9 +104,9 @@ def decode_once(
                     temporary.write_text(key)
     with suppress(OSError):  # a cache of somebody else, say, that may only be read
         os.utime(cache / key / DESCRIPTION)
-    refused = {int(place): reason for place, reason in found.refused.items()}
+    rejected = {int(place): reason for place, reason in found.rejected.items()}
     content = hashlib.blake2b("".join(found.digests).encode(), digest_size=16).hexdigest()
-    return DecodedImages(MappedImages(map_pixels(cache / key / PIXELS, shape=form.shape), content=content), refused)
+    return DecodedImages(MappedImages(map_pixels(cache / key / PIXELS, shape=form.shape), content=content), rejected)
 
 
 class _Work:
@@ -136,10 +136,10 @@ def _whole(folder: Path, form: Form, count: int, work: _Work) -> Description | N
     return None
 
 
-def _still_refused(found: Description, sources: Sequence[Source], form: Form) -> bool:
+def _still_rejected(found: Description, sources: Sequence[Source], form: Form) -> bool:
     """Try again what circumstances have kept from being decoded."""
     again = (_decoded(sources[place], form) for place in found.passing)
-    return all(isinstance(image, Refusal) and image.passes for image in again)
+    return all(isinstance(image, Rejection) and image.passes for image in again)
 
 
 def _record(sources: Sequence[Source], form: Form, cache: Path) -> Path | None:
@@ -195,7 +195,7 @@ def _digest(source: Source) -> bytes:
         return repr(error.errno).encode()
 
 
-def _decoded(source: Source, form: Form) -> bytes | Refusal:
+def _decoded(source: Source, form: Form) -> bytes | Rejection:
     """Return the raw pixels of an image, channel by channel, or the reason why there are none."""
     channels, height, width = form.shape
     try:
@@ -208,5 +208,5 @@ def _decoded(source: Source, form: Form) -> bytes | Refusal:
             white=form.white,
         )
     except UndecodableImage as error:
-        return Refusal(error.reason, passes=isinstance(error, UnreadableImage))
+        return Rejection(error.reason, passes=isinstance(error, UnreadableImage))
     return pixels.transpose(2, 0, 1).tobytes()

@@ -58,7 +58,7 @@ def decode(
         white: The 16-bit value that becomes 255, as larger ones do; 0 becomes 0. It is the same for all images, so
             that their brightness can be compared: 4095 suits a camera of 12 bits. Floating-point images have to lie
             in [0, 1].
-        max_pixels: Images of more pixels (height times width) are refused before any is decoded.
+        max_pixels: Images of more pixels (height times width) are rejected before any is decoded.
 
     Returns:
         uint8 (H, W, C), writable.
@@ -173,7 +173,7 @@ def _has_alpha(image: Image.Image) -> bool:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Read the EXIF orientation, 1 to 8; damaged EXIF data are no reason to refuse an image."""
+    """Read the EXIF orientation, 1 to 8; damaged EXIF data are no reason to reject an image."""
     try:
         found = image.getexif().get(0x0112)
     except Exception:  # Pillow's parser raises whatever damaged bytes lead it to

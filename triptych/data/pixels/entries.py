@@ -47,7 +47,7 @@ class Form:
     background: Colour = WHITE
 
 
-class Refusal(NamedTuple):
+class Rejection(NamedTuple):
     """Why there are no pixels of an image."""
 
     reason: str
@@ -64,9 +64,9 @@ class Description(BaseModel):
     origin: str
     images: Annotated[int, Field(ge=1)]
     form: dict[str, object]
-    refused: dict[Annotated[str, Field(pattern="^[0-9]+$")], str]
+    rejected: dict[Annotated[str, Field(pattern="^[0-9]+$")], str]
     passing: list[Count]
-    """Positions of refused images that may be readable another time."""
+    """Positions of rejected images that may be readable another time."""
     digests: list[str]
     """BLAKE2b of each block of pixels."""
 
@@ -80,7 +80,7 @@ class Entry:
         origin: Where its images came from.
         images: Their number.
         form: What they were brought to; None for an entry that is damaged.
-        refused: How many of them could not be decoded.
+        rejected: How many of them could not be decoded.
         size: In bytes.
         used: When it was last used, in seconds since 1970.
     """
@@ -89,7 +89,7 @@ class Entry:
     origin: str
     images: int
     form: Form | None
-    refused: int
+    rejected: int
     size: int
     used: float
 
@@ -104,8 +104,8 @@ def read_entry(folder: Path, *, form: Form, count: int) -> Description | None:
     is_whole = (
         (described.images, size, described.form) == (count, count * prod(form.shape), json.loads(_text(form)))
         and len(described.digests) == -(-size // BLOCK)
-        and all(place < count for place in (*map(int, described.refused), *described.passing))
-        and set(map(str, described.passing)) <= set(described.refused)
+        and all(place < count for place in (*map(int, described.rejected), *described.passing))
+        and set(map(str, described.passing)) <= set(described.rejected)
     )
     return described if is_whole else None
 
@@ -119,7 +119,9 @@ def has_its_pixels(folder: Path, described: Description, each: EachBlock) -> boo
     return found == described.digests
 
 
-def write_entry(folder: Path, images: Iterable[bytes | Refusal], *, form: Form, count: int, origin: str) -> Description:
+def write_entry(
+    folder: Path, images: Iterable[bytes | Rejection], *, form: Form, count: int, origin: str
+) -> Description:
     """Write an entry beside its place, and rename it when it is whole.
 
     Raises:
@@ -129,23 +131,23 @@ def write_entry(folder: Path, images: Iterable[bytes | Refusal], *, form: Form, 
     for leftover in (partly, folder):  # of a process that was killed, or an entry that is damaged
         shutil.rmtree(leftover, ignore_errors=True)
     partly.mkdir()
-    refused: dict[int, Refusal] = {}
+    rejected: dict[int, Rejection] = {}
     black = bytes(prod(form.shape))
     digests = _Digests()
     try:
         with replacing(partly / PIXELS) as temporary, temporary.open("wb") as file:
             for place, image in enumerate(images):
-                if isinstance(image, Refusal):
-                    refused[place] = image
-                pixels = black if isinstance(image, Refusal) else image
+                if isinstance(image, Rejection):
+                    rejected[place] = image
+                pixels = black if isinstance(image, Rejection) else image
                 file.write(pixels)
                 digests.add(pixels)
         described = Description(
             origin=origin,
             images=count,
             form=json.loads(_text(form)),
-            refused={str(place): refusal.reason for place, refusal in refused.items()},
-            passing=[place for place, refusal in refused.items() if refusal.passes],
+            rejected={str(place): rejection.reason for place, rejection in rejected.items()},
+            passing=[place for place, rejection in rejected.items() if rejection.passes],
             digests=digests.finished(),
         )
         with replacing(partly / DESCRIPTION) as temporary:
@@ -197,7 +199,7 @@ def _entry(folder: Path) -> Entry:
         used = description.stat().st_mtime
     except (OSError, ValidationError, KeyError, TypeError):
         return Entry(folder, "damaged", 0, None, 0, size, used)
-    return Entry(folder, described.origin, described.images, form, len(described.refused), size, used)
+    return Entry(folder, described.origin, described.images, form, len(described.rejected), size, used)
 
 
 def _text(form: Form) -> str:

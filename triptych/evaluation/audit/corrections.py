@@ -108,7 +108,7 @@ def _rows(path: Path, *choices: tuple[str, ...]) -> Iterator[tuple[str, dict[str
     columns = next((columns for columns in choices if set(columns) <= set(table.names)), None)
     if columns is None:
         wanted = " or ".join(", ".join(columns) for columns in choices)
-        raise table.mistake(f"the columns {wanted}", f"{listed(table.names, shown=20) or 'none'}", REMEDY)
+        raise table.invalid(f"the columns {wanted}", f"{listed(table.names, shown=20) or 'none'}", REMEDY)
     values = [map(csv_text, table.texts(name)) for name in columns]
     for place, row in enumerate(zip(*values, strict=True)):
         yield table.row(place), dict(zip(columns, row, strict=True))

@@ -111,7 +111,7 @@ class PretrainedEncoder(Encoder):
         try:
             features, again = self.network(self._probe()), self.network(self._probe())
         except Exception as error:
-            # A network of others can refuse in any way.
+            # A network of others can reject in any way.
             height, width = self.image_size
             raise BackboneError(
                 f"expected an encoder that makes features of images alone, of {height}x{width} pixels and "

@@ -163,7 +163,7 @@ def _folder(name: str) -> Path | None:
 
 
 def _check_weights(loading: Mapping[str, Any], *, kind: Any, name: str) -> None:  # noqa: ANN401 - kind is a class
-    """Refuse weights that would stay random.
+    """Reject weights that would stay random.
 
     Raises:
         BackboneError: Some are missing, or have other shapes than the config says.

@@ -22,7 +22,7 @@ STEPS_TO_PAY = 5000
 estimate for a small Vision Transformer on a large GPU, where starting the kernels takes most of an uncompiled step."""
 
 
-def settle_compilation(hardware: Hardware, config: RunConfig, data: ImageDataModule) -> Hardware:
+def choose_compilation(hardware: Hardware, config: RunConfig, data: ImageDataModule) -> Hardware:
     """Return the hardware with what `training.compile` means on it, and the reason of auto.
 
     Raises:

@@ -59,7 +59,7 @@ class Hardware:
 def resolve_hardware(training: TrainingConfig) -> Hardware:
     """Find what the run computes on; what the config leaves open is the best that the machine has.
 
-    What depends on the model too, the precision on a CPU and compilation, is settled in `precision.py` and
+    What depends on the model too, the precision on a CPU and compilation, is decided in `precision.py` and
     `compiling.py`.
 
     Raises:

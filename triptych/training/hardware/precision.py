@@ -13,7 +13,7 @@ spends its time between the matrix products. On an AMD EPYC with AVX-512 bf16, o
 as fast in bf16 with 5 MFLOPs (configs/digits.yaml), 1.5 times with 18, and 2.0 times with 117 (cifar10.yaml)."""
 
 
-def settle_precision(
+def choose_precision(
     hardware: Hardware,
     training: TrainingConfig,
     model: ImageTransformer | MultiTaskImageTransformer,

@@ -13,7 +13,7 @@ from triptych.errors import DataError
 REMEDY = "Put a whole copy in its place, or take this copy away so that another one is used."
 
 
-def broken(path: Path, expected: str, received: str) -> DataError:
+def invalid(path: Path, expected: str, received: str) -> DataError:
     """Make the error that names a file, what it should hold and what it holds."""
     return DataError(f"{path}: expected {expected}, but received {received}. {REMEDY}")
 
@@ -27,13 +27,13 @@ def regular_file(path: Path, expected: str) -> None:
     try:
         kind = path.stat().st_mode
     except FileNotFoundError as error:
-        raise broken(path, expected, "nothing: there is no such file") from error
+        raise invalid(path, expected, "nothing: there is no such file") from error
     except OSError as error:
-        raise broken(path, expected, f"one that cannot be read ({error.strerror})") from error
+        raise invalid(path, expected, f"one that cannot be read ({error.strerror})") from error
     if stat.S_ISDIR(kind):
-        raise broken(path, expected, "a folder of that name")
+        raise invalid(path, expected, "a folder of that name")
     if not stat.S_ISREG(kind):
-        raise broken(path, expected, "a pipe, socket or device")
+        raise invalid(path, expected, "a pipe, socket or device")
 
 
 @contextmanager
@@ -51,8 +51,8 @@ def reading_from(path: Path, expected: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise broken(path, expected, "nothing: there is no such file") from error
+        raise invalid(path, expected, "nothing: there is no such file") from error
     except EOFError as error:
-        raise broken(path, expected, "a file that is cut off before its end") from error
+        raise invalid(path, expected, "a file that is cut off before its end") from error
     except (OSError, zlib.error, tarfile.TarError, pickle.UnpicklingError) as error:
-        raise broken(path, expected, f"one that cannot be read ({error})") from error
+        raise invalid(path, expected, f"one that cannot be read ({error})") from error
