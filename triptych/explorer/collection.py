@@ -145,9 +145,9 @@ def of_images(place: Path, description: ModelDescription) -> Collection:
         cache=decoded_folder(),
         threads=THREADS,
     )
-    kept = torch.tensor([row for row in range(len(listing)) if row not in decoded.refused], dtype=torch.int64)
+    kept = torch.tensor([row for row in range(len(listing)) if row not in decoded.rejected], dtype=torch.int64)
     if not len(kept):
-        raise DataError(f"{place}: expected images, but none can be decoded: {next(iter(decoded.refused.values()))}.")
+        raise DataError(f"{place}: expected images, but none can be decoded: {next(iter(decoded.rejected.values()))}.")
     parts = sorted(set(listing.split.tolist()))
     is_split = len(parts) > 1
     sources, rows = listing.encoded, kept.tolist()
@@ -162,7 +162,7 @@ def of_images(place: Path, description: ModelDescription) -> Collection:
         position=_positions(listing)[kept],
         names=None if listing.names is None else [listing.names[row] for row in rows],
         original=lambda row: sources[rows[row]],
-        notes=(*listing.notes, *_refused(listing, decoded.refused)),
+        notes=(*listing.notes, *_rejected(listing, decoded.rejected)),
     )
 
 
@@ -203,11 +203,11 @@ def _positions(listing: Listing) -> Tensor:
     return positions
 
 
-def _refused(listing: Listing, refused: dict[int, str]) -> tuple[str, ...]:
-    if not refused:
+def _rejected(listing: Listing, rejected: dict[int, str]) -> tuple[str, ...]:
+    if not rejected:
         return ()
-    named = listed([f"{listing.name(row)} {reason}" for row, reason in refused.items()], shown=NAMED)
-    return (f"{len(refused):,} files cannot be decoded and are left out: {named}.",)
+    named = listed([f"{listing.name(row)} {reason}" for row, reason in rejected.items()], shown=NAMED)
+    return (f"{len(rejected):,} files cannot be decoded and are left out: {named}.",)
 
 
 def _by_name(root: str | None, names: Sequence[str] | None) -> Original:

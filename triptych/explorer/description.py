@@ -81,7 +81,7 @@ def _class_latents(view: Viewpoint, collection: Collection, latents: Tensor | No
     labels = view.outputs.labels if same else view.outputs.logits.argmax(1)
     mean = np.zeros((len(view.model.classes), latents.shape[1]))
     std = np.ones_like(mean)
-    for label in labels.unique().tolist():
+    for label in np.unique(labels.numpy()).tolist():
         of_class = latents[labels == label].double().numpy()
         mean[label] = of_class.mean(0)
         if len(of_class) > 1:

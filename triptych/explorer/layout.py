@@ -87,8 +87,8 @@ def _computed(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
     start = principal_axes(embeddings)
     noise = np.random.default_rng(SEED).normal(size=start.shape)
     # As spread out as openTSNE's own start; identical embeddings start a little apart.
-    start = 1e-4 * start / max(float(start[:, 0].std()), 1e-6) + 1e-6 * noise
-    layout = TSNE(perplexity=PERPLEXITY, initialization=start, random_state=SEED, n_jobs=-1).fit(embeddings)
+    spread = 1e-4 * start / max(float(start[:, 0].std()), 1e-6) + 1e-6 * noise
+    layout = TSNE(perplexity=PERPLEXITY, initialization=spread, random_state=SEED, n_jobs=-1).fit(embeddings)
     return np.asarray(layout, dtype=np.float32)
 
 

@@ -29,7 +29,7 @@ BINARY, JSON, CSV = "application/octet-stream", "application/json", "text/csv; c
 class ExplorerServer:
     """Serves one page on this machine's loopback address, from threads of its own.
 
-    Requests with another Host are refused, so that no foreign name can lead here (DNS rebinding), and a POST needs the
+    Requests with another Host are rejected, so that no foreign name can lead here (DNS rebinding), and a POST needs the
     token that only the page has, so that no foreign page can change corrections.
 
     Args:
