@@ -2,6 +2,7 @@
 import type { Layout } from "../data/collection";
 import { imageData } from "../model/pixels";
 import type { Store } from "../state";
+import { within } from "./images";
 import type { View } from "./view";
 
 const STEP = 58;
@@ -38,7 +39,8 @@ export class DecodedGrid {
     context.imageSmoothingEnabled = true;
     for (const { x, y, image } of this.cells) {
       const side = SIDE * Math.min(1.4, Math.max(0.5, view.scale / this.scale));
-      context.drawImage(image, x * view.scale + view.left - side / 2, y * view.scale + view.top - side / 2, side, side);
+      const [wide, high] = within(side, image.width / image.height);
+      context.drawImage(image, x * view.scale + view.left - wide / 2, y * view.scale + view.top - high / 2, wide, high);
     }
   }
 

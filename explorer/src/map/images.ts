@@ -43,6 +43,10 @@ export function imagesInView(layout: Layout, grid: Grid, shown: Uint8Array, view
   return { size, points: [...taken.values()] };
 }
 
+/** Width and height of an image whose longer side is `size`. */
+export const within = (size: number, aspect: number): [number, number] =>
+  aspect >= 1 ? [size, size / aspect] : [size * aspect, size];
+
 /** Paints images, each framed in its point's colour; points of which the sheet is not ready stay points. */
 export function paintImages(
   context: CanvasRenderingContext2D,
@@ -53,8 +57,7 @@ export function paintImages(
   thumbnails: ThumbnailSheets,
   view: View,
 ): void {
-  const aspect = thumbnails.width / thumbnails.height;
-  const [width, height] = aspect >= 1 ? [size, size / aspect] : [size * aspect, size];
+  const [width, height] = within(size, thumbnails.width / thumbnails.height);
   context.imageSmoothingEnabled = thumbnails.isSmooth || width < thumbnails.width;
   for (let k = 0; k < points.length; k++) {
     const point = points[k];

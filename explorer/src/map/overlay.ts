@@ -1,6 +1,7 @@
 // What lies over the points: rings of chosen images, lines to neighbours, the lasso, the user's own image.
 import type { Store } from "../state";
 import type { MapController } from "./controller";
+import { within } from "./images";
 
 /** Paints the upper canvas. */
 export function paintOverlay(context: CanvasRenderingContext2D, map: MapController): void {
@@ -46,17 +47,23 @@ export function placeOfYours(store: Store, map: MapController): [number, number]
 
 const half = (map: MapController): number => (map.imageSize ? map.imageSize / 2 + 3 : 8);
 
-function ring(context: CanvasRenderingContext2D, map: MapController, point: number, under: string, over: string, width: number): void {
+function ring(context: CanvasRenderingContext2D, map: MapController, point: number, under: string, over: string, thickness: number): void {
   const [x, y] = map.place(point);
   const reach = half(map);
-  for (const [colour, line] of [[under, width + 3], [over, width]] as const) {
+  const { thumbnails } = map.store;
+  const [width, height] = within(map.imageSize, thumbnails.width / thumbnails.height);
+  for (const [colour, line] of [[under, thickness + 3], [over, thickness]] as const) {
     context.beginPath();
-    if (map.imageSize) context.rect(x - reach, y - reach, 2 * reach, 2 * reach);
+    if (map.imageSize) context.rect(x - width / 2 - 2, y - height / 2 - 2, width + 4, height + 4);
     else context.arc(x, y, reach, 0, 2 * Math.PI);
     context.strokeStyle = colour;
     context.lineWidth = line;
     context.stroke();
   }
+  // The image itself, also where another one lies over its place.
+  if (!map.imageSize) return;
+  context.imageSmoothingEnabled = thumbnails.isSmooth || width < thumbnails.width;
+  thumbnails.draw(context, point, x - width / 2, y - height / 2, width, height);
 }
 
 function lines(context: CanvasRenderingContext2D, map: MapController, from: [number, number], points: number[], colour: string): void {
@@ -90,13 +97,14 @@ function letter(context: CanvasRenderingContext2D, [x, y]: [number, number], tex
 }
 
 function paintYours(context: CanvasRenderingContext2D, [x, y]: [number, number], image: HTMLCanvasElement, colour: string, ground: string): void {
-  const side = 44;
+  const [width, height] = within(48, image.width / image.height);
+  const [left, top] = [x - width / 2, y - height / 2];
   context.fillStyle = ground;
-  context.fillRect(x - side / 2 - 5, y - side / 2 - 5, side + 10, side + 10);
+  context.fillRect(left - 5, top - 5, width + 10, height + 10);
   context.fillStyle = colour;
-  context.fillRect(x - side / 2 - 3, y - side / 2 - 3, side + 6, side + 6);
-  context.imageSmoothingEnabled = image.width > side;
-  context.drawImage(image, x - side / 2, y - side / 2, side, side);
+  context.fillRect(left - 3, top - 3, width + 6, height + 6);
+  context.imageSmoothingEnabled = image.width > 32;
+  context.drawImage(image, left, top, width, height);
 }
 
 function paintLasso(context: CanvasRenderingContext2D, polygon: number[], colour: string): void {

@@ -28,7 +28,7 @@ export class Models {
     const name = `${this.collection.runs[run].prefix}${part}.onnx`;
     let loading = this.loaded.get(name);
     if (!loading) {
-      loading = this.load(name);
+      loading = this.load(name).then(() => this.runOnce(name, part, run));
       this.loaded.set(name, loading);
     }
     return loading;
@@ -57,6 +57,14 @@ export class Models {
     const shape = [1, info.channels, info.height, info.width];
     const outputs = await this.ask((id) => ({ kind: "run", id, name: `${prefix}encoder.onnx`, values: pixels, shape }), "encode");
     return { embedding: unit(outputs.embedding), probabilities: softmax(outputs.logits), latent: outputs.latent ?? null };
+  }
+
+  /** The first call allocates memory: it is made before someone waits for it. */
+  private runOnce(name: string, part: Part, run: number): Promise<unknown> {
+    const { channels, height, width, latentDim } = this.collection.runs[run].info;
+    const shape = part === "encoder" ? [1, channels, height, width] : [1, latentDim];
+    const values = new Float32Array(shape.reduce((product, length) => product * length, 1));
+    return this.ask((id) => ({ kind: "run", id, name, values, shape }), `first ${part} call`);
   }
 
   private async load(name: string): Promise<unknown> {

@@ -25,7 +25,6 @@ export function ImageList({ points, size, caption, agrees, label }: Properties) 
               type="button"
               class={agrees && !agrees(point) ? "image other" : "image"}
               title={store.collection.paths[point]}
-              aria-label={`${store.collection.paths[point]}, label ${name}${text ? `, ${text}` : ""}`}
               onClick={() => store.pin(point)}
               onPointerEnter={() => (store.hovered.value = point)}
               onPointerLeave={() => (store.hovered.value = -1)}
@@ -33,6 +32,7 @@ export function ImageList({ points, size, caption, agrees, label }: Properties) 
               onBlur={() => (store.hovered.value = -1)}
             >
               <Thumbnail point={point} size={size} />
+              <span class="visually-hidden">{store.collection.paths[point]}</span>
               <span>{name}</span>
               {text && <span class="quiet">{text}</span>}
             </button>
