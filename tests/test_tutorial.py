@@ -45,7 +45,7 @@ def walked(shown: Callable[..., str]) -> dict[str, str]:
     return printed
 
 
-def test_every_step_leaves_what_the_next_one_needs(walked: dict[str, str], folder: Path) -> None:
+def test_every_step_writes_what_the_next_one_needs(walked: dict[str, str], folder: Path) -> None:
     assert walked.keys() >= {"init", "doctor", "train", "evaluate", "audit"}
     (version,) = (folder / "img_tasks" / "photos" / "experiment").iterdir()
     left = {file.name for file in version.iterdir()}
@@ -81,7 +81,7 @@ def test_names_of_image_files_go_through_to_the_tables(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("walked")
-def test_images_that_have_moved_are_found_where_the_user_says(shown: Callable[..., str], folder: Path) -> None:
+def test_images_that_have_moved_are_found_by_root(shown: Callable[..., str], folder: Path) -> None:
     (folder / "photos").rename(folder / "moved")
 
     printed = shown("audit", "lightning_checkpoints/photos/best.ckpt", "--root", "moved", "--out", "again")

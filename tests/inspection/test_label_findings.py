@@ -36,7 +36,7 @@ def found(sizes: dict[str, Any], *, mining: str = "semihard", **dataset: object)
     return {finding.topic: finding for finding in findings}
 
 
-def test_nothing_is_said_of_plenty() -> None:
+def test_plenty_gets_no_finding() -> None:
     assert found(PLENTY) == {}
 
 

@@ -130,6 +130,6 @@ def test_a_key_that_this_version_does_not_know_is_reported_too():
     assert differing_keys([{"model.future": 1}, {}]) == {"model.future": (1, None)}
 
 
-def test_short_names_tell_all_keys_apart():
+def test_short_names_distinguish_all_keys():
     keys = [key_name(path) for path, schema in known_keys().items() if "properties" not in schema]
     assert len({short_key(key) for key in keys}) == len(keys) > 50

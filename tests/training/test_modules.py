@@ -213,7 +213,7 @@ class Steep(nn.Module):
     ("weight", "part"),
     [(f"{part}_weight", part) for part in ("triplet", "classification", "reconstruction", "kl")],
 )
-def test_a_term_of_weight_zero_leaves_every_gradient_alone(prepare: Prepare, weight: str, part: str) -> None:
+def test_a_term_of_weight_zero_changes_no_gradient(prepare: Prepare, weight: str, part: str) -> None:
     def changed(value: float) -> bool:
         plain, steep = prepare(f"training.{weight}={value}")[0], prepare(f"training.{weight}={value}")[0]
         steep.loss.losses[part] = Steep(plain.loss.losses[part].inputs)

@@ -221,7 +221,7 @@ def test_a_data_set_without_training_or_test_images_is_rejected(tmp_path, part, 
         list_known(offline("mnist"), root=tmp_path)
 
 
-def test_without_copy_and_network_one_message_says_where_it_looked_and_what_to_do(tmp_path, monkeypatch):
+def test_without_files_and_network_one_message_lists_the_places_and_a_remedy(tmp_path, monkeypatch):
     monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path))
     source = replace(
         KNOWN_DATASETS["fashionmnist"], system=("/nowhere/fashion-mnist",), mirrors=("http://127.0.0.1:1/",)

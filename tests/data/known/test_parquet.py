@@ -166,7 +166,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_file_gives_one_message_that_names_it(tmp_path, case):
+def test_an_invalid_file_gives_one_message_that_names_it(tmp_path, case):
     breaks, words = BROKEN[case]
     make(tmp_path)
     breaks(tmp_path / "test.parquet")

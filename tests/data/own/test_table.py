@@ -215,7 +215,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("kind", MISTAKES)
-def test_an_error_has_one_message_that_says_where(tmp_path, kind):
+def test_an_error_has_one_message_with_its_place(tmp_path, kind):
     text, words = MISTAKES[kind]
     table = csv(tmp_path, text)
     with pytest.raises(DataError, match=words) as caught:

@@ -128,7 +128,7 @@ def test_an_entry_that_lost_pixels_is_made_again(photos, cache):
     assert torch.equal(decode(photos, cache).images[:], whole)
 
 
-def test_a_failure_leaves_nothing_behind(photos, cache, monkeypatch):
+def test_a_failure_writes_nothing(photos, cache, monkeypatch):
     def broken(source, **options):
         if source == photos[5]:
             raise OSError(28, "No space left on device")
@@ -195,7 +195,7 @@ def test_after_a_process_was_killed_the_images_are_decoded_anew(photos, cache, t
     assert not list(cache.glob(".*"))
 
 
-def test_entries_tell_what_they_hold_and_can_be_removed(photos, cache):
+def test_entries_describe_themselves_and_can_be_removed(photos, cache):
     images = decode(photos, cache)
     decode(photos[:2], cache)
 

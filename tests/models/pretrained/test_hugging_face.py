@@ -165,7 +165,7 @@ def test_a_model_without_its_image_processor_is_reported(vision_model: Callable[
     assert "which has no preprocessor_config.json that can be read. Save it beside" in rejected(str(tmp_path))
 
 
-def test_weights_that_are_missing_are_told_and_not_drawn(vision_model: Callable[[str], Path], tmp_path: Path) -> None:
+def test_missing_weights_are_reported_and_not_drawn(vision_model: Callable[[str], Path], tmp_path: Path) -> None:
     shutil.copytree(vision_model("vit"), tmp_path, dirs_exist_ok=True)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
@@ -204,7 +204,7 @@ def test_code_among_the_weights_is_not_run(vision_model: Callable[[str], Path], 
     assert "hold code, which was not run" in rejected(str(tmp_path))
 
 
-def test_weights_of_other_shapes_are_told_with_both(vision_model: Callable[[str], Path], tmp_path: Path) -> None:
+def test_weights_of_other_shapes_are_reported_with_both(vision_model: Callable[[str], Path], tmp_path: Path) -> None:
     shutil.copytree(vision_model("vit"), tmp_path, dirs_exist_ok=True)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"patch_size": 16}))

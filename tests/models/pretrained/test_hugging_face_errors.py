@@ -54,7 +54,7 @@ def test_any_other_error_keeps_its_first_line() -> None:
     assert str(told(ZeroDivisionError())).endswith("got someone/model: ZeroDivisionError")
 
 
-def test_what_is_said_already_and_what_is_no_error_pass_unchanged() -> None:
+def test_messages_of_our_own_and_other_exceptions_pass_unchanged() -> None:
     with pytest.raises(BackboneError, match=r"^mine$"), in_our_words("x"):
         raise BackboneError("mine")
     with pytest.raises(KeyboardInterrupt), in_our_words("x"):

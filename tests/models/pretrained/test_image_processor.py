@@ -70,7 +70,7 @@ def test_without_normalisation_pixels_stay_as_they_are() -> None:
         ({"size": 8, **THREE, "rescale_factor": "1/255"}, {}, "lacks a positive rescale_factor"),
     ],
 )
-def test_what_is_not_said_is_not_guessed(processing: dict, config: dict, lacking: str) -> None:
+def test_missing_entries_are_not_guessed(processing: dict, config: dict, lacking: str) -> None:
     with pytest.raises(BackboneError, match=f"got vit, whose preprocessor_config.json .*{lacking}"):
         expected_images(processing, config=config, name="vit")
 

@@ -64,7 +64,7 @@ def files(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_they_are_what_the_encoder_says_in_the_order_of_the_images(model, images, tmp_path, training):
+def test_they_are_the_encoders_features_in_the_order_of_the_images(model, images, tmp_path, training):
     model.train(training)
 
     features = frozen_features(model, images, structure={}, folder=tmp_path, console=QUIET)
@@ -120,9 +120,7 @@ def test_a_damaged_file_is_computed_anew(model, images, tmp_path, damage):
     assert torch.equal(frozen_features(model, images, structure={}, folder=tmp_path, console=QUIET), first)
 
 
-def test_an_interrupted_computation_leaves_nothing_that_could_be_taken_for_features(
-    model, images, tmp_path, monkeypatch
-):
+def test_an_interrupted_computation_writes_no_partial_features(model, images, tmp_path, monkeypatch):
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -206,14 +204,14 @@ def test_encoders_that_differ_in_their_config_alone_do_not_share_features(config
     assert not torch.allclose(*known, atol=1e-2)
 
 
-def test_a_run_with_augmentation_says_that_it_computes_them_at_every_step(config, folder, tmp_path):
+def test_a_run_with_augmentation_reports_that_it_computes_them_at_every_step(config, folder, tmp_path):
     _, said = run(config("dataset.augmentation.rotation=5", "training.epochs=1"), tmp_path)
 
     assert "computed at every step, because augmentation changes the images; without it" in said
     assert not folder.exists()
 
 
-def test_a_run_without_a_pretrained_encoder_says_nothing_of_features(tiny_config, folder, tmp_path):
+def test_a_run_without_a_pretrained_encoder_prints_nothing_about_features(tiny_config, folder, tmp_path):
     _, said = run(tiny_config("training.epochs=1"), tmp_path)
 
     assert "features" not in said

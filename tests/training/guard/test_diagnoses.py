@@ -123,7 +123,7 @@ def test_the_remedy_is_never_what_the_run_does_already() -> None:
     assert soft.endswith("try triplet_mining: all or a lower learning rate")  # semihard needs a margin
 
 
-def test_the_remedy_goes_to_the_loss_that_leaves_the_embeddings_no_part() -> None:
+def test_the_remedy_concerns_the_loss_that_drowns_the_embeddings() -> None:
     shares = {"triplet": 1e-4, "classification": 1e-4, "reconstruction": 0.9997, "kl": 1e-4}
     task = replace(TASK, mining="hard", weights={**TASK.weights, "reconstruction": 1e6})
 
@@ -132,7 +132,7 @@ def test_the_remedy_goes_to_the_loss_that_leaves_the_embeddings_no_part() -> Non
     )
 
 
-def test_a_small_margin_asks_for_less_room() -> None:
+def test_a_small_margin_needs_less_room() -> None:
     signs = replace(HEALTHY, spread=0.03)
 
     assert told(signs).name == "point_collapse"
@@ -149,7 +149,7 @@ def test_embeddings_on_a_line_are_named_where_the_classes_need_more() -> None:
     assert diagnose(signs, replace(TASK, num_classes=2)) is None
 
 
-def test_embeddings_that_no_loss_asks_for_may_be_anything() -> None:
+def test_embeddings_that_no_loss_uses_may_be_anything() -> None:
     untrained = replace(TASK, weights={**TASK.weights, "triplet": 0.0, "classification": 0.0})
 
     assert diagnose(replace(HEALTHY, spread=0.01, effective_rank=1.1, separation=0.0), untrained) is None
@@ -157,7 +157,7 @@ def test_embeddings_that_no_loss_asks_for_may_be_anything() -> None:
     assert "triplet" not in told(replace(HEALTHY, spread=0.01), named).what
 
 
-def test_a_posterior_that_cannot_tell_the_classes_apart_has_collapsed() -> None:
+def test_a_posterior_that_cannot_separate_the_classes_has_collapsed() -> None:
     # ln 10 is 2.30 nats; 16 dimensions with 0.14 each have 2.24.
     signs = replace(HEALTHY, latent=latent(0.14, active=14))
 

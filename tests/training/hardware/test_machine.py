@@ -75,7 +75,7 @@ def test_an_older_pytorch_knows_the_instructions_of_x86(monkeypatch: pytest.Monk
     assert calculates_in_bf16("cpu") is able
 
 
-def test_what_is_asked_for_is_what_is_used(machine) -> None:
+def test_explicit_choices_are_used(machine) -> None:
     machine(gpus=4)
 
     asked = TrainingConfig(accelerator="gpu", devices=2, num_nodes=3, precision="16-mixed")
