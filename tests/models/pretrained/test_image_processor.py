@@ -77,7 +77,7 @@ def test_missing_entries_are_not_guessed(processing: dict, config: dict, lacking
 
 @pytest.mark.parametrize("step", ["do_flip_channel_order", "rescale_offset", "include_top"])
 def test_unsupported_steps_are_rejected_and_disabled_ones_ignored(step: str) -> None:
-    with pytest.raises(BackboneError, match=f"asks for {step} too"):
+    with pytest.raises(BackboneError, match=f"needs {step} too"):
         expected_images({**THREE, "size": 8, step: True}, config=CONFIG, name="vit")
 
     assert expected_images({**THREE, "size": 8, step: False}, config=CONFIG, name="vit").size == (8, 8)

@@ -96,7 +96,7 @@ def test_a_second_writer_gets_a_message_that_names_the_first(index: EmbeddedInde
         assert other.stdout is not None
         other.stdout.readline()
 
-        with pytest.raises(SearchError, match=f"process {other.pid} on .*Searching goes on"):
+        with pytest.raises(SearchError, match=f"process {other.pid} on .*Searches continue"):
             add(index, 1, "new")
         assert len(all_ids(index)) == 30  # readers do not wait
 

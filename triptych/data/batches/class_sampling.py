@@ -210,8 +210,8 @@ def fill_batch(
     Args:
         batch_size: Images in one process's batch.
         num_classes: Classes that there are.
-        classes_per_batch: P of one process; None leaves it open.
-        images_per_class: K of one process; None leaves it open.
+        classes_per_batch: P of one process; None chooses it.
+        images_per_class: K of one process; None chooses it.
         world_size: Number of processes.
 
     Raises:

@@ -17,7 +17,7 @@ NOT_TENSORS = {"UnpicklingError"}
 
 @contextmanager
 def in_our_words(name: str) -> Iterator[None]:
-    """Turn what the library says of a model into a `BackboneError` or a `BackboneDownloadError`.
+    """Turn the library's error about a model into a `BackboneError` or a `BackboneDownloadError`.
 
     Args:
         name: The model as the user named it.
@@ -70,7 +70,8 @@ def _translated(error: Exception, name: str) -> BackboneError:
         )
     elif "preprocessor_config.json" in str(error):
         text = (
-            f"expected a model with its image processor, which says how images are normalised; got {name}, which has "
-            "no preprocessor_config.json that can be read. Save it beside the model: processor.save_pretrained(folder)"
+            f"expected a model with its image processor, which defines how images are normalised; got {name}, "
+            "which has no preprocessor_config.json that can be read. Save it beside the model: "
+            "processor.save_pretrained(folder)"
         )
     return BackboneError(text)

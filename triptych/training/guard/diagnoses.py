@@ -67,8 +67,8 @@ EMBEDDING_LOSSES = ("triplet", "classification")
 """The terms that shape the embeddings."""
 
 UNHEARD_SHARE = 1e-4
-"""Share in the gradient below which a loss is as good as switched off. Asked of the reconstruction alone: the gradients
-of the other losses vanish, too, where they are satisfied."""
+"""Share in the gradient below which a loss is as good as switched off. Applied to the reconstruction alone: the
+gradients of the other losses vanish, too, where they are satisfied."""
 
 
 class Diagnosis(NamedTuple):
