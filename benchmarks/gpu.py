@@ -74,7 +74,7 @@ def opened(path: Path, changes: list[str]) -> tuple[RunConfig, ImageDataModule]:
 
 
 def trained(path: Path, changes: list[str]) -> dict[str, Any]:
-    """Train as the config says, and test the last weights."""
+    """Train by the config, and test the last weights."""
     config, data = opened(path, changes)
     clock, module = EpochClock(), build_module(config, data)
     fit_shipped(config, data, module=module, callbacks=[clock])

@@ -1,4 +1,4 @@
-"""Commands whose reader leaves, and consoles that lack characters."""
+"""Commands whose reader ends early, and consoles that lack characters."""
 
 import os
 import subprocess

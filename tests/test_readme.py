@@ -214,10 +214,10 @@ def test_the_python_of_the_readme_runs(workplace: Path, monkeypatch: pytest.Monk
 
 
 def test_the_message_about_an_invalid_config_is_the_real_one(tmp_path: Path) -> None:
-    broken, told = blocks("yaml")[-1], blocks("text")[0]
-    (tmp_path / "broken.yaml").write_text(broken)
+    invalid, message = blocks("yaml")[-1], blocks("text")[0]
+    (tmp_path / "invalid.yaml").write_text(invalid)
 
-    finished = run(f"python {ROOT / 'run.py'} --config broken.yaml", tmp_path)
+    finished = run(f"python {ROOT / 'run.py'} --config invalid.yaml", tmp_path)
 
     assert finished.returncode == 2
-    assert finished.stderr.strip() == told.strip()
+    assert finished.stderr.strip() == message.strip()

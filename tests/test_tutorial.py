@@ -55,12 +55,12 @@ def test_every_step_writes_what_the_next_one_needs(walked: dict[str, str], folde
 
 
 def test_what_init_prints_is_what_the_tutorial_shows(walked: dict[str, str]) -> None:
-    (told,) = re.findall(r"```text\n(.*?)```", (ROOT / "docs" / "tutorial.md").read_text(), re.DOTALL)
+    (printed,) = re.findall(r"```text\n(.*?)```", (ROOT / "docs" / "tutorial.md").read_text(), re.DOTALL)
 
     def without_times(text: str) -> str:
         return re.sub(r"about .*? of training", "about T of training", text)
 
-    assert without_times(walked["init"]) == without_times(told)
+    assert without_times(walked["init"]) == without_times(printed)
 
 
 def test_the_search_finds_the_query_first_and_then_others_of_its_kind(walked: dict[str, str]) -> None:

@@ -154,7 +154,7 @@ BROKEN_CONFIGS = {
 @pytest.mark.parametrize("name", BROKEN_CONFIGS)
 def test_an_invalid_config_is_one_message(command, tmp_path, name):
     text, expected = BROKEN_CONFIGS[name]
-    path = tmp_path / "broken.yaml"
+    path = tmp_path / "invalid.yaml"
     path.write_bytes(text.encode("latin-1"))
     for verb in ("train", "describe"):
         printed = message(command(verb, "--config", path).ends(2))
@@ -171,7 +171,7 @@ def test_a_config_that_is_not_there_or_a_folder_is_reported(command, tmp_path):
 
 
 def test_an_error_in_the_config_is_reported_without_waiting_for_pytorch(tmp_path):
-    (tmp_path / "broken.yaml").write_text("dataset: {name: minst}\n")
+    (tmp_path / "invalid.yaml").write_text("dataset: {name: minst}\n")
     script = """
 import sys
 from triptych.cli.main import main
@@ -181,7 +181,7 @@ finally:
     print([name for name in ("torch", "lightning", "sklearn") if name in sys.modules])
 """
     ended = subprocess.run(
-        [sys.executable, "-c", script, "train", "--config", str(tmp_path / "broken.yaml")],
+        [sys.executable, "-c", script, "train", "--config", str(tmp_path / "invalid.yaml")],
         capture_output=True,
         text=True,
         cwd=ROOT,

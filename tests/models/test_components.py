@@ -99,5 +99,5 @@ def test_they_can_be_reconstructed_in_another_size():
     images = brightness.expand(-1, 3, 64, 96)
     components = PrincipalComponents(2, image_size=(64, 96), channels=3, decoded_size=(20, 33))
     components.fit([images], seed=0)
-    painted = components.decode(components.encode(images))
-    torch.testing.assert_close(painted, brightness.expand(-1, 3, 20, 33), atol=1e-3, rtol=0)
+    decoded = components.decode(components.encode(images))
+    torch.testing.assert_close(decoded, brightness.expand(-1, 3, 20, 33), atol=1e-3, rtol=0)

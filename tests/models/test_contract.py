@@ -1,4 +1,4 @@
-"""An encoder of one's own: what a model asks of it, and what it may leave."""
+"""Your own encoder: what a model needs of it, and what it may omit."""
 
 import pytest
 import torch

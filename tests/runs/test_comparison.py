@@ -153,5 +153,5 @@ def test_accuracies_that_mcnemar_does_not_separate_have_no_better_run():
 def test_tables_of_older_versions_are_known_to_lack_influences(measured):
     table = measured(0.7)
     assert table.knows_influences
-    for broken in ({}, {"map_at_r": "x"}, [1], {"map_at_r": [None]}):
-        assert not replace(table, description={**table.description, "influences": broken}).knows_influences
+    for invalid in ({}, {"map_at_r": "x"}, [1], {"map_at_r": [None]}):
+        assert not replace(table, description={**table.description, "influences": invalid}).knows_influences

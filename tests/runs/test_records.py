@@ -1,4 +1,4 @@
-"""What a run left is read whole, and what is damaged is told instead of raised."""
+"""The files of a run are read whole, and damaged ones are reported instead of raised."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What keeps a service from starting is told in one message, with exit code 2."""
+"""What keeps a service from starting is reported in one message, with exit code 2."""
 
 import socket
 

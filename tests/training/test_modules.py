@@ -56,7 +56,7 @@ def no_gradient(module: nn.Module) -> bool:
 
 
 def attach(module: TaskModule, **attributes: object) -> SimpleNamespace:
-    """Give the module a trainer that knows what the test says; the caller keeps it alive."""
+    """Give the module a trainer with the values of the test; the caller keeps it alive."""
     trainer = SimpleNamespace(current_epoch=0, global_rank=0, **attributes)
     module.trainer = trainer
     return trainer
@@ -334,7 +334,7 @@ def test_evaluation_is_without_noise_and_dropout(prepare: Prepare, mode: str) ->
 
 
 class NoWaiting(TorchDispatchMode):
-    """Fails where a value, or a size that depends on values, is asked for: the host would wait for the device."""
+    """Fails where a value, or a size that depends on values, is read: the host would wait for the device."""
 
     FORBIDDEN = ("_local_scalar_dense", "is_nonzero", "nonzero", "masked_select", "_unique", "equal.default")
 

@@ -1,4 +1,4 @@
-"""The confusion matrix: counts and colours in their cells, right and wrong told apart, from one class to a thousand."""
+"""The confusion matrix: counts and colours in their cells, right against wrong, from one class to a thousand."""
 
 from collections.abc import Callable
 

@@ -17,7 +17,7 @@ def number(value):
 
 
 def warp_in_plain_loops(image, motion):
-    """Bilinear interpolation of (H, W) at the preimage of every pixel's centre; the border's pixels go on outside."""
+    """Bilinear interpolation of (H, W) at the preimage of every pixel's centre; the border is repeated outside."""
     height, width = image.shape
     inverse = torch.linalg.inv(motion.double())
     result = torch.zeros(height, width)

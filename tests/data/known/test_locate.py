@@ -1,4 +1,4 @@
-"""The order in which folders are looked in, and what is said about them."""
+"""The order in which folders are looked in, and how they are described."""
 
 import os
 from pathlib import Path

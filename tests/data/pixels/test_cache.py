@@ -129,13 +129,13 @@ def test_an_entry_that_lost_pixels_is_made_again(photos, cache):
 
 
 def test_a_failure_writes_nothing(photos, cache, monkeypatch):
-    def broken(source, **options):
+    def failing(source, **options):
         if source == photos[5]:
             raise OSError(28, "No space left on device")
         return decode_and_fit(source, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(cache_module, "decode_and_fit", broken)
+        patch.setattr(cache_module, "decode_and_fit", failing)
         with pytest.raises(OSError, match="No space left"):
             decode(photos, cache)
 
@@ -211,11 +211,11 @@ def test_entries_describe_themselves_and_can_be_removed(photos, cache):
 
 def test_progress_is_reported_from_nothing_to_all(photos, cache, monkeypatch):
     monkeypatch.setattr(cache_module, "AT_ONCE", 3)
-    told: list[tuple[str, int, int]] = []
+    steps: list[tuple[str, int, int]] = []
 
-    decode(photos, cache, progress=lambda *step: told.append(step))
+    decode(photos, cache, progress=lambda *step: steps.append(step))
 
-    assert told == [(doing, done, 7) for doing in ("reading", "decoding") for done in (0, 3, 6, 7)]
+    assert steps == [(doing, done, 7) for doing in ("reading", "decoding") for done in (0, 3, 6, 7)]
 
 
 # Files that change, heal or move.

@@ -53,7 +53,7 @@ CONTRASTS = """() => {
 
 
 class Seen:
-    """A page that is open, what it asked the network for, and what it complained about."""
+    """A page that is open, its requests to the network, and its errors."""
 
     def __init__(self, browser: Browser, report: Path, **options: Any) -> None:
         self.requests: list[str] = []
@@ -68,7 +68,7 @@ class Seen:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until what was asked for is drawn."""
+        """Wait until everything is drawn."""
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def coloured(self) -> int:

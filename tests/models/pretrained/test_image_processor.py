@@ -1,4 +1,4 @@
-"""What preprocessor_config.json says, in the forms that it has had over the years."""
+"""The content of preprocessor_config.json, in the forms that it has had over the years."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a frozen encoder says of the images, computed once: the same training, and nothing computed twice."""
+"""The features of a frozen encoder, computed once: the same training, and nothing computed twice."""
 
 import io
 import json
@@ -169,19 +169,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(config: RunConfig, output: Path) -> tuple[dict[str, Tensor], str]:
-    """Train; return the weights of the best epoch, and what was said."""
-    said = io.StringIO()
-    result = train(config, output=output, console=Console(file=said, width=200))
-    return load_lightning_model(result.best_checkpoint).state_dict(), said.getvalue()
+    """Train; return the weights of the best epoch, and what was printed."""
+    printed = io.StringIO()
+    result = train(config, output=output, console=Console(file=printed, width=200))
+    return load_lightning_model(result.best_checkpoint).state_dict(), printed.getvalue()
 
 
 @pytest.mark.parametrize("multitask", ["true", "false"])
 def test_a_run_that_knows_its_features_learns_what_one_learns_that_computes_them(config, folder, tmp_path, multitask):
     mode = f"training.use_multitask_loss={multitask}"
-    known, said = run(config(mode), tmp_path / "known")
+    known, printed = run(config(mode), tmp_path / "known")
     computed, said_of_computed = run(config(mode, "model.cache_features=false"), tmp_path / "computed")
 
-    assert "features  of 1,437 images, computed once and kept in" in said
+    assert "features  of 1,437 images, computed once and kept in" in printed
     assert "features  computed at every step, because model.cache_features is false" in said_of_computed
     assert files(folder).count(".npy") == 2
     for name, value in known.items():
@@ -205,23 +205,23 @@ def test_encoders_that_differ_in_their_config_alone_do_not_share_features(config
 
 
 def test_a_run_with_augmentation_reports_that_it_computes_them_at_every_step(config, folder, tmp_path):
-    _, said = run(config("dataset.augmentation.rotation=5", "training.epochs=1"), tmp_path)
+    _, printed = run(config("dataset.augmentation.rotation=5", "training.epochs=1"), tmp_path)
 
-    assert "computed at every step, because augmentation changes the images; without it" in said
+    assert "computed at every step, because augmentation changes the images; without it" in printed
     assert not folder.exists()
 
 
 def test_a_run_without_a_pretrained_encoder_prints_nothing_about_features(tiny_config, folder, tmp_path):
-    _, said = run(tiny_config("training.epochs=1"), tmp_path)
+    _, printed = run(tiny_config("training.epochs=1"), tmp_path)
 
-    assert "features" not in said
+    assert "features" not in printed
     assert not folder.exists()
 
 
 def test_an_encoder_that_learns_has_no_known_features(config, folder, tmp_path):
-    _, said = run(config("model.backbone_mode=finetune", "training.epochs=1"), tmp_path)
+    _, printed = run(config("model.backbone_mode=finetune", "training.epochs=1"), tmp_path)
 
-    assert "features" not in said
+    assert "features" not in printed
     assert not folder.exists()
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at every stage: the state is saved, the message says so, and the shell gets its exit code."""
+"""Ctrl-C and SIGTERM at every stage: the state is saved, the message reports it, and the shell gets its exit code."""
 
 import json
 import signal

@@ -226,11 +226,11 @@ def test_what_does_not_make_another_run_of_it_may_change(whole, quick_yaml):
     assert resumption(load_config(quick_yaml, changes), output=whole, path=None).version == 0
 
 
-@pytest.mark.parametrize(("asked", "kept"), [("auto", "bf16-mixed"), ("32-true", None)])
-def test_automatic_choices_are_kept_and_explicit_ones_are_read_again(finished, quick_yaml, asked, kept):
+@pytest.mark.parametrize(("configured", "kept"), [("auto", "bf16-mixed"), ("32-true", None)])
+def test_automatic_choices_are_kept_and_explicit_ones_are_read_again(finished, quick_yaml, configured, kept):
     path = finished / "lightning_checkpoints" / "digits" / "version_0-last.ckpt"
     checkpoint = torch.load(path, weights_only=True)
-    checkpoint["hyper_parameters"]["config"]["training"]["precision"] = asked
+    checkpoint["hyper_parameters"]["config"]["training"]["precision"] = configured
     checkpoint["triptych_run"]["precision"] = "bf16-mixed"
     torch.save(checkpoint, path)
 

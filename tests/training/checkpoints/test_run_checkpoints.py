@@ -41,7 +41,7 @@ class Run:
         AtomicCheckpointIO().save_checkpoint(state, path)
 
     def train(self, epochs: int) -> "Run":
-        """Start, or go on where the own last state stands, up to so many epochs."""
+        """Start, or resume from the run's own last state, up to so many epochs."""
         self.checkpoints.setup(self, self.module, "fit")
         if self.folders.last.exists():
             saved = read_checkpoint(self.folders.last)

@@ -1,4 +1,4 @@
-"""The guard in real runs on the digits: what it names, where it says so, and that it changes nothing else."""
+"""The guard in real runs on the digits: what it names, where it reports it, and that it changes nothing else."""
 
 import json
 import re

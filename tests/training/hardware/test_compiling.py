@@ -1,4 +1,4 @@
-"""`compile` takes the model where it pays or is asked for, and the run stays what it was."""
+"""`compile` takes the model where it pays or on request, and the run stays what it was."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace

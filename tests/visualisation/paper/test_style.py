@@ -1,4 +1,4 @@
-"""The house style: colours that can be told apart, settings that do not leak, files that are whole."""
+"""The house style: distinguishable colours, settings that do not leak, files that are whole."""
 
 import itertools
 import subprocess
@@ -114,11 +114,11 @@ def test_a_picture_that_cannot_be_drawn_keeps_the_old_one(tmp_path: Path) -> Non
     path = tmp_path / "figure.png"
     save_figure(new_figure(30, 20), path)
     before = path.read_bytes()
-    broken = new_figure(300, 200)
-    broken.text(0.1, 0.5, "$\\nonsense{$")
+    invalid = new_figure(300, 200)
+    invalid.text(0.1, 0.5, "$\\nonsense{$")
 
     with pytest.raises(ValueError, match="nonsense"):
-        save_figure(broken, path)
+        save_figure(invalid, path)
 
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
