@@ -9,7 +9,7 @@ PARALLEL = --numprocesses auto --dist loadfile
 demo: .venv/installed
 	$(BIN)/python run.py --config configs/digits.yaml
 
-# Tests start many small processes: one thread each leaves the cores to them.
+# Tests start many small processes: one thread each keeps the cores free for them.
 test check: export OMP_NUM_THREADS = 1
 
 test: .venv/tested .venv/browser
@@ -21,7 +21,7 @@ check: .venv/tested .venv/browser
 	$(BIN)/mypy
 	$(BIN)/python -m pytest $(PARALLEL) --cov
 
-# The constraints pin the versions that were tested; pyproject.toml asks only for ranges.
+# The constraints pin the versions that were tested; pyproject.toml has only ranges.
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train]'

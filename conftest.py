@@ -17,7 +17,7 @@ Content = Callable[..., dict[str, Any]]
 
 @pytest.fixture(scope="session")
 def make_checkpoint() -> Content:
-    """Return the content of a checkpoint with random weights, far enough from zero to tell images apart."""
+    """Return the content of a checkpoint with random weights, far enough from zero that images differ."""
     import torch
 
     from triptych.config.schema import RunConfig

@@ -12,7 +12,7 @@ convolutions and attention), over the step's time and the rate of a large matrix
 in the same run. A published peak is higher than a measured one: an H100 SXM's is 989 TFLOP/s in bf16, and the
 utilisation of that is given too where the GPU is one.
 
-Without a GPU it does the same on the CPU in float32, which says whether it runs and nothing else. Wanted: CIFAR-10
+Without a GPU it does the same on the CPU in float32, which shows whether it runs and nothing else. Wanted: CIFAR-10
 (JPEG) .93 in 60 s and .945 in 120 s, MNIST .996 and Fashion-MNIST .945 in 60 s, utilisation of .2 at width 384.
 """
 
@@ -60,7 +60,7 @@ class EpochClock(Callback):
 
 
 def now() -> float:
-    """Return the time at which everything that was asked of the GPU is done."""
+    """Return the time at which all work of the GPU is done."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()
@@ -74,7 +74,7 @@ def opened(path: Path, changes: list[str]) -> tuple[RunConfig, ImageDataModule]:
 
 
 def trained(path: Path, changes: list[str]) -> dict[str, Any]:
-    """Train as the config says, and test the last weights."""
+    """Train by the config, and test the last weights."""
     config, data = opened(path, changes)
     clock, module = EpochClock(), build_module(config, data)
     fit_shipped(config, data, module=module, callbacks=[clock])

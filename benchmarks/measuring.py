@@ -29,7 +29,7 @@ def resident_bytes() -> int:
 
 
 def peak_bytes() -> int:
-    """Return the most memory that the process has held since `resident_bytes` was asked."""
+    """Return the most memory that the process has held since the call of `resident_bytes`."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 2**10
 
 

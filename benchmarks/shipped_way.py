@@ -38,7 +38,7 @@ class Clock(Protocol):
 
 
 class Clocked(Callback):
-    """Tells a clock of the steps of `Trainer.fit`; validation and saving at an epoch's end are not counted."""
+    """Reports to a clock the steps of `Trainer.fit`; validation and saving at an epoch's end are not counted."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -109,7 +109,7 @@ def fit_shipped(
     Whoever calls it on a CPU has denormals flushed before anything is calculated, as the command has.
 
     Args:
-        config: The run, its precision settled (float32, where it is auto).
+        config: The run, with its precision chosen (float32, where it is auto).
         data: Its data.
         module: What to train; `build_module`'s where none is given.
         callbacks: More of them, which act after those of the run.

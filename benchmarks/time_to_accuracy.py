@@ -12,7 +12,7 @@ short climb. Each trains in a process of its own.
 Accuracy is looked at every few seconds of training, later whenever that time has grown by a twentieth, with the clock
 stopped; the workers, which continue to make a few batches, which favours the plain baseline slightly. It is the
 accuracy of the weights as they are; at the end of the run, of those that the run keeps. The plain baseline ends at
-`--at-most` times Triptych's time: the ratio is then a lower bound, said as "> 25". Wanted: at least 20.
+`--at-most` times Triptych's time: the ratio is then a lower bound, printed as "> 25". Wanted: at least 20.
 """
 
 import argparse

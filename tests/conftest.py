@@ -181,15 +181,15 @@ def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[s
 
 @pytest.fixture
 def as_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the code go a GPU's way, which does not ask for numbers that are still being computed."""
+    """Let the code go a GPU's way, which does not read numbers that are still being computed."""
     most_positives = batch_triplet.most_positives
-    # On the meta device a tensor has a shape and no numbers: whoever asks for one gets an error.
+    # On the meta device a tensor has a shape and no numbers: reading one raises an error.
     monkeypatch.setattr(batch_triplet, "most_positives", lambda positive: most_positives(positive.to("meta")))
 
 
 @pytest.fixture(scope="session")
 def coloured_photos(make_checkpoint: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `photos/`, 24 files of two classes that look different, and `best.ckpt`, which tells them apart."""
+    """A folder with `photos/`, 24 files of two classes that look different, and `best.ckpt`, which separates them."""
     import numpy as np
     import torch
     from PIL import Image

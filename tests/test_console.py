@@ -1,4 +1,4 @@
-"""Commands whose reader leaves, and consoles that lack characters."""
+"""Commands whose reader ends early, and consoles that lack characters."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ def started(arguments: list[str], **environment: str) -> subprocess.Popen[bytes]
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["describe", "configs/digits.yaml"]])
-def test_a_reader_that_leaves_is_no_error(arguments: list[str]) -> None:
+def test_a_reader_that_ends_early_is_no_error(arguments: list[str]) -> None:
     process = started(arguments)
     assert process.stdout is not None
     process.stdout.close()

@@ -26,7 +26,7 @@ def lint(folder: Path) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_the_rooms_import_each_other_as_the_architecture_says() -> None:
+def test_the_rooms_import_each_other_as_in_the_architecture() -> None:
     code, printed = lint(ROOT)
 
     assert code == 0, printed
@@ -80,7 +80,7 @@ def test_no_module_is_a_drawer_for_everything() -> None:
     assert [str(path) for path in PACKAGE.rglob("*") if path.stem.lower() in drawers] == []
 
 
-def test_every_module_says_in_its_first_line_what_it_is() -> None:
+def test_every_modules_first_line_describes_it() -> None:
     silent = [
         str(path.relative_to(ROOT))
         for path in PACKAGE.rglob("*.py")
@@ -144,7 +144,7 @@ def test_importing_is_quick(program: str) -> None:
         (("runs", "compare", "digits/0", "digits/999"), 2),
     ],
 )
-def test_help_and_mistakes_come_before_anything_heavy_is_loaded(arguments: tuple[str, ...], code: int) -> None:
+def test_help_and_errors_come_before_anything_heavy_is_loaded(arguments: tuple[str, ...], code: int) -> None:
     assert loaded("from triptych.cli.main import main; main()", *arguments) == (set(), code)
 
 

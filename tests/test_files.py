@@ -28,7 +28,7 @@ def test_the_old_file_stands_until_the_new_one_is_complete(tmp_path):
     assert content(path.parent) == {"note.txt": "new"}
 
 
-def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+def test_a_failure_keeps_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "note.txt"
     path.write_text("old")
 
@@ -76,7 +76,7 @@ def test_a_file_is_as_readable_as_any_other_that_the_user_writes(tmp_path):
     assert (tmp_path / "note.txt").stat().st_mode & 0o777 == 0o640
 
 
-def test_what_a_killed_writer_leaves_is_hidden_and_can_be_removed(tmp_path):
+def test_files_of_a_killed_writer_are_hidden_and_can_be_removed(tmp_path):
     (tmp_path / "note.txt").write_text("old")
     child = os.fork()
     if not child:

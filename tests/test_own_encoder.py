@@ -63,7 +63,7 @@ def test_it_loads_again_with_the_same_module(result, example_folder):
     assert again.fingerprint == result.model.fingerprint
 
 
-def test_without_the_module_the_message_asks_for_it(result):
+def test_without_the_module_the_message_names_it(result):
     with pytest.raises(CheckpointError, match=r"model.backbone is module:Small, .* pass it as encoder="):
         triptych.load(result.best_checkpoint)
 

@@ -60,7 +60,7 @@ def test_a_bundle_is_embedded_indexed_searched_and_classified(coloured_photos, c
         "import triptych; triptych.TripletLoss",
     ],
 )
-def test_what_needs_pytorch_says_how_to_install_it(program, tmp_path):
+def test_what_needs_pytorch_explains_how_to_install_it(program, tmp_path):
     (tmp_path / "digits.yaml").write_text("dataset:\n  name: digits\n")
 
     finished = run(program, tmp_path)

@@ -91,7 +91,7 @@ def test_every_command_of_the_readme_is_of_a_kind_that_is_tested_here() -> None:
 
 
 @pytest.mark.parametrize("command", TRAINING)
-def test_the_training_commands_run_and_leave_what_the_readme_says(command: str, workplace: Path) -> None:
+def test_the_training_commands_write_the_files_of_the_readme(command: str, workplace: Path) -> None:
     if "--resume" in command:
         # Something to go on from, with the very options of the resumption.
         assert run(f"{command.replace(' --resume', '')} {TINY}", workplace).returncode == 0
@@ -144,7 +144,7 @@ def trained(workplace: Path) -> Path:
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith(OF_A_RUN)])
-def test_the_commands_about_runs_say_and_leave_what_the_readme_says(command: str, trained: Path) -> None:
+def test_the_commands_about_runs_print_and_write_what_the_readme_shows(command: str, trained: Path) -> None:
     finished = run(command, trained)
 
     assert finished.returncode == 0, finished.stderr
@@ -160,7 +160,7 @@ def test_the_commands_about_runs_say_and_leave_what_the_readme_says(command: str
         assert "accuracy" in finished.stdout
 
 
-def test_the_demo_reaches_its_accuracy_and_says_where_everything_is(tmp_path: Path) -> None:
+def test_the_demo_reaches_its_accuracy_and_prints_all_paths(tmp_path: Path) -> None:
     makefile = (ROOT / "Makefile").read_text()
     recipe = re.search(r"^demo:.*\n\t(.*)$", makefile, re.MULTILINE)[1]
     command = recipe.replace("$(BIN)/", "")
@@ -213,11 +213,11 @@ def test_the_python_of_the_readme_runs(workplace: Path, monkeypatch: pytest.Monk
     assert len(names["classes"]) == 5
 
 
-def test_the_message_about_a_broken_config_is_the_real_one(tmp_path: Path) -> None:
-    broken, told = blocks("yaml")[-1], blocks("text")[0]
-    (tmp_path / "broken.yaml").write_text(broken)
+def test_the_message_about_an_invalid_config_is_the_real_one(tmp_path: Path) -> None:
+    invalid, message = blocks("yaml")[-1], blocks("text")[0]
+    (tmp_path / "invalid.yaml").write_text(invalid)
 
-    finished = run(f"python {ROOT / 'run.py'} --config broken.yaml", tmp_path)
+    finished = run(f"python {ROOT / 'run.py'} --config invalid.yaml", tmp_path)
 
     assert finished.returncode == 2
-    assert finished.stderr.strip() == told.strip()
+    assert finished.stderr.strip() == message.strip()

@@ -45,7 +45,7 @@ def walked(shown: Callable[..., str]) -> dict[str, str]:
     return printed
 
 
-def test_every_step_leaves_what_the_next_one_needs(walked: dict[str, str], folder: Path) -> None:
+def test_every_step_writes_what_the_next_one_needs(walked: dict[str, str], folder: Path) -> None:
     assert walked.keys() >= {"init", "doctor", "train", "evaluate", "audit"}
     (version,) = (folder / "img_tasks" / "photos" / "experiment").iterdir()
     left = {file.name for file in version.iterdir()}
@@ -55,12 +55,12 @@ def test_every_step_leaves_what_the_next_one_needs(walked: dict[str, str], folde
 
 
 def test_what_init_prints_is_what_the_tutorial_shows(walked: dict[str, str]) -> None:
-    (told,) = re.findall(r"```text\n(.*?)```", (ROOT / "docs" / "tutorial.md").read_text(), re.DOTALL)
+    (printed,) = re.findall(r"```text\n(.*?)```", (ROOT / "docs" / "tutorial.md").read_text(), re.DOTALL)
 
     def without_times(text: str) -> str:
         return re.sub(r"about .*? of training", "about T of training", text)
 
-    assert without_times(walked["init"]) == without_times(told)
+    assert without_times(walked["init"]) == without_times(printed)
 
 
 def test_the_search_finds_the_query_first_and_then_others_of_its_kind(walked: dict[str, str]) -> None:
@@ -81,7 +81,7 @@ def test_names_of_image_files_go_through_to_the_tables(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("walked")
-def test_images_that_have_moved_are_found_where_the_user_says(shown: Callable[..., str], folder: Path) -> None:
+def test_images_that_have_moved_are_found_by_root(shown: Callable[..., str], folder: Path) -> None:
     (folder / "photos").rename(folder / "moved")
 
     printed = shown("audit", "lightning_checkpoints/photos/best.ckpt", "--root", "moved", "--out", "again")

@@ -76,7 +76,7 @@ def test_a_file_or_folder_of_that_name_comes_first(tmp_path, monkeypatch):
         triptych.load("digits")
 
 
-def test_what_pytorch_is_needed_for_says_so():
+def test_what_needs_pytorch_reports_it():
     from triptych.artefacts.checkpoint import read_model
     from triptych.artefacts.loading import find_checkpoint
 

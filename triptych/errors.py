@@ -2,7 +2,7 @@
 
 
 class TriptychError(Exception):
-    """An error that the user can fix: the message says what was expected, what was received, and what to do."""
+    """An error that the user can fix: the message has what was expected, what was received, and what to do."""
 
 
 class ConfigError(TriptychError):
@@ -38,7 +38,7 @@ class TrainingError(TriptychError):
 
 
 class Interruption(BaseException):
-    """The run was asked to stop; like KeyboardInterrupt, `except Exception` does not catch it.
+    """The run was stopped by a signal; like KeyboardInterrupt, `except Exception` does not catch it.
 
     Attributes:
         exit_code: 130 for Ctrl-C, 143 for SIGTERM: what a shell expects.

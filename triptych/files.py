@@ -18,8 +18,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; on success it replaces `path` in one step, on failure it is removed.
 
     The temporary file lies in the same folder, so that the rename never crosses file systems. It reaches the disk
-    before the rename, and the rename itself before the function returns: a crash or a power cut leaves the old file or
-    the new one, never a part, and what was reported as written is there afterwards.
+    before the rename, and the rename itself before the function returns: after a crash or a power cut there is the old
+    file or the new one, never a part, and what was reported as written is there.
 
     Example:
         >>> folder = Path(tempfile.mkdtemp())

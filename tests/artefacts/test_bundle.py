@@ -27,7 +27,7 @@ def bundle(photos_bundle) -> Path:
     return photos_bundle
 
 
-def test_the_files_say_what_the_model_is(photos_model, bundle):
+def test_the_files_describe_the_model(photos_model, bundle):
     import onnx
 
     config = json.loads((bundle / "config.json").read_text())

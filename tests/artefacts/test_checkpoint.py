@@ -210,9 +210,9 @@ def test_the_code_would_run_if_it_could(tmp_path):
     assert (tmp_path / "ran").exists()
 
 
-def test_the_rejection_names_what_the_file_asks_for(tmp_path):
+def test_the_rejection_names_what_the_file_would_call(tmp_path):
     torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pth")
-    with pytest.raises(CheckpointError, match=r"asks for torch\.nn\.modules\.linear\.Linear"):
+    with pytest.raises(CheckpointError, match=r"calls torch\.nn\.modules\.linear\.Linear"):
         read_checkpoint(tmp_path / "module.pth")
 
 

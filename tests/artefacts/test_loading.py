@@ -80,7 +80,7 @@ def test_a_path_in_the_home_folder_is_found(make_checkpoint, tmp_path, monkeypat
         ("note.txt", "cannot be read as a checkpoint"),
     ],
 )
-def test_where_no_model_is_the_message_says_what_was_expected(tmp_path, place, message):
+def test_where_no_model_is_the_message_names_what_was_expected(tmp_path, place, message):
     (tmp_path / "empty").mkdir()
     (tmp_path / "note.txt").write_text("hello")
     new_run(tmp_path / "runs", "digits")

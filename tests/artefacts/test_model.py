@@ -104,7 +104,7 @@ def test_no_images_give_empty_results_of_the_right_shape(digits_model):
     assert digits_model.sample(0).shape == (0, 8, 8)
 
 
-def test_the_model_says_what_it_is(digits_model, photos_model):
+def test_the_model_describes_itself(digits_model, photos_model):
     assert repr(photos_model) == ("TrainedModel(12x16x3 images of photos, 3 classes, 6 dimensions, on cpu)")
     assert digits_model.classes == tuple("0123456789")
     assert (digits_model.embedding_dim, digits_model.latent_dim, digits_model.device) == (6, 4, "cpu")

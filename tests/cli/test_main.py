@@ -105,7 +105,7 @@ def test_bugs_keep_their_traceback(outcome, error):
 
 
 @pytest.mark.parametrize("variable", ["RANK", "LOCAL_RANK", "SLURM_PROCID"])
-def test_only_the_first_of_several_processes_tells_everything(outcome, monkeypatch, variable):
+def test_only_the_first_of_several_processes_prints_the_whole_message(outcome, monkeypatch, variable):
     monkeypatch.setenv(variable, "0")
     assert outcome(DataError("first\nsecond")) == (2, "first\nsecond\n")
     monkeypatch.setenv(variable, "3")
@@ -227,7 +227,7 @@ def test_a_picture_that_finds_the_disk_full_does_not_end_a_finished_run(command,
     assert not list(tmp_path.rglob("*.part*"))
 
 
-def test_a_disk_that_fills_up_in_a_process_of_its_own_leaves_no_noise_at_exit(quick_yaml, tmp_path):
+def test_a_disk_that_fills_up_in_a_process_of_its_own_prints_no_noise_at_exit(quick_yaml, tmp_path):
     """The others above are forked, and leave without the interpreter's last steps."""
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # noqa: E731
     ended = real(str(ROOT / "run.py"), "--config", str(quick_yaml), "--output", str(tmp_path), preexec_fn=limit)

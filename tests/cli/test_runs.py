@@ -87,7 +87,7 @@ def test_real_runs_are_listed_with_what_differs(command, trained):
     assert [rows[name][-2:] for name in rows] == [["seed", "0"], ["seed", "4"]]
 
 
-def test_listing_loads_nothing_heavy_and_leaves_nothing_behind(two, tmp_path):
+def test_listing_loads_nothing_heavy_and_writes_nothing(two, tmp_path):
     before = sorted(tmp_path.rglob("*"))
     program = (
         "import sys, atexit\n"

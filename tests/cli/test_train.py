@@ -32,7 +32,7 @@ def config_of(quick_yaml: Path, tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-def test_a_run_says_what_it_does_and_leaves_what_the_readme_lists(command, config_of, tmp_path):
+def test_a_run_prints_its_steps_and_writes_the_files_of_the_readme(command, config_of, tmp_path):
     config = config_of(logging={"embeddings": True, "triplet_samples": True})
     output = tmp_path / "new" / "output"
     printed = command("train", "--config", config, "--epochs", "1", "--seed", "7", "--output", output).ends(0)
@@ -152,9 +152,9 @@ BROKEN_CONFIGS = {
 
 
 @pytest.mark.parametrize("name", BROKEN_CONFIGS)
-def test_a_broken_config_is_one_message(command, tmp_path, name):
+def test_an_invalid_config_is_one_message(command, tmp_path, name):
     text, expected = BROKEN_CONFIGS[name]
-    path = tmp_path / "broken.yaml"
+    path = tmp_path / "invalid.yaml"
     path.write_bytes(text.encode("latin-1"))
     for verb in ("train", "describe"):
         printed = message(command(verb, "--config", path).ends(2))
@@ -171,7 +171,7 @@ def test_a_config_that_is_not_there_or_a_folder_is_reported(command, tmp_path):
 
 
 def test_an_error_in_the_config_is_reported_without_waiting_for_pytorch(tmp_path):
-    (tmp_path / "broken.yaml").write_text("dataset: {name: minst}\n")
+    (tmp_path / "invalid.yaml").write_text("dataset: {name: minst}\n")
     script = """
 import sys
 from triptych.cli.main import main
@@ -181,7 +181,7 @@ finally:
     print([name for name in ("torch", "lightning", "sklearn") if name in sys.modules])
 """
     ended = subprocess.run(
-        [sys.executable, "-c", script, "train", "--config", str(tmp_path / "broken.yaml")],
+        [sys.executable, "-c", script, "train", "--config", str(tmp_path / "invalid.yaml")],
         capture_output=True,
         text=True,
         cwd=ROOT,
@@ -214,7 +214,7 @@ BROKEN_DATA = {
 
 
 @pytest.mark.parametrize("name", BROKEN_DATA)
-def test_a_broken_data_file_is_one_message(command, config_of, tmp_path, name):
+def test_an_invalid_data_file_is_one_message(command, config_of, tmp_path, name):
     folder = tmp_path / "data" / "MNIST" / "raw"
     folder.mkdir(parents=True)
     files = {f"{part}-images-idx3-ubyte": IMAGES for part in ("train", "t10k")}
@@ -230,7 +230,7 @@ def test_a_broken_data_file_is_one_message(command, config_of, tmp_path, name):
     assert not list((tmp_path / "output").iterdir())
 
 
-def test_no_copy_and_no_network_is_a_message_that_says_what_to_do(command, config_of, tmp_path):
+def test_no_files_and_no_network_is_a_message_with_a_remedy(command, config_of, tmp_path):
     unreachable = "http://127.0.0.1:9"
     environment = {
         **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), unreachable),

@@ -1,4 +1,4 @@
-"""Broken configs, each of which must come to one message that a person can act on."""
+"""Invalid configs, each of which must get one message that a person can act on."""
 
 from pathlib import Path
 
@@ -487,16 +487,16 @@ NOT_YAML = {
     ),
 }
 
-BROKEN = UNKNOWN_KEYS | MISSING_AND_REPEATED | WRONG_VALUES | IMPOSSIBLE_COMBINATIONS | NOT_YAML
+INVALID = UNKNOWN_KEYS | MISSING_AND_REPEATED | WRONG_VALUES | IMPOSSIBLE_COMBINATIONS | NOT_YAML
 
 
-def test_there_are_at_least_fifty_broken_configs():
-    assert len(BROKEN) >= 50
-    assert len({text for text, _ in BROKEN.values()}) == len(BROKEN)
+def test_there_are_at_least_fifty_invalid_configs():
+    assert len(INVALID) >= 50
+    assert len({text for text, _ in INVALID.values()}) == len(INVALID)
 
 
-@pytest.mark.parametrize(("text", "line"), BROKEN.values(), ids=BROKEN.keys())
-def test_a_broken_config_comes_to_one_message_with_place_key_expectation_and_value(tmp_path: Path, text, line):
+@pytest.mark.parametrize(("text", "line"), INVALID.values(), ids=INVALID.keys())
+def test_an_invalid_config_gets_one_message_with_place_key_expectation_and_value(tmp_path: Path, text, line):
     path = tmp_path / "run.yaml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ConfigError) as caught:

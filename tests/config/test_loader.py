@@ -42,7 +42,7 @@ def message_of(path, overrides=()):
 
 
 class TestReading:
-    def test_what_the_file_leaves_out_has_its_default(self, write):
+    def test_missing_keys_have_their_defaults(self, write):
         config = load_config(write("dataset:\n  name: cifar10\n  pad: 2\ntraining:\n  scheduler:\n    name: none\n"))
         assert config == RunConfig.model_validate(
             {"dataset": {"name": "cifar10", "pad": 2}, "training": {"scheduler": {"name": "none"}}}
@@ -155,7 +155,7 @@ class TestOverrides:
         assert load_config(path, ["training.epochs=7", "training.epochs=8"]).training.epochs == 8
         assert load_config(path, ["training.epochs=many", "training.epochs=8"]).training.epochs == 8
 
-    def test_an_override_mends_a_error_of_the_file(self, write):
+    def test_an_override_corrects_an_error_of_the_file(self, write):
         path = write("dataset: {name: mnist}\ntraining: {epochs: many}")
         assert load_config(path, ["training.epochs=8"]).training.epochs == 8
 

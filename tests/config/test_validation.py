@@ -8,12 +8,12 @@ from triptych.config import RunConfig
 from triptych.config.hints import known_keys
 from triptych.config.validation import find_invalid
 
-LEAVES = [key for key, schema in known_keys().items() if "properties" not in schema]
+KEYS = [key for key, schema in known_keys().items() if "properties" not in schema]
 VALUES = st.sampled_from([None, True, 0, 1, 2, 4, 5, 96, 0.0, 0.3, 1.0, 7.5, "auto", "mnist", "semihard", "x", [], {}])
 
 
 @settings(deadline=None, max_examples=150)
-@given(chosen=st.dictionaries(st.sampled_from(LEAVES), VALUES, max_size=8))
+@given(chosen=st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=8))
 def test_there_are_errors_exactly_when_the_config_is_rejected(chosen):
     values = {"dataset": {"name": "digits"}}
     for key, value in chosen.items():

@@ -35,11 +35,11 @@ def config(place: object, name: str = "folder", **dataset: object) -> RunConfig:
 
 
 def test_a_known_data_set_is_read_as_it_is():
-    asked = RunConfig.model_validate({"dataset": {"name": "digits"}})
+    given = RunConfig.model_validate({"dataset": {"name": "digits"}})
 
-    opened = open_images(asked)
+    opened = open_images(given)
 
-    assert opened.config is asked
+    assert opened.config is given
     whole, divided = load_dataset("digits"), opened.images
     assert whole.validation is None
     for split in (divided.train, divided.validation):
@@ -102,20 +102,20 @@ def test_a_table_gives_the_same_images_as_its_folder(photos, tmp_path):
 
 def test_a_checkpoint_finds_the_folder_from_elsewhere(photos, monkeypatch):
     monkeypatch.chdir(photos.parent)
-    settled = open_images(config("photos")).config
+    chosen = open_images(config("photos")).config
 
     monkeypatch.chdir("/")
 
-    assert settled.dataset.root == str(photos)
-    assert len(open_images(settled).images.train) == 32
+    assert chosen.dataset.root == str(photos)
+    assert len(open_images(chosen).images.train) == 32
 
 
 def test_classes_are_known_before_anything_is_decoded(photos, monkeypatch):
     monkeypatch.setattr(cache_module, "decode_and_fit", None)
 
-    settled, classes = class_names(config(photos))
+    chosen, classes = class_names(config(photos))
 
-    assert (settled.dataset.channels, classes) == (3, ("dark", "light"))
+    assert (chosen.dataset.channels, classes) == (3, ("dark", "light"))
 
 
 def test_colours_of_grey_images_are_not_changed(photos):

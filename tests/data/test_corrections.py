@@ -84,8 +84,8 @@ def test_known_data_sets_are_corrected_by_split_and_index(tmp_path):
 def test_a_checkpoint_finds_the_corrections_from_another_folder(photos, tmp_path, monkeypatch):
     table(tmp_path, "path,label\ncat/3.png,dog\n")
     monkeypatch.chdir(tmp_path)
-    settled = open_images(config(photos, corrections="corrections.csv")).config
-    assert settled.dataset.corrections == str(tmp_path / "corrections.csv")
+    chosen = open_images(config(photos, corrections="corrections.csv")).config
+    assert chosen.dataset.corrections == str(tmp_path / "corrections.csv")
 
 
 WRONG = {

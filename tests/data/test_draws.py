@@ -168,7 +168,7 @@ def test_more_columns_begin_with_the_fewer():
     assert torch.equal(draws_of(3).uniform("a", 5)[:, :2], draws_of(3).uniform("a", 2))
 
 
-def test_drawing_leaves_the_global_generator_alone():
+def test_drawing_does_not_change_the_global_generator():
     before = torch.get_rng_state()
     draws_of(3).normal("a", 2)
     assert torch.equal(torch.get_rng_state(), before)

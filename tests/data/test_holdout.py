@@ -36,7 +36,7 @@ def test_a_class_whose_name_is_a_number_is_meant_by_its_name() -> None:
         ([0, 1, 2, 3], "at least two of the 5 classes to remain"),
     ],
 )
-def test_impossible_wishes_are_told(wanted: list, message: str) -> None:
+def test_impossible_settings_are_reported(wanted: list, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         held_out_labels(wanted, ANIMALS)
 

@@ -7,7 +7,7 @@ import pytest
 from triptych.data.listing import Files, listed, printable
 
 
-def test_paths_are_made_when_they_are_asked_for():
+def test_paths_are_made_on_access():
     files = Files(Path("photos"), ["a/1.png", "/other/2.png", "b 3.png"])
     assert len(files) == 3
     assert files[0] == Path("photos/a/1.png")

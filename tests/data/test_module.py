@@ -195,7 +195,7 @@ def test_held_out_classes_are_kept_from_all_that_training_sees() -> None:
         assert torch.equal(data.holdout.images[data.holdout.labels == label], test.images[test.labels == digit])
 
 
-def test_nothing_is_held_out_unless_it_is_asked_for() -> None:
+def test_nothing_is_held_out_unless_requested() -> None:
     data = module()
 
     assert (len(data.holdout), data.holdout_classes, data.classes) == (0, (), CLASSES)

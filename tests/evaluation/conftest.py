@@ -34,7 +34,7 @@ CLASSES = (
 
 @dataclass(frozen=True)
 class Reported:
-    """A trained model, what was measured of it, and, when asked for, the pictures of its report."""
+    """A trained model, what was measured of it, and, on request, the pictures of its report."""
 
     config: RunConfig
     folder: Path

@@ -17,7 +17,7 @@ def digits() -> tuple[Split, Split]:
 
 def test_the_baselines_are_those_of_scikit_learn(digits: tuple[Split, Split]) -> None:
     train, test = digits
-    x, y, asked, truth = (
+    x, y, queries, truth = (
         part.numpy()
         for part in (train.images.flatten(1) / 255, train.labels, test.images.flatten(1) / 255, test.labels)
     )
@@ -26,13 +26,13 @@ def test_the_baselines_are_those_of_scikit_learn(digits: tuple[Split, Split]) ->
 
     found = measure_baselines(train, test, embedding_dim=12, latent_dim=7).figures
 
-    assert found["pixels_1nn"] == pytest.approx(nearest.fit(x, y).score(asked, truth), abs=0.006)
-    reduced = nearest.fit(pca.transform(x), y).score(pca.transform(asked), truth)
+    assert found["pixels_1nn"] == pytest.approx(nearest.fit(x, y).score(queries, truth), abs=0.006)
+    reduced = nearest.fit(pca.transform(x), y).score(pca.transform(queries), truth)
     assert found["pca_1nn"] == pytest.approx(reduced, abs=0.006)
-    reconstructed = latent.inverse_transform(latent.transform(asked)).clip(0, 1)
-    assert found["pca_mse"] == pytest.approx(((reconstructed - asked) ** 2).mean(), rel=1e-4)
+    reconstructed = latent.inverse_transform(latent.transform(queries)).clip(0, 1)
+    assert found["pca_mse"] == pytest.approx(((reconstructed - queries) ** 2).mean(), rel=1e-4)
     linear = LogisticRegression(max_iter=1000).fit((x - x.mean()) / x.std(), y)
-    assert found["linear_classifier"] == pytest.approx(linear.score((asked - x.mean()) / x.std(), truth), abs=0.015)
+    assert found["linear_classifier"] == pytest.approx(linear.score((queries - x.mean()) / x.std(), truth), abs=0.015)
 
 
 def test_no_training_image_is_its_own_nearest(digits: tuple[Split, Split]) -> None:

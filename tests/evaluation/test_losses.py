@@ -1,4 +1,4 @@
-"""The figures of training, measured on a split: as validation measures them, and as the formulas say."""
+"""The figures of training, measured on a split: as validation measures them, and by the formulas."""
 
 from collections.abc import Callable
 from typing import Any

@@ -188,8 +188,8 @@ def test_a_border_does_not_count_as_reconstructed() -> None:
     found = measure(model, data, split="test")
 
     inside = data.test.images[:, :, 4:-4, 4:-4].float() / 255
-    painted = reconstructions(model, data.test.images)[:, :, 4:-4, 4:-4]
-    assert found.figures["mse"] == pytest.approx(float((painted - inside).square().mean()), rel=1e-4)
+    reconstructed = reconstructions(model, data.test.images)[:, :, 4:-4, 4:-4]
+    assert found.figures["mse"] == pytest.approx(float((reconstructed - inside).square().mean()), rel=1e-4)
     plain = measure_baselines(images(len(data.train), 1), images(60, 2), embedding_dim=4, latent_dim=4)
     bordered = measure_baselines(
         Split(torch.nn.functional.pad(images(len(data.train), 1).images, (4,) * 4), images(len(data.train), 1).labels),

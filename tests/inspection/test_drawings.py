@@ -43,7 +43,7 @@ def test_most_images_decide() -> None:
     assert not drawn_in_strokes(pages[1:])
 
 
-def test_handwritten_digits_of_eight_pixels_are_too_coarse_to_tell() -> None:
+def test_handwritten_digits_of_eight_pixels_are_too_coarse_to_judge() -> None:
     digits = load_dataset("digits").train.images[:50, 0].repeat_interleave(4, 1).repeat_interleave(4, 2)
 
     assert not drawn_in_strokes(digits.numpy())

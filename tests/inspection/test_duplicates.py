@@ -34,7 +34,7 @@ def pairs(images: Tensor) -> dict[tuple[int, int], tuple[float, bool]]:
     }
 
 
-def test_exact_and_near_copies_are_found(digits: Tensor) -> None:
+def test_exact_and_near_duplicates_are_found(digits: Tensor) -> None:
     size = len(digits)
 
     found = pairs(with_copies(digits))
@@ -64,7 +64,7 @@ def test_each_further_copy_is_paired_with_the_first(digits: Tensor) -> None:
     assert exact == {(5, size), (5, size + 1)}
 
 
-def test_images_of_one_grey_are_only_like_their_copies() -> None:
+def test_images_of_one_grey_match_only_their_duplicates() -> None:
     random = torch.randint(0, 256, (60, 1, 8, 8), generator=torch.Generator().manual_seed(0))
     greys = torch.stack([torch.full((1, 8, 8), value) for value in (0, 100, 100, 200)])
 

@@ -97,7 +97,9 @@ def blurred(image: Image.Image) -> Image.Image:
 @pytest.mark.parametrize(
     ("change", "kind"), [(copied, "1 exact, 0 near"), (dimmed, "0 exact, 1 near"), (blurred, "0 exact, 1 near")]
 )
-def test_copies_between_splits_are_leaks(photos: Path, change: Callable[[Image.Image], Image.Image], kind: str) -> None:
+def test_duplicates_between_splits_are_leaks(
+    photos: Path, change: Callable[[Image.Image], Image.Image], kind: str
+) -> None:
     change(Image.open(photos / "train" / "cat" / "3.png")).save(photos / "test" / "cat" / "copy.png")
 
     found = findings(photos)
@@ -138,7 +140,7 @@ def test_the_same_picture_in_two_classes_is_a_contradiction(photos: Path) -> Non
     assert found["contradictory labels"].examples[0] == "train/cat/0.png = train/dog/copy0.png"
 
 
-def test_copies_within_a_class_are_noted(photos: Path) -> None:
+def test_duplicates_within_a_class_are_noted(photos: Path) -> None:
     Image.open(photos / "train" / "cat" / "3.png").save(photos / "train" / "cat" / "copy.png")
 
     found = findings(photos)

@@ -36,7 +36,7 @@ def found(sizes: dict[str, Any], *, mining: str = "semihard", **dataset: object)
     return {finding.topic: finding for finding in findings}
 
 
-def test_nothing_is_said_of_plenty() -> None:
+def test_plenty_gets_no_finding() -> None:
     assert found(PLENTY) == {}
 
 
@@ -85,8 +85,8 @@ def test_the_share_of_paired_images_is_that_of_many_drawn_batches() -> None:
     generator = torch.Generator().manual_seed(0)
     batches = torch.stack([labels[torch.randperm(90, generator=generator)[:4]] for _ in range(4000)])
     paired = ((batches[:, :, None] == batches[:, None, :]).sum(2) > 1).float().mean()
-    told = float(text.removeprefix("Only ").split("%", maxsplit=1)[0]) / 100
-    assert told == pytest.approx(float(paired), abs=0.03)
+    printed = float(text.removeprefix("Only ").split("%", maxsplit=1)[0]) / 100
+    assert printed == pytest.approx(float(paired), abs=0.03)
 
 
 def test_batches_that_cannot_be_formed_are_wrong() -> None:

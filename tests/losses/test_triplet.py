@@ -77,7 +77,7 @@ def test_prints_its_margin():
 
 
 @pytest.mark.parametrize("margin", [0.3, None])
-def test_the_statistics_count_the_triplets_that_are_not_yet_as_asked(margin):
+def test_the_statistics_count_the_triplets_that_violate_the_margin(margin):
     parts = triplets(5, 40, 3)
     statistics = TripletLoss(margin=margin).measure(*parts)
 

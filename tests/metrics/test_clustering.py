@@ -52,7 +52,7 @@ def test_the_same_seed_gives_the_same_figures_also_on_a_sample(monkeypatch):
     )
 
 
-def test_a_collapsed_model_agrees_with_nothing_and_says_nothing():
+def test_a_collapsed_model_agrees_with_nothing_and_carries_no_information():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = clustering_metrics(torch.ones(12, 3), torch.arange(12) % 3)

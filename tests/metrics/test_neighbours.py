@@ -48,7 +48,7 @@ def test_among_ties_the_lowest_index_comes_first(seed, count, sides, k, alone):
 
 
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
-def test_copies_are_at_distance_zero_and_zeros_at_cosine_distance_one(distance):
+def test_duplicates_are_at_distance_zero_and_zeros_at_cosine_distance_one(distance):
     gallery = F.normalize(rows(2, 10).float())
     found = nearest_neighbours(gallery.flip(0), gallery, k=1, distance=distance)
     assert found.indices[:, 0].tolist() == list(range(9, -1, -1))

@@ -282,7 +282,7 @@ def test_neither_the_embeddings_nor_their_gradients_are_touched(distance):
     assert points.detach().equal(before)
 
 
-def test_float32_neighbours_closer_than_float32_can_multiply_are_told_apart():
+def test_float32_neighbours_closer_than_float32_can_multiply_are_distinguished():
     # The cosines are 1 - 5e-9 and 1 - 2e-8: both 1 in float32.
     points = torch.tensor([[1.0, 0.0], [1.0, 2e-4], [1.0, 1e-4]])
     scores = retrieval_scores(points[:1], torch.tensor([1]), points[1:], torch.tensor([1, 0]))

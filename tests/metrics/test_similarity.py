@@ -43,7 +43,7 @@ def test_the_largest_are_those_of_a_sort(count):
 
 def test_the_largest_are_found_by_other_processors_too():
     class Elsewhere(torch.Tensor):
-        """A tensor that says it is not on the CPU."""
+        """A tensor that claims not to be on the CPU."""
 
         is_cpu = False
 

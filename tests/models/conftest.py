@@ -1,4 +1,4 @@
-"""Small models for the tests, so that each test says only what it changes."""
+"""Small models for the tests, so that each test states only what it changes."""
 
 from collections.abc import Callable
 from typing import Any

@@ -132,7 +132,7 @@ def test_colour_images_for_a_grey_encoder_are_an_error_of_the_config(vision_mode
     ("kind", "side", "expected"),
     [("vit", 64, (64, 64)), ("vit", 30, (32, 32)), ("dinov3", 48, (48, 48)), ("convnext", 50, (48, 48))],
 )
-def test_the_side_that_is_asked_for_is_taken_in_whole_patches(
+def test_the_requested_side_is_taken_in_whole_patches(
     vision_model: Callable[[str], Path], kind: str, side: int, expected: tuple[int, int]
 ):
     model = build(run_on(f"hf:{vision_model(kind)}", backbone_image_size=side))

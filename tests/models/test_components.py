@@ -94,10 +94,10 @@ def test_cells_of_whole_pixels_are_averaged_like_any_others():
     torch.testing.assert_close(fitted(uneven, 3)._shrunk(uneven), expected)
 
 
-def test_they_can_be_painted_in_another_size():
+def test_they_can_be_reconstructed_in_another_size():
     brightness = torch.randn(40, 1, 1, 1, generator=torch.Generator().manual_seed(0))
     images = brightness.expand(-1, 3, 64, 96)
     components = PrincipalComponents(2, image_size=(64, 96), channels=3, decoded_size=(20, 33))
     components.fit([images], seed=0)
-    painted = components.decode(components.encode(images))
-    torch.testing.assert_close(painted, brightness.expand(-1, 3, 20, 33), atol=1e-3, rtol=0)
+    decoded = components.decode(components.encode(images))
+    torch.testing.assert_close(decoded, brightness.expand(-1, 3, 20, 33), atol=1e-3, rtol=0)

@@ -1,4 +1,4 @@
-"""An encoder of one's own: what a model asks of it, and what it may leave."""
+"""Your own encoder: what a model needs of it, and what it may omit."""
 
 import pytest
 import torch
@@ -33,7 +33,7 @@ def test_both_models_stand_on_any_encoder(request: pytest.FixtureRequest, kind: 
     assert model_summary(model).total.parameters == sum(parameter.numel() for parameter in model.parameters())
 
 
-def test_what_it_leaves_is_not_made_up() -> None:
+def test_what_it_omits_is_not_invented() -> None:
     encoder = Mean()
 
     assert encoder.hidden_weights() == []

@@ -23,7 +23,7 @@ def test_every_pixel_depends_on_the_latent_from_the_start(image_size):
     assert (images - 0.5).abs().mean() < 0.25
 
 
-def test_the_decoder_can_paint_any_eight_images():
+def test_the_decoder_can_reconstruct_any_eight_images():
     targets = (torch.rand(8, 1, 12, 12) > 0.5).float()
     decoder = ImageDecoder(8, image_size=(12, 12), out_channels=1, decoder_dim=16)
     optimizer = torch.optim.Adam(decoder.parameters(), lr=0.01)
@@ -51,7 +51,7 @@ def test_enlarging_is_linear_interpolation_between_the_centres_of_pixels(factor)
 @pytest.mark.parametrize(
     ("image_size", "channels"), [((224, 224), 3), ((101, 333), 1), ((64, 64), 16), ((384, 384), 3)]
 )
-def test_a_large_image_is_painted_small_and_enlarged(image_size, channels):
+def test_a_large_image_is_reconstructed_small_and_enlarged(image_size, channels):
     decoder = ImageDecoder(6, image_size=image_size, out_channels=channels, decoder_dim=4)
     height, width = decoder.decoded_size
     assert height * width * channels <= 3 * 96 * 96
@@ -61,7 +61,7 @@ def test_a_large_image_is_painted_small_and_enlarged(image_size, channels):
     assert (images[..., 1:, :] - images[..., :-1, :]).abs().max() < (images.max() - images.min())
 
 
-def test_small_images_are_painted_as_they_are():
+def test_small_images_are_reconstructed_at_their_size():
     for image_size, channels in (((96, 96), 3), ((32, 32), 16), ((28, 28), 1)):
         decoder = ImageDecoder(6, image_size=image_size, out_channels=channels, decoder_dim=4)
         assert decoder.decoded_size == image_size

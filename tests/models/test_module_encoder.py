@@ -33,7 +33,7 @@ def test_tokens_are_averaged():
     torch.testing.assert_close(encoder(images), images.mean((2, 3)))
 
 
-def test_measuring_leaves_mode_and_statistics_as_they_were():
+def test_measuring_changes_neither_mode_nor_statistics():
     module = nn.Sequential(nn.BatchNorm2d(3), nn.Dropout(0.5), nn.Flatten())
     before = {name: value.clone() for name, value in module.state_dict().items()}
 

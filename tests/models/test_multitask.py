@@ -150,7 +150,7 @@ def test_an_image_is_seen_by_itself_whatever_the_batch(make_multitask, patch_emb
             torch.testing.assert_close(one[i : i + 1], other)
 
 
-def test_samples_are_prior_latents_painted_by_the_decoder(make_multitask):
+def test_samples_are_prior_latents_decoded(make_multitask):
     model = prepared(make_multitask()).eval()
     samples = model.sample(3, torch.Generator().manual_seed(7))
     latent = torch.randn(3, 7, generator=torch.Generator().manual_seed(7))

@@ -57,7 +57,7 @@ def test_the_decoder_costs_little_beside_the_encoder(make_multitask):
     assert flops["decoder"] <= 0.15 * (flops["encoder"] + flops["patch embedding"])
 
 
-def test_counting_leaves_modes_and_randomness_as_they_were(make_multitask):
+def test_counting_changes_neither_modes_nor_randomness(make_multitask):
     model = make_multitask(dropout=0.5).train()
     model.decoder.eval()
     state = torch.get_rng_state()
@@ -82,7 +82,7 @@ def test_the_table_has_a_row_for_each_part_and_a_total(make_multitask):
     ("image_size", "channels", "patch_size"),
     [((128, 128), 3, 16), ((224, 320), 3, 16), ((384, 384), 1, 32), ((64, 64), 16, 8)],
 )
-def test_at_large_sizes_repainting_costs_at_most_fifteen_percent_of_the_encoder(
+def test_at_large_sizes_the_decoder_costs_at_most_fifteen_percent_of_the_encoder(
     make_multitask, image_size, channels, patch_size
 ):
     model = make_multitask(

@@ -1,4 +1,4 @@
-"""Runs as training leaves them, without the training."""
+"""Runs as training writes them, without the training."""
 
 import json
 from collections.abc import Callable
@@ -25,7 +25,7 @@ METRICS = {
 
 @pytest.fixture
 def left(tmp_path: Path) -> Callable[..., RunFolders]:
-    """Leave a run: its config, with some values changed, and its metrics; None leaves no file."""
+    """Write a run: its config, with some values changed, and its metrics; None writes no file."""
 
     def leave(
         dataset: str = "digits",

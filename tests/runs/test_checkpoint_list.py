@@ -19,7 +19,7 @@ def runs(tmp_path):
     return folders
 
 
-def test_the_list_says_where_the_files_are_wherever_the_output_is_moved(runs, tmp_path):
+def test_the_list_has_all_paths_wherever_the_output_is_moved(runs, tmp_path):
     write_names(runs[1], best="b.ckpt", files={"b.ckpt", "version_1-last.ckpt"})
     moved = tmp_path.rename(tmp_path.with_name(f"{tmp_path.name}-moved"))
     version_folder = RunFolders(moved, "digits", 1).version_folder

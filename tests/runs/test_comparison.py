@@ -139,7 +139,7 @@ def test_other_columns_of_a_table_are_no_figures(measured):
     assert [figure.name for figure in compare(*tables).figures] == ["accuracy", "macro_f1", "ece", "map_at_r", "mse"]
 
 
-def test_accuracies_that_mcnemar_does_not_tell_apart_have_no_better_run():
+def test_accuracies_that_mcnemar_does_not_separate_have_no_better_run():
     def table(errors: int) -> PerImage:
         columns = {"index": np.arange(400), "label": np.zeros(400, int), "prediction": (np.arange(400) < errors) * 1}
         return PerImage(columns, {"images": "same"})
@@ -153,5 +153,5 @@ def test_accuracies_that_mcnemar_does_not_tell_apart_have_no_better_run():
 def test_tables_of_older_versions_are_known_to_lack_influences(measured):
     table = measured(0.7)
     assert table.knows_influences
-    for broken in ({}, {"map_at_r": "x"}, [1], {"map_at_r": [None]}):
-        assert not replace(table, description={**table.description, "influences": broken}).knows_influences
+    for invalid in ({}, {"map_at_r": "x"}, [1], {"map_at_r": [None]}):
+        assert not replace(table, description={**table.description, "influences": invalid}).knows_influences

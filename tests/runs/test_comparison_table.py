@@ -80,7 +80,7 @@ def said(**changes) -> str:
     return " ".join(remarks(Comparison(**(given | changes)), split="test"))
 
 
-def test_the_remarks_say_what_the_intervals_are_and_what_they_leave_out():
+def test_the_remarks_explain_what_the_intervals_are_and_what_they_omit():
     text = said()
     assert "95% interval" in text
     assert "samples of the 10,000 test images, the same for A and B (paired)" in text
@@ -88,7 +88,7 @@ def test_the_remarks_say_what_the_intervals_are_and_what_they_leave_out():
     assert "not that of training: another seed gives another model" in text
 
 
-def test_the_remarks_say_when_the_images_are_not_the_same():
+def test_the_remarks_report_when_the_images_are_not_the_same():
     text = said(paired=False, images=(10_000, 9000), only_right=None)
     assert "10,000 for A and 9,000 for B" in text
     assert "paired" not in text
@@ -106,13 +106,13 @@ def test_the_sides_show_what_the_runs_are_and_where_their_configs_differ(left):
     assert "training.epochs" not in rows
 
 
-def test_a_config_that_cannot_be_read_is_not_said_to_be_equal(left):
+def test_a_config_that_cannot_be_read_is_not_reported_as_equal(left):
     a, b = left("digits", 0), left("digits", 1)
     b.config.write_text("")
     lines = printed(run_sides(read_record(a), read_record(b)), 80)
     assert lines[-1].split() == ["config", "-", "cannot", "be", "read"]
 
 
-def test_equal_configs_are_said_to_be_equal(left):
+def test_equal_configs_are_reported_as_equal(left):
     a, b = (read_record(left("digits", version)) for version in (0, 1))
     assert any(line.split() == ["config", "the", "same", "the", "same"] for line in printed(run_sides(a, b), 80))

@@ -59,7 +59,7 @@ def test_by_checkpoint(two, tmp_path):
         assert find_run(str(folder / link), other) == two[1]
 
 
-def test_by_the_newest_checkpoints_where_links_are_copies(two, tmp_path):
+def test_by_the_newest_checkpoints_where_links_are_plain_files(two, tmp_path):
     best = tmp_path / "lightning_checkpoints" / "digits" / "best.ckpt"
     best.unlink()
     best.touch()

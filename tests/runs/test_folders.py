@@ -15,7 +15,7 @@ def saved(root: Path, version: int) -> RunFolders:
     return folders
 
 
-def test_a_run_writes_where_the_issue_says(tmp_path):
+def test_a_run_writes_into_the_specified_folders(tmp_path):
     folders = new_run(tmp_path, "digits")
     assert folders.version_folder == tmp_path / "img_tasks/digits/experiment/version_0"
     assert folders.version_folder.is_dir()

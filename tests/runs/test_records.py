@@ -1,4 +1,4 @@
-"""What a run left is read whole, and what is damaged is told instead of raised."""
+"""The files of a run are read whole, and damaged ones are reported instead of raised."""
 
 import os
 from pathlib import Path
@@ -130,6 +130,6 @@ def test_a_key_that_this_version_does_not_know_is_reported_too():
     assert differing_keys([{"model.future": 1}, {}]) == {"model.future": (1, None)}
 
 
-def test_short_names_tell_all_keys_apart():
+def test_short_names_distinguish_all_keys():
     keys = [key_name(path) for path, schema in known_keys().items() if "properties" not in schema]
     assert len({short_key(key) for key in keys}) == len(keys) > 50

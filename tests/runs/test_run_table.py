@@ -50,7 +50,7 @@ def test_the_best_come_first_and_those_without_the_figure_last(records):
     assert names(sorted_records(records, "test.psnr")) == [best, worst, missing, other]
 
 
-def test_differences_are_told_within_a_data_set(records):
+def test_differences_are_listed_within_a_data_set(records):
     assert config_differences(records) == {
         "digits/2": {"training.seed": 0, "training.scheduler.name": "CosineAnnealingLR"},
         "digits/10": {"training.seed": 1, "training.scheduler.name": "CosineAnnealingLR"},

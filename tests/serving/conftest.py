@@ -1,4 +1,4 @@
-"""A real service in a second process, without PyTorch; and a small one in this process, whose model waits when told."""
+"""A real service in a second process, without PyTorch; and a small one here, whose model waits on request."""
 
 import http.client
 import json

@@ -17,7 +17,7 @@ def run(coroutine_of, compute, *, most=4):
     return asyncio.run(main())
 
 
-def test_what_queues_during_a_batch_is_the_next_one_and_a_single_item_is_computed_at_once():
+def test_what_queues_during_a_batch_is_the_next_and_a_single_item_does_not_wait():
     batches, first, release = [], threading.Event(), threading.Event()
 
     def compute(items):

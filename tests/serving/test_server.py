@@ -154,7 +154,7 @@ def test_metrics_count_requests_and_batches(service, photos):
         assert re.search(f"^{line}", text, re.MULTILINE), line
 
 
-def test_the_state_can_be_asked_and_what_is_not_there_is_named(service):
+def test_the_state_can_be_queried_and_unknown_paths_are_reported(service):
     assert service.ask("GET", "/healthz").json == {"status": "ok"}
     assert service.ask("GET", "/readyz").json == {"status": "ready"}
     assert "/embed, /classify" in service.ask("GET", "/").error["message"]
@@ -230,7 +230,7 @@ def test_a_body_that_does_not_arrive_ends_in_time(strict):
         assert client.recv(1000).startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_service_that_is_told_to_stop_finishes_what_it_has_begun(start_service, bundle, photos):
+def test_a_service_that_is_stopped_finishes_its_requests(start_service, bundle, photos):
     service = start_service(bundle)
     image = photos[0].read_bytes()
     host, _, port = service.address.rpartition(":")

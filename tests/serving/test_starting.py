@@ -1,4 +1,4 @@
-"""What keeps a service from starting is told in one message, with exit code 2."""
+"""What keeps a service from starting is reported in one message, with exit code 2."""
 
 import socket
 
@@ -19,7 +19,7 @@ from triptych.serving import Limits
         (("--batch", "0"), {}, "0 is not in the range"),
     ],
 )
-def test_mistakes_are_told_in_one_message(command, bundle, arguments, environment, message):
+def test_errors_are_reported_in_one_message(command, bundle, arguments, environment, message):
     printed = command("serve", bundle, *arguments, environment=environment).ends(2)
 
     assert message in printed

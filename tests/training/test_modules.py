@@ -56,7 +56,7 @@ def no_gradient(module: nn.Module) -> bool:
 
 
 def attach(module: TaskModule, **attributes: object) -> SimpleNamespace:
-    """Give the module a trainer that knows what the test says; the caller keeps it alive."""
+    """Give the module a trainer with the values of the test; the caller keeps it alive."""
     trainer = SimpleNamespace(current_epoch=0, global_rank=0, **attributes)
     module.trainer = trainer
     return trainer
@@ -213,7 +213,7 @@ class Steep(nn.Module):
     ("weight", "part"),
     [(f"{part}_weight", part) for part in ("triplet", "classification", "reconstruction", "kl")],
 )
-def test_a_term_of_weight_zero_leaves_every_gradient_alone(prepare: Prepare, weight: str, part: str) -> None:
+def test_a_term_of_weight_zero_changes_no_gradient(prepare: Prepare, weight: str, part: str) -> None:
     def changed(value: float) -> bool:
         plain, steep = prepare(f"training.{weight}={value}")[0], prepare(f"training.{weight}={value}")[0]
         steep.loss.losses[part] = Steep(plain.loss.losses[part].inputs)
@@ -334,7 +334,7 @@ def test_evaluation_is_without_noise_and_dropout(prepare: Prepare, mode: str) ->
 
 
 class NoWaiting(TorchDispatchMode):
-    """Fails where a value, or a size that depends on values, is asked for: the host would wait for the device."""
+    """Fails where a value, or a size that depends on values, is read: the host would wait for the device."""
 
     FORBIDDEN = ("_local_scalar_dense", "is_nonzero", "nonzero", "masked_select", "_unique", "equal.default")
 

@@ -37,7 +37,7 @@ def announced(config: RunConfig, digits: ImageData, hardware: Hardware, **more: 
     return dict(pairs)
 
 
-def test_a_run_says_what_it_will_do(tiny_config: Callable[..., RunConfig], digits: ImageData) -> None:
+def test_a_run_prints_its_plan(tiny_config: Callable[..., RunConfig], digits: ImageData) -> None:
     config = tiny_config("training.epochs=7", "training.seed=5")
     module = build_module(config, ImageDataModule(config, digits))
     parameters = sum(parameter.numel() for parameter in module.parameters())
@@ -57,7 +57,7 @@ def test_a_run_says_what_it_will_do(tiny_config: Callable[..., RunConfig], digit
     }
 
 
-def test_it_says_what_is_special_about_a_run(tiny_config: Callable[..., RunConfig], digits: ImageData) -> None:
+def test_it_prints_what_is_special_about_a_run(tiny_config: Callable[..., RunConfig], digits: ImageData) -> None:
     config = tiny_config("training.use_multitask_loss=false", "training.epochs=1")
 
     hardware = Hardware("cpu", 2, 3, "bf16-mixed", "so it began", compiled=True, compile_reason="so long")
@@ -127,7 +127,7 @@ def test_the_environment_is_what_the_figures_depend_on() -> None:
     json.dumps(found)
 
 
-def test_what_the_guard_has_found_is_said_again_at_the_end() -> None:
+def test_the_guards_findings_are_printed_again_at_the_end() -> None:
     def last_lines(*found: dict[str, Any]) -> str:
         text = StringIO()
         metrics = {"test": TERMS, "val": TERMS, "best_checkpoint": "x", "diagnoses": list(found)}

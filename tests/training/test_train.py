@@ -219,7 +219,7 @@ def test_tensorboard_has_reconstructions_every_so_many_epochs(finished: Finished
 # What it prints
 
 
-def test_the_run_says_what_it_will_do_and_what_came_of_it(finished: Finished) -> None:
+def test_the_run_prints_its_plan_and_its_result(finished: Finished) -> None:
     printed = finished.text.getvalue()
 
     for part in ("1,293 training, 144 validation, 360 test", "MultiTaskImageTransformer", " parameters", "CPU"):
@@ -450,7 +450,7 @@ def test_two_accumulated_batches_step_like_one_of_twice_the_size(
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(one, other, strict=True))
 
 
-def test_the_gradient_is_clipped_where_it_is_asked_for(tiny_config: Config, digits: ImageData, tmp_path: Path) -> None:
+def test_the_gradient_is_clipped_on_request(tiny_config: Config, digits: ImageData, tmp_path: Path) -> None:
     def moved(norm: float) -> float:
         config = tiny_config(*SHORT, f"training.gradient_clip_norm={norm}", "dataset.batch_size=1300")
         start = [p.detach().clone() for p in build_module(config, ImageDataModule(config, digits)).parameters()]

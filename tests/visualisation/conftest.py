@@ -1,4 +1,4 @@
-"""What the tests of figures share: reading pictures back, and finding text that leaves the paper or other text."""
+"""What the tests of figures share: reading pictures back, and finding text that crosses an edge or other text."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The confusion matrix: counts and colours in their cells, right and wrong told apart, from one class to a thousand."""
+"""The confusion matrix: counts and colours in their cells, right against wrong, from one class to a thousand."""
 
 from collections.abc import Callable
 
@@ -89,7 +89,7 @@ def test_counts_names_and_recall_stand_in_their_rows_and_columns() -> None:
     assert (bottom - top) == (right - left)
 
 
-def test_the_most_frequent_mistakes_are_put_into_words(texts_of: Callable) -> None:
+def test_the_most_frequent_errors_are_put_into_words(texts_of: Callable) -> None:
     counts = torch.tensor([[900, 70, 3], [5, 900, 1], [0, 8, 900]])
     texts = texts_of(confusion_figure(counts, classes=("cat", "dog", "emu"), title=""))
 

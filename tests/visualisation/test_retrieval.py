@@ -69,7 +69,7 @@ def test_neighbours_stand_right_of_their_query_in_their_order() -> None:
     assert images[0].get_extent()[3] < images[6].get_extent()[3] < images[12].get_extent()[3]
 
 
-def test_frames_tell_right_from_wrong_and_wrong_ones_are_crossed_out(drawn_pixels: Callable) -> None:
+def test_frames_distinguish_right_and_wrong_and_wrong_ones_are_crossed_out(drawn_pixels: Callable) -> None:
     *_, labels, others = drawn = found(3, 5, 1, 8)
     figure = draw(drawn)
     picture = drawn_pixels(figure)

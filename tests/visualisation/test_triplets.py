@@ -56,7 +56,7 @@ def test_each_pixel_of_an_image_is_one_square_of_exactly_its_colour(
         assert np.abs(difference).max() <= 1
 
 
-def test_frames_tell_same_from_other_class(pixels_of: Callable) -> None:
+def test_frames_distinguish_same_and_other_class(pixels_of: Callable) -> None:
     figure = triplet_figure(*triplets(4, 1, 28), classes=CLASSES, title="Triplets")
     picture = pixels_of(figure)
 
@@ -115,7 +115,7 @@ def test_distances_stand_below_the_positive_and_the_negative_they_belong_to(clip
     assert sum(text.get_text() == "distance" for text in texts) == 4
 
 
-def test_a_name_too_long_for_its_picture_leaves_room_for_the_distance(overlapping_texts: Callable) -> None:
+def test_a_name_too_long_for_its_picture_keeps_room_for_the_distance(overlapping_texts: Callable) -> None:
     names = ("a name that is far too long", "$another_one that is too long", "and a third that is")
     figure = triplet_figure(*triplets(2, 1, 28), classes=names, title="", distances=torch.ones(2, 2))
 
@@ -149,7 +149,7 @@ def test_images_larger_than_their_place_are_made_smaller(height: int, width: int
     assert picture.shape[1] < 1200
 
 
-def test_drawing_leaves_its_arguments_alone() -> None:
+def test_drawing_does_not_change_its_arguments() -> None:
     drawn = triplets(2, 1, 8)
     before = [tensor.clone() for tensor in drawn]
     triplet_figure(*drawn, classes=CLASSES, title="")

@@ -3,7 +3,7 @@
 config.json        the description of the model, and the SHA-256 of every other file
 model.safetensors  the weights; a compact bundle has none
 encoder.onnx       images to embedding, logits and latent
-encoder.int8.onnx  the same in 8-bit integers, where it was asked for
+encoder.int8.onnx  the same in 8-bit integers, on request
 decoder.onnx       latent to images, of a model with a decoder
 README.md          the model card, with its pictures
 """
@@ -33,7 +33,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def is_bundle(folder: Path) -> bool:
-    """Tell the folder of a bundle from others."""
+    """Return whether a folder is a bundle."""
     return (folder / CONFIG).is_file() and any((folder / name).is_file() for name in (WEIGHTS, ENCODER))
 
 

@@ -312,7 +312,7 @@ def _why_unreadable(error: Exception) -> str:
     text = str(error)
     if isinstance(error, pickle.UnpicklingError) or "weights_only" in text:
         wanted = re.search(r"GLOBAL ([\w.]+)", text)
-        got = f"asks for {wanted[1]}" if wanted else "holds something else, or is damaged"
+        got = f"calls {wanted[1]}" if wanted else "holds something else, or is damaged"
         return (
             f"was rejected: a checkpoint may hold tensors and plain values only, this one {got}. Nothing in it was "
             "run. Use a file that Triptych wrote, or save the weights again with `torch.save(model.state_dict(), …)`."

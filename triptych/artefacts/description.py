@@ -50,7 +50,7 @@ class ModelDescription(BaseModel):
         backbone: The description of its pretrained encoder; None for Triptych's own.
         metrics: What was measured on the test images, by name; empty where nothing is known.
         data_fingerprint: SHA-256 of labels and files of the images that trained, validated and tested it; None where
-            the checkpoint does not tell.
+            the checkpoint does not record it.
         quantisation: The encoder in 8-bit integers beside the other, if there is one.
         version: The version of Triptych that described it.
         fingerprint: SHA-256, in hexadecimal, of weights, preprocessing and class names: two models with the same

@@ -66,7 +66,7 @@ class TorchEngine:
 
 
 def choose_device(device: str | torch.device) -> torch.device:
-    """Return the device that is asked for; "auto" is the GPU where there is one.
+    """Return the requested device; "auto" is the GPU where there is one.
 
     Raises:
         ValueError: It is no device, or this machine has none of the kind.

@@ -9,22 +9,22 @@ from types import FrameType
 
 import click
 
-from triptych.cli.audit import audit
-from triptych.cli.cache import cache
-from triptych.cli.describe import describe
-from triptych.cli.doctor import doctor
-from triptych.cli.embed import embed
-from triptych.cli.evaluate import evaluate
-from triptych.cli.explore import explore
-from triptych.cli.export import export
-from triptych.cli.index import index
-from triptych.cli.init import init
+from triptych.cli.images.cache import cache
+from triptych.cli.images.doctor import doctor
+from triptych.cli.images.init import init
+from triptych.cli.models.audit import audit
+from triptych.cli.models.describe import describe
+from triptych.cli.models.evaluate import evaluate
+from triptych.cli.models.explore import explore
+from triptych.cli.models.export import export
+from triptych.cli.models.predict import predict
+from triptych.cli.models.relabel import relabel
 from triptych.cli.options import HELP
-from triptych.cli.predict import predict
-from triptych.cli.relabel import relabel
 from triptych.cli.runs import runs
-from triptych.cli.search import search
-from triptych.cli.serve import serve
+from triptych.cli.search.embed import embed
+from triptych.cli.search.index import index
+from triptych.cli.search.search import search
+from triptych.cli.search.serve import serve
 from triptych.cli.train import train
 from triptych.console import lasting_output
 from triptych.errors import Interruption, TriptychError

@@ -12,7 +12,7 @@ class LossTerm(NamedTuple):
     weight: float
     """The default of its weight; a loss of default weight 0 is computed only where it gets another one."""
     comment: str
-    """What the weight's key says in editors."""
+    """The description of the weight's key in editors."""
     title: str
     """As tables call it."""
     meaning: str

@@ -214,7 +214,7 @@ class ModelConfig(Section):
     num_heads: PositiveInt = 3
     """Attention heads; embed_dim must be a multiple."""
     num_layers: NonNegativeInt = 1
-    """Transformer blocks; 0 leaves the tokens as the patch embedding gives them."""
+    """Transformer blocks; with 0 the tokens are those of the patch embedding."""
     mlp_ratio: PositiveFloat = 2.0
     """Hidden width of the MLPs, as a multiple of embed_dim."""
     dropout: ProperFraction = 0.0

@@ -116,7 +116,7 @@ def form_of(dataset: DatasetConfig) -> Form:
 
 
 def divide(found: DecodedListing, *, on_corrupt: Literal["error", "skip"]) -> ImageData:
-    """Divide decoded images as the config asks.
+    """Divide decoded images by the config.
 
     Raises:
         DataError: As `divided` does.
@@ -217,7 +217,7 @@ def completed(config: RunConfig, listing: Listing) -> tuple[RunConfig, Listing]:
 
 
 def _decided_by_images(dataset: dict[str, Any], listing: Listing) -> list[str]:
-    """Fill in what the images decide, and say what the user should know of it."""
+    """Fill in what the images decide, and report what the user should know of it."""
     threads, notes = dataset["num_workers"], []
     traits = traits_of(listing.encoded, threads=threads)
     dataset["channels"] = dataset["channels"] or traits.channels

@@ -20,7 +20,7 @@ def mix(*parts: object) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """Random numbers that belong to images, not to the order in which they are asked for.
+    """Random numbers that belong to images, not to the order in which they are drawn.
 
     The same image in the same epoch of the same seed gets the same numbers whatever the batch it is in, the number of
     processes, the device, or whether the run was resumed. There is no state: asking twice gives the same answer, and

@@ -45,7 +45,7 @@ def held_out_labels(wanted: Sequence[int | str], classes: Sequence[str]) -> list
         raise ConfigError(f"evaluation.holdout_classes: expected every class once; got {list(wanted)}")
     if len(labels) == 1:
         raise ConfigError(
-            f"evaluation.holdout_classes: expected at least two classes, which retrieval among them has to tell apart, "
+            f"evaluation.holdout_classes: expected at least two classes, which retrieval among them has to separate, "
             f"or none; got {list(wanted)}"
         )
     if labels and len(classes) - len(labels) < 2:

@@ -42,7 +42,7 @@ def reading_from(path: Path, expected: str) -> Iterator[None]:
 
     Args:
         path: The file that is read in the block.
-        expected: What it should be: "a gzip file", say.
+        expected: What it should be, for example "a gzip file".
 
     Raises:
         DataError: Reading failed.

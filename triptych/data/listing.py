@@ -34,7 +34,7 @@ class Listing:
     """Labelled images, in a stable order.
 
     Attributes:
-        sources: The images' files or encoded bytes, (N,), read when they are asked for, in order at best; or, of a data
+        sources: The images' files or encoded bytes, (N,), read on access, in order at best; or, of a data
             set that stores pixels, these: uint8 (N, C, H, W).
         labels: int64 positions in the class table, (N,).
         classes: The class names, each of which has images in training.
@@ -75,7 +75,7 @@ class Listing:
 
 
 class LazySources(Sequence[Source]):
-    """Images that are found or read when they are asked for: millions of `Path` or `bytes` would fill the memory."""
+    """Images that are found or read on access: millions of `Path` or `bytes` would fill the memory."""
 
     @abstractmethod
     def at(self, place: int) -> Source:
@@ -84,7 +84,7 @@ class LazySources(Sequence[Source]):
     def identity(self) -> Iterable[str | Path] | None:
         """Return words and files that are the same only if the images are, as long as the files are not changed.
 
-        None where nothing but the images themselves can tell.
+        None where only the images themselves show it.
         """
         return None
 

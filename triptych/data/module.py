@@ -35,7 +35,7 @@ class ImageDataModule(LightningDataModule):
 
     Attributes:
         title: What people call the data set.
-        notes: What is odd about its images, in sentences.
+        notes: What is unusual about its images, in sentences.
         classes: The names of the classes that training knows, in the order of the labels.
         train, validation, test: Images of these classes.
         holdout: Test images of the classes that `evaluation.holdout_classes` keeps from training, numbered among
@@ -46,7 +46,7 @@ class ImageDataModule(LightningDataModule):
             int64 each.
 
     Raises:
-        ConfigError: `evaluation.holdout_classes` names no such classes, or leaves too few.
+        ConfigError: `evaluation.holdout_classes` names no such classes, or too few remain.
         DataError: No validation images can be held out.
     """
 
@@ -125,7 +125,7 @@ class ImageDataModule(LightningDataModule):
                 setattr(self, name, moved)
 
     def train_dataloader(self) -> BatchLoader:
-        """Augmented batches, sampled as the config asks; triplets where it draws them instead of mining them."""
+        """Augmented batches, sampled by the config; triplets where it draws them instead of mining them."""
         training = self.config.training
         plain = round(training.epochs * self.config.dataset.unaugmented_share)
         dataset = self._dataset_kind()(

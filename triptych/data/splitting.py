@@ -233,7 +233,7 @@ def _apportion(counts: np.ndarray, *, fraction: float, keep: int, ranks: np.ndar
     missing = total - int(given.sum())
     if is_small.sum() - missing <= min(total * LENT, np.maximum(given - 1, 0).sum()):
         given[is_small] = 1
-    # Large classes are told apart by their order, as ever, and small ones at random: else the first would always give.
+    # Large classes are ordered as ever, and small ones at random: otherwise the first would always give.
     rank = np.where(is_small, ranks, np.arange(len(counts)))
     while (missing := total - int(given.sum())) > 0:
         open_ones = given < most

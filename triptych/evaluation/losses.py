@@ -29,7 +29,7 @@ def training_figures(
         split: The images.
         batch_size: Images of a batch.
         seed: Chooses batches and triplets.
-        pad: Width of the border that was added to the images, which `mse` leaves out.
+        pad: Width of the border that was added to the images, which `mse` omits.
 
     Returns:
         "accuracy", "loss", the terms by name, and, of a model with a decoder, "mse": means over the images.

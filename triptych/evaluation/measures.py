@@ -50,7 +50,7 @@ def measure_split(
         model: On any device; it is set to evaluate.
         split: The images, with their labels.
         gallery: The outputs for the training images, among which `nearest_neighbour_accuracy` and `knn_accuracy` find
-            neighbours; "itself" for the training images themselves; None leaves these two figures out.
+            neighbours; "itself" for the training images themselves; None omits these two figures.
         pad: Width of the border that `dataset.pad` has added to the images; it does not count as reconstructed.
 
     Returns:

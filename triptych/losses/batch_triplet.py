@@ -43,7 +43,7 @@ class BatchTripletLoss(nn.Module):
 
     Raises:
         ValueError: the margin is neither None nor a finite number above 0; an unknown mining; or semi-hard mining
-            without a margin, which leaves its band without an upper end.
+            without a margin, so that its band has no upper end.
 
     Example:
         >>> embeddings, labels = torch.tensor([[0.0], [1.0], [1.5]]), torch.tensor([0, 0, 1])

@@ -1,4 +1,4 @@
-"""How much the VAE's latent says: its divergence from the prior, the dimensions in use, and the bound on likelihood.
+"""Information in the VAE's latent: divergence from the prior, the dimensions in use, the bound on likelihood.
 
 Letters: N images, L latent dimension.
 """
@@ -14,7 +14,7 @@ ACTIVE_VARIANCE = 0.01
 
 
 def active_units(mean: Tensor) -> Tensor:
-    """Say which latent dimensions vary with the image: Var_x(E[z | x]) > 0.01 (Burda et al. 2016, section 5.2).
+    """Return which latent dimensions vary with the image: Var_x(E[z | x]) > 0.01 (Burda et al. 2016, section 5.2).
 
     Args:
         mean: Of the posterior, (N, L).

@@ -62,8 +62,8 @@ def nearest_neighbours(
     comparison = compare(query, gallery, distance=distance)
     if k > comparison.candidates:
         raise ValueError(
-            f"k must be at most {comparison.candidates}, the rows that there are to compare with, but it is {k}; ask "
-            "for fewer neighbours, or give a larger gallery"
+            f"k must be at most {comparison.candidates}, the rows that there are to compare with, but it is {k}; use "
+            "a smaller k, or give a larger gallery"
         )
     device = comparison.query.device
     dtype = torch.promote_types(query.dtype, torch.float32)
@@ -77,7 +77,7 @@ def nearest_neighbours(
 
 def _ordered(comparison: Comparison, rows: Tensor, scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """The k largest of each row of (B, G) scores and their columns; among ties, the lowest columns, lowest first."""
-    # One more than k shows whether the ties of the last one go on.
+    # One more than k shows whether the ties of the last one continue.
     values, columns = largest(scores, min(k + 1, comparison.candidates))
     apart = values[:, :-1] - values[:, 1:] > comparison.tie_width(rows, values[:, :-1])
     group = F.pad(apart.cumsum(dim=1), (1, 0))

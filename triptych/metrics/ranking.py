@@ -59,7 +59,7 @@ def tie_groups(relevance: Relevance, rows: Tensor, scores: Tensor) -> Iterator[t
         For a part of the chunk at a time: which queries; the groups (B, n) that hold the first R rows of each, R being
         what it is to find; and the first group (B,) that holds any row of its class.
     """
-    # One place more than is looked at shows whether the ties of the last one go on.
+    # One place more than is measured shows whether the ties of the last one continue.
     listed = min(int(relevance.wanted[rows].max()) + 1, relevance.comparison.candidates)
     values, columns = largest(scores, listed)
     relevant = relevance.of_gallery[columns] == relevance.of_query[rows, None]
@@ -75,7 +75,7 @@ def _groups(
     apart = values[:, :-1] - values[:, 1:] > relevance.comparison.tie_width(rows, values[:, :-1])
     groups = _runs(relevant, apart)
     has_any = groups.relevant > 0
-    if values.shape[1] < relevance.comparison.candidates:  # then the last group may go on behind the list
+    if values.shape[1] < relevance.comparison.candidates:  # then the last group may continue after the list
         cut = groups.before[:, -1] < relevance.wanted[rows]
         if cut.any():
             last = _tied_with(relevance, rows, scores, cut, values[:, -1:])

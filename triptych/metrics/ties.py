@@ -3,7 +3,7 @@
 A model that gives every image the same embedding ranks nothing. A sort would still put the rows in some order, that of
 the file as often as not, and score it. Here each measure is the mean over all orders that the ties leave open.
 
-Letters: B queries of a chunk, G groups of tied rows. All are float64 and whole, unless they say otherwise.
+Letters: B queries of a chunk, G groups of tied rows. All are float64 and whole, unless stated otherwise.
 """
 
 from typing import NamedTuple
@@ -67,7 +67,7 @@ def expected_precision_at_r(groups: TieGroups, wanted: Tensor) -> tuple[Tensor, 
     """The means of R-precision, (relevant rows among the first R) / R, and of AP@R, each (B,).
 
     AP@R is (1/R) Σ over the relevant places i ≤ R of (relevant rows up to i) / i. In a group of n rows, p of them
-    relevant, behind s rows with c relevant, place s + t is relevant with chance p/n, and then c + 1 + (t - 1) a are
+    relevant, after s rows with c relevant, place s + t is relevant with chance p/n, and then c + 1 + (t - 1) a are
     expected up to it, with a = (p - 1) / (n - 1). Over the m places of the group that are among the first R,
     (p/n) Σ (c + 1 + (t - 1) a) / (s + t) = (p/n) ((c + 1 - (s + 1) a) (H(s + m) - H(s)) + m a), with the harmonic
     numbers H(x) = digamma(x + 1) + constant.

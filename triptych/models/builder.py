@@ -37,7 +37,7 @@ def build_model(
     """Build the model of a run: `training.use_multitask_loss` chooses between the two, `model.backbone` the encoder.
 
     Args:
-        config: the run; its data set says the size of the images.
+        config: the run; its data set has the size of the images.
         num_classes: K, classes of the data set.
         pixel_mean: of the training images in [0, 1], one number or one per channel.
         pixel_std: likewise, the standard deviation.
@@ -136,7 +136,7 @@ def is_given(model: ModelConfig) -> bool:
 def fetch_backbone(model: ModelConfig) -> Backbone:
     """Read the pretrained network that the config names, from its folder, its library's cache, or the hub.
 
-    What its library draws at random on the way leaves PyTorch's generator as it was.
+    What its library draws at random on the way does not change PyTorch's generator.
 
     Raises:
         ConfigError: There is no such network, or its library is missing.

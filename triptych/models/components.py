@@ -20,7 +20,7 @@ class PrincipalComponents(nn.Module):
     """A linear autoencoder that is not trained: a part of the latent, and the image that the decoder refines.
 
     The best linear autoencoder is known before training (PCA, Pearson 1901), so that reconstruction begins where PCA
-    ends, and the learned dimensions are free for what tells the classes apart. Before `fit` all components are zero.
+    ends, and the learned dimensions are free for what separates the classes. Before `fit` all components are zero.
 
     Args:
         count: L, how many components.

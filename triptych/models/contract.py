@@ -1,4 +1,4 @@
-"""What a model asks of its encoder, whoever wrote it."""
+"""What a model needs of its encoder, whoever wrote it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ class Encoder(nn.Module, ABC):
     """A module that maps images to one vector of features each; the heads of a model stand on it.
 
     An encoder of your own is a subclass that sets `output_dim` and has a `forward`. What else training and the report
-    ask of it, it may answer or leave: nothing is made up in its place.
+    use, it may provide or omit: nothing is invented in its place.
 
     Attributes:
         output_dim: Width of the features.
@@ -32,16 +32,16 @@ class Encoder(nn.Module, ABC):
         return []
 
     def pretrained_layers(self) -> list[list[nn.Parameter]]:
-        """List the parameters that were trained before and go on learning, layer by layer from the pixels on.
+        """List the parameters that were trained before and are trained further, layer by layer from the pixels on.
 
         They learn at a rate of their own. Empty for an encoder that begins with random weights, or stays as it is.
         """
         return []
 
     def attention_maps(self, images: Tensor) -> Tensor | None:  # noqa: ARG002
-        """Say how much each part of standardised images (B, C, H, W) gave to the features: shares (B, h, w).
+        """Return how much each part of standardised images (B, C, H, W) gave to the features: shares (B, h, w).
 
-        None where the encoder cannot tell.
+        None where the encoder does not know it.
         """
         return None
 

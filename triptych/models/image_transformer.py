@@ -64,8 +64,8 @@ class ImageTransformer(nn.Module):
 
         Args:
             images: the batch.
-            features: (B, encoder.output_dim), what the encoder says of these images, where that is known already; it is
-                not asked again.
+            features: (B, encoder.output_dim), the encoder's output for these images, where it is known already;
+                the encoder is not run again.
 
         Raises:
             ValueError: images of another type or shape than the model was built for.

@@ -125,8 +125,8 @@ class MultiTaskImageTransformer(nn.Module):
             images: the batch.
             noise: (B, L) standard normal, for the sample of the latent in training mode; where none is given it is
                 drawn from PyTorch's default generator. In evaluation mode the latent is the mean and noise is not used.
-            features: (B, encoder.output_dim), what the encoder says of these images, where that is known already; it is
-                not asked again.
+            features: (B, encoder.output_dim), the encoder's output for these images, where it is known already;
+                the encoder is not run again.
 
         Raises:
             ValueError: images of another type or shape than the model was built for, or noise of another shape.

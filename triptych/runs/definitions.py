@@ -83,7 +83,7 @@ def higher_is_better(name: str) -> bool | None:
 
 
 def resolve_metric(name: str, known: Collection[str]) -> str:
-    """Find the dotted name that is meant: the test split's where a short name leaves the choice.
+    """Find the dotted name that is meant: the test split's where a short name fits several.
 
     Raises:
         ValueError: No metric in `known` has this name, or several have.

@@ -44,7 +44,7 @@ def run_of_checkpoint(path: Path) -> RunFolders | None:
         return None
     name, root = path.resolve().name, folder.parent.parent
     if name in {"best.ckpt", "last.ckpt"}:
-        # Where links are copies, these two are copies of the newest run's.
+        # Where links are plain files, these two are those of the newest run.
         return newest_run(root, folder.name)
     runs = (run for run in all_runs(root) if run.dataset == folder.name)
     return next((run for run in runs if name in {run.last.name, *own_names(run)}), None)

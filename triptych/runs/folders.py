@@ -70,7 +70,7 @@ class RunFolders:
         return self.version_folder / "checkpoints.json"
 
     def is_newest(self) -> bool:
-        """Say whether no later run on the data set has saved anything."""
+        """Return whether no later run on the data set has saved anything."""
         return self.version >= max(_saved_versions(self), default=self.version)
 
     def others(self) -> Iterator["RunFolders"]:

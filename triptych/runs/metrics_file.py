@@ -28,11 +28,11 @@ def read_metrics(path: Path) -> dict[str, Any]:
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise _broken(path, "nothing: there is no such file") from error
+        raise _invalid(path, "nothing: there is no such file") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise _broken(path, f"one that cannot be read ({error})") from error
+        raise _invalid(path, f"one that cannot be read ({error})") from error
     if not isinstance(metrics, dict):
-        raise _broken(path, f"a JSON {type(metrics).__name__}")
+        raise _invalid(path, f"a JSON {type(metrics).__name__}")
     return metrics
 
 
@@ -71,7 +71,7 @@ def jsonable(value: Any) -> Any:  # noqa: ANN401 # whatever JSON holds
     return None if isinstance(value, float) and not isfinite(value) else value
 
 
-def _broken(path: Path, received: str) -> DataError:
+def _invalid(path: Path, received: str) -> DataError:
     return DataError(
         f"{path}: expected the metrics of a run, a JSON object, but received {received}. Evaluate or train the run "
         "again, or put a whole copy in its place."

@@ -119,24 +119,24 @@ def read_per_image(path: Path) -> PerImage:
     import pyarrow.parquet
 
     if not path.is_file():
-        raise _broken(path, "a folder of that name" if path.is_dir() else "nothing: there is no such file")
+        raise _invalid(path, "a folder of that name" if path.is_dir() else "nothing: there is no such file")
     try:
         with pyarrow.parquet.ParquetFile(path, page_checksum_verification=True) as file:
             table = file.read()
     except (pyarrow.ArrowException, OSError) as error:
-        raise _broken(path, f"one that cannot be read ({error})") from error
+        raise _invalid(path, f"one that cannot be read ({error})") from error
     description = _description(table.schema.metadata or {}, path)
     columns = {name: table.column(name).to_numpy() for name in table.column_names}
     for name in REQUIRED:
         if name not in columns or not columns[name].size:
-            raise _broken(path, f"one without integers in a column {name!r}")
+            raise _invalid(path, f"one without integers in a column {name!r}")
     for name, kinds in {
         **dict.fromkeys((*REQUIRED, "prediction", "nearest_class"), "iu"),
         **dict.fromkeys((*AVERAGED, "confidence"), "f"),
     }.items():
         if name in columns and columns[name].dtype.kind not in kinds:
             what = "integers" if kinds == "iu" else "numbers"
-            raise _broken(path, f"one without {what} in a column {name!r}")
+            raise _invalid(path, f"one without {what} in a column {name!r}")
     order = np.argsort(columns["index"], kind="stable")
     return PerImage({name: column[order] for name, column in columns.items()}, description)
 
@@ -145,13 +145,13 @@ def _description(metadata: Mapping[bytes, bytes], path: Path) -> dict[str, Any]:
     try:
         description = json.loads(metadata[KEY])
     except (KeyError, ValueError) as error:
-        raise _broken(path, "one without a description of its images") from error
+        raise _invalid(path, "one without a description of its images") from error
     if not isinstance(description, dict):
-        raise _broken(path, f"one whose description is {description!r}")
+        raise _invalid(path, f"one whose description is {description!r}")
     return description
 
 
-def _broken(path: Path, received: str) -> DataError:
+def _invalid(path: Path, received: str) -> DataError:
     return DataError(
         f"{path}: expected a table of results per image, as `triptych evaluate` writes it, but received {received}. "
         "Remove it and evaluate the run's best checkpoint again."

@@ -28,7 +28,7 @@ class RunRecord:
 
     Attributes:
         folders: Where it wrote.
-        began: When its training began, or went on for the last time.
+        began: When its training began, or was last resumed.
         state: "running" while a process trains it; then "finished" if training came to its end and left its metrics,
             "stopped" if it did not, "damaged" if its metrics cannot be read.
         config: Its config by dotted keys; empty where it cannot be read.
@@ -113,7 +113,7 @@ def _state(folders: RunFolders, metrics: Mapping[str, Any], problems: dict[str, 
         problems[folders.lock.name] = f"{folders.lock}: the state of the run is unknown: {error.strerror}."
     if folders.metrics.name in problems:
         return "damaged"
-    # An evaluation of a stopped run leaves metrics too; these two come from the end of training.
+    # An evaluation of a stopped run writes metrics too; these two come from the end of training.
     return "finished" if metrics.keys() >= {"epochs", "train_seconds"} else "stopped"
 
 

@@ -49,7 +49,7 @@ class Calibration(BaseModel):
 
     Attributes:
         threshold: Least cosine similarity of a match.
-        requested: The rate of false matches asked for, on validation pairs.
+        requested: The requested rate of false matches, on validation pairs.
         known: The rate measured on test images of the classes of the training.
         held_out: The rate of pairs with an image of a held-out class, measured on test; None without such images.
         true_matches: Share of test pairs of one class that match.
@@ -92,7 +92,7 @@ def calibrate(
     *,
     false_match_rate: float = 0.01,
 ) -> Calibration:
-    """Choose the least threshold whose rate of false matches on validation pairs is at most the one asked for.
+    """Choose the least threshold whose rate of false matches on validation pairs is at most the requested one.
 
     Args:
         val: Validation images, of at least two classes.
@@ -101,7 +101,7 @@ def calibrate(
         false_match_rate: In (0, .5].
 
     Raises:
-        SearchError: The rate is out of range, or there are too few pairs of two classes to tell such a rate.
+        SearchError: The rate is out of range, or there are too few pairs of two classes to measure such a rate.
     """
     if not 0 < false_match_rate <= 0.5:
         raise SearchError(f"Expected a false-match rate above 0 and at most .5, got {false_match_rate}.")

@@ -71,7 +71,7 @@ def build_index(model: "TrainedModel", images: str | Path, location: Location) -
         DataError: There are no images.
         SearchError: There is an index already, or embeddings are of another model.
     """
-    files = _Files.of(images)  # before there is an index: a wrong path leaves none
+    files = _Files.of(images)  # before there is an index: a wrong path makes none
     place = None if model.path is None else str(model.path.resolve())
     index = create_index(location, dimension=model.embedding_dim, fingerprint=model.fingerprint, model=place)
     report = files.add_to(index, model)
@@ -300,7 +300,7 @@ class _Table:
     def add_to(self, index: Index, model: "TrainedModel") -> Report:
         """Add the rows of all files."""
         report = Report()
-        del model  # the files say which model made them
+        del model  # the files record which model made them
         for path in self.files:
             for ids, vectors, metadata, fingerprint in _rows(path):
                 index.add(ids, vectors, metadata, fingerprint=fingerprint)

@@ -58,7 +58,7 @@ def open_index(location: Location) -> Index:
 
 
 def _urls(location: Location) -> Path | list[str]:
-    """Tell a folder from URLs."""
+    """Return whether an address is a folder, not a URL."""
     if isinstance(location, Path):
         return location
     parts = [location] if isinstance(location, str) else list(location)

@@ -30,7 +30,7 @@ def create_app(
 
     Args:
         model: What `triptych.load` returns.
-        index: An index of embeddings of the same model; None leaves /search out. The application closes it.
+        index: An index of embeddings of the same model; without one there is no /search. The application closes it.
         limits: What is accepted at most; None takes the defaults.
         token: What clients have to send as `Authorization: Bearer TOKEN`; None lets all in.
 

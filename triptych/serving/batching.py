@@ -21,7 +21,7 @@ class Batcher(Generic[Item, Result]):
         compute: Maps a list of items to as many results.
         executor: Where it is called.
         most: Items in a batch.
-        observe: Is told the size of every batch.
+        observe: Called with the size of every batch.
 
     Example:
         >>> from concurrent.futures import ThreadPoolExecutor

@@ -102,7 +102,7 @@ class PictureAnswer(BaseModel):
 class Found(BaseModel):
     """An image of the index.
 
-    `score` is the cosine similarity; `matches` says whether it reaches the calibrated threshold, and is null without
+    `score` is the cosine similarity; `matches` is whether it reaches the calibrated threshold, and is null without
     one.
     """
 

@@ -1,4 +1,4 @@
-"""The table of endpoints, with all that the OpenAPI document says of them."""
+"""The table of endpoints, with all that the OpenAPI document contains about them."""
 
 import base64
 import io

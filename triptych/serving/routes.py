@@ -1,4 +1,4 @@
-"""The endpoints: what a request asks for becomes a call of the service, and its results an answer."""
+"""The endpoints: a request becomes a call of the service, and its results an answer."""
 
 import asyncio
 import base64

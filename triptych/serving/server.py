@@ -1,4 +1,4 @@
-"""Runs the service of a model until it is told to stop: `triptych.serve` and `triptych serve`."""
+"""Runs the service of a model until it is stopped: `triptych.serve` and `triptych serve`."""
 
 import asyncio
 import ipaddress
@@ -100,7 +100,7 @@ def serve(
         LOGGER.info("stopping", extra={"fields": {"signal": signal.Signals(number).name}})
 
     class Server(uvicorn.Server):
-        """Finishes what it has begun when it is told to stop, and returns."""
+        """Finishes what it has begun when it is stopped, and returns."""
 
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)

@@ -125,7 +125,7 @@ class TaskModule(LightningModule, ABC):
 
     @abstractmethod
     def measure(self, batch: Batch, stage: Stage = "train") -> StepResult:
-        """Return loss, terms and accuracy over the batch of all processes; `stage` says of which images it is."""
+        """Return loss, terms and accuracy over the batch of all processes; `stage` names their images."""
 
     def on_fit_start(self) -> None:
         """Bring the known features to the device that trains, where they fit."""

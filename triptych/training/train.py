@@ -85,7 +85,7 @@ def train(
     Raises:
         DataError, DownloadError: The data set cannot be read.
         CheckpointError: The saved state is not of this run.
-        ConfigError: Batches cannot be formed of these images as the config asks.
+        ConfigError: Batches cannot be formed of these images by this config.
         TrainingError: The loss became NaN or infinite, the disk is full, or hardware or compiler are missing.
         Interruption: Ctrl-C or SIGTERM; the state is saved.
     """
@@ -133,7 +133,7 @@ def train(
     if not trainer.is_global_zero:
         return RunResult(model, {}, folders, best, ())
 
-    # Lightning leaves the module on the CPU.
+    # After training, Lightning keeps the module on the CPU.
     module.to(trainer.strategy.root_device)
     metrics: dict[str, Any] = {
         "test": _measure(module, config, data.test, processes=hardware.processes),
@@ -187,7 +187,7 @@ def _examined(config: RunConfig, data: ImageDataModule) -> list[str]:
     """Return what the labels alone show to be unusual.
 
     Raises:
-        ConfigError: Batches cannot be formed as the config asks.
+        ConfigError: Batches cannot be formed by this config.
     """
     findings = label_findings(config, data)
     if wrong := [finding.text for finding in findings if finding.severity is Severity.ERROR]:
@@ -233,7 +233,7 @@ def _measure(module: TaskModule, config: RunConfig, split: Split, *, processes: 
 def _draw(
     config: RunConfig, data: ImageDataModule, module: TaskModule, folders: RunFolders, console: Console
 ) -> tuple[Path, ...]:
-    """Draw what the config asks for in the version folder, and copy it to the output directory.
+    """Draw the configured pictures in the version folder, and copy it to the output directory.
 
     The run is finished and measured: a picture that cannot be drawn is reported, and does not end it.
     """

@@ -140,7 +140,7 @@ def _draw_histogram(axes: "Axes", sizes: NDArray[np.int_]) -> None:
 
 
 def _write_figures(sheet: Sheet, error: float, accuracy: float, confidence: float) -> None:
-    """Write the three numbers of the diagram, and what the last two say together."""
+    """Write the three numbers of the diagram, and what the last two mean together."""
     rows = (("expected calibration error", error), ("accuracy", accuracy), ("mean confidence", confidence))
     for line, (name, number) in enumerate(rows):
         y = 66 + 170 * line

@@ -101,7 +101,7 @@ def _write_counts(
 
 
 def _write_names(sheet: Sheet, classes: Sequence[str], layout: ConfusionLayout) -> None:
-    """Name rows and columns, the columns upright where they are narrow, and say what both are."""
+    """Name rows and columns, the columns upright where they are narrow, and title both."""
     x, y = layout.corner
     sheet.write(x, AXIS - 30, "predicted class", colour=QUIET_INK)
     sheet.write(MARGIN, y, "true class", colour=QUIET_INK, baseline="top").set(rotation=90)

@@ -61,32 +61,32 @@ class ConfusionLayout:
 
     @property
     def is_named(self) -> bool:
-        """Say whether there is room for names."""
+        """Whether there is room for names."""
         return self.count <= _NAMED
 
     @property
     def is_upright(self) -> bool:
-        """Say whether the names of the columns are turned, being wider than a cell."""
+        """Whether the names of the columns are turned, being wider than a cell."""
         return self.name_width > self.cell
 
     @property
     def corner(self) -> tuple[float, float]:
-        """Say where the upper left corner of the matrix is."""
+        """The upper left corner of the matrix."""
         return MARGIN + AXIS + self.name_width, AXIS + (self.name_width if self.is_upright else 44)
 
     @property
     def side(self) -> float:
-        """Say how wide and high the matrix is."""
+        """Width and height of the matrix."""
         return self.count * self.cell
 
     @property
     def recall(self) -> float:
-        """Say where the column of recalls ends."""
+        """Where the column of recalls ends."""
         return self.corner[0] + self.side + _RECALL
 
     @property
     def key(self) -> tuple[float, float]:
-        """Say where the upper left corner of the key is."""
+        """The upper left corner of the key."""
         x, y = self.corner
         return (self.recall + _GAP, y) if self.count <= _BESIDE else (x, y + self.side + _GAP)
 
@@ -100,7 +100,7 @@ class ConfusionLayout:
 
     @property
     def height(self) -> float:
-        """Say how high all of it is."""
+        """The height of the whole sheet."""
         return max(self.corner[1] + self.side, self.errors[1] + ERRORS_HEIGHT)
 
 

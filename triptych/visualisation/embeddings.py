@@ -33,7 +33,7 @@ _LEGEND_GAP = 48
 
 _LEGEND_ROWS = 25
 _NAMED_CLASSES = 100
-"""More classes are not named on the map, and the legend ends with how many it leaves out."""
+"""More classes are not named on the map, and the legend ends with how many it omits."""
 _POINTS_PER_NAME = 5
 """With fewer points to a class the names would hide them."""
 

@@ -43,7 +43,7 @@ def latent_figure(
         A figure 2,000 pixels wide.
 
     Raises:
-        ValueError: If the divergences are no such vector, or if `active` does not say yes or no to each.
+        ValueError: If the divergences are no such vector, or if `active` is not a boolean for each.
     """
     nats = torch.as_tensor(kl_per_dimension).detach().cpu().double().numpy()
     is_active = torch.as_tensor(active).detach().cpu().numpy()

@@ -118,7 +118,7 @@ class _Layout:
         return self._head - (-self.count // self.blocks) * self._pitch - _ROW_GAP + _MARGIN
 
     def corner(self, index: int, column: int) -> tuple[int, int]:
-        """Say where the upper left corner of a triplet's picture is, from the left and from the top."""
+        """Return the upper left corner of a triplet's picture, from the left and from the top."""
         row, block = divmod(index, self.blocks)
         x = _MARGIN + block * (self._block + _GUTTER) + column * (self.tile.width + _GAP)
         return x, self._head + row * self._pitch

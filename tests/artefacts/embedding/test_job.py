@@ -17,7 +17,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.glob("*.parquet"))}
 
 
-def test_rows_are_what_the_model_says_of_each_image(photos_model, photos, tmp_path):
+def test_rows_are_the_models_outputs_for_each_image(photos_model, photos, tmp_path):
     report = embed_images(photos_model, photos, tmp_path / "out", shard_size=3)
 
     table = pq.read_table(tmp_path / "out").to_pandas()

@@ -82,7 +82,7 @@ def test_a_composed_augmentation_is_the_warp_by_its_motion():
     assert not torch.allclose(expected, images)
 
 
-def test_flips_alone_are_exact_and_as_frequent_as_asked():
+def test_flips_alone_are_exact_and_as_frequent_as_configured():
     images = images_of(2000, 1, 4, 4)
     result = Augmentation(horizontal_flip=0.3)(images, draws_of(2000))
     flipped = (result - images.flip(-1)).abs().amax((1, 2, 3)) < 1e-5
@@ -245,7 +245,7 @@ def test_switching_a_part_on_does_not_change_the_others():
     assert torch.equal(shifted[:, :, :2], alone[:, :, :2])
 
 
-def test_erasing_blackens_one_rectangle_of_at_most_the_asked_area():
+def test_erasing_blackens_one_rectangle_of_at_most_the_configured_area():
     side, area = 24, 0.3
     result = Augmentation(erasing=0.6, erasing_area=area)(torch.ones(3000, 1, side, side), draws_of(3000))[:, 0]
     shares = (result == 0).float().mean((1, 2))

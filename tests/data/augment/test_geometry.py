@@ -17,7 +17,7 @@ def number(value):
 
 
 def warp_in_plain_loops(image, motion):
-    """Bilinear interpolation of (H, W) at the preimage of every pixel's centre; the border's pixels go on outside."""
+    """Bilinear interpolation of (H, W) at the preimage of every pixel's centre; the border is repeated outside."""
     height, width = image.shape
     inverse = torch.linalg.inv(motion.double())
     result = torch.zeros(height, width)
@@ -78,7 +78,7 @@ def test_a_rotation_keeps_lengths_where_the_image_is_not_square():
     assert result.sum().item() == pytest.approx(1.0, abs=1e-5)
 
 
-def test_perspective_moves_the_corners_to_where_they_are_asked():
+def test_perspective_moves_the_corners_to_the_given_places():
     inwards = images_of(5, 4, 2) * 0.3
     height, width = 12, 20
     motions = geometry.perspective(inwards, height=height, width=width)

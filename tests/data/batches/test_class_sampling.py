@@ -128,7 +128,7 @@ def test_global_batches_do_not_depend_on_the_number_of_processes(kind, world_siz
 
 @BOTH
 @pytest.mark.parametrize("dataset_class", [ImageDataset, TripletDataset])
-def test_a_run_stopped_in_an_epoch_goes_on_with_the_next_batch(kind, dataset_class):
+def test_a_run_stopped_in_an_epoch_resumes_with_the_next_batch(kind, dataset_class):
     labels = labels_of([40, 9, 1])
 
     def loader():
@@ -180,7 +180,7 @@ def test_an_anchor_that_comes_again_in_an_epoch_meets_other_images():
 
 
 @BOTH
-def test_orders_are_new_every_epoch_and_seed_and_the_same_when_asked_again(kind):
+def test_orders_differ_by_epoch_and_seed_and_can_be_repeated(kind):
     labels = labels_of([20, 20, 20])
     before = torch.get_rng_state()
     seen = [epoch_of(kind(labels, seed=seed), epoch) for seed in (0, 1) for epoch in (0, 1)]

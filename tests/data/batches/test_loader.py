@@ -72,7 +72,7 @@ def test_the_epoch_changes_the_order_and_the_augmentation() -> None:
 
 @pytest.mark.parametrize("kind", [ImageDataset, TripletDataset])
 @pytest.mark.parametrize("done", [1, 3])
-def test_a_run_stopped_in_an_epoch_goes_on_with_the_next_batch(kind: Kind, done: int) -> None:
+def test_a_run_stopped_in_an_epoch_resumes_with_the_next_batch(kind: Kind, done: int) -> None:
     interrupted = loader(kind)
     interrupted.sampler.set_epoch(3)
     iterator = iter(interrupted)

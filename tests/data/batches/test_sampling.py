@@ -59,7 +59,7 @@ def test_without_shuffling_the_order_is_that_of_the_data_in_every_epoch():
         assert batches == [[0, 1], [2, 3], [4, 5, 6]]
 
 
-def test_orders_are_new_every_epoch_and_seed_and_the_same_when_asked_again():
+def test_orders_differ_by_epoch_and_seed_and_can_be_repeated():
     def order(seed, epoch):
         (batch,) = global_batches(100, batch_size=100, world_size=1, seed=seed, epoch=epoch)
         return tuple(batch)

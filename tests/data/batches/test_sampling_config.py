@@ -34,7 +34,7 @@ def class_counts(data: ImageDataModule) -> list[list[int]]:
     return [batch.label.bincount(minlength=10).tolist() for batch in data.train_dataloader()]
 
 
-def test_unless_asked_every_image_comes_once_an_epoch() -> None:
+def test_by_default_every_image_comes_once_an_epoch() -> None:
     data = module()
 
     index = torch.cat([batch.index for batch in data.train_dataloader()])
@@ -54,7 +54,7 @@ def test_class_balanced_epochs_hold_all_classes_equally_often_with_triplets_too(
     assert all(len(batch.label) <= 48 and (batch.positive is None) == (mining != "random") for batch in batches)
 
 
-def test_pk_batches_hold_what_is_asked_for() -> None:
+def test_pk_batches_hold_p_classes_of_k_images() -> None:
     data = module(sampling="pk", classes_per_batch=8, images_per_class=6)
     sizes = data.train.labels.bincount().tolist()
 

@@ -24,7 +24,7 @@ def images_of(count, channels=1, side=4):
 
 
 def numbered_images(count):
-    """Images that tell their own position: one pixel, up to 256 of them."""
+    """Images that hold their own position: one pixel, up to 256 of them."""
     return torch.arange(count, dtype=torch.uint8).view(-1, 1, 1, 1)
 
 

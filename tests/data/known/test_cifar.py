@@ -177,7 +177,7 @@ BINARY_FAULTS = {
     ("kind", "fault"),
     [*(("python", fault) for fault in PYTHON_FAULTS), *(("binary", fault) for fault in BINARY_FAULTS)],
 )
-def test_a_broken_batch_gives_one_message_that_names_it(tmp_path, kind, fault, place):
+def test_an_invalid_batch_gives_one_message_that_names_it(tmp_path, kind, fault, place):
     name, content, words = (PYTHON_FAULTS if kind == "python" else BINARY_FAULTS)[fault]
     layout = f"{kind} {place}"
     find, read, folder = LAYOUTS[layout]
@@ -219,7 +219,7 @@ def test_a_folder_in_place_of_a_batch_is_named(tmp_path, layout):
     ],
     ids=["empty", "cut off", "web page", "bytes changed"],
 )
-def test_a_broken_archive_gives_one_message_that_names_it(tmp_path, layout, damage, words):
+def test_an_invalid_archive_gives_one_message_that_names_it(tmp_path, layout, damage, words):
     find, read, name = LAYOUTS[layout]
     make(tmp_path, layout, files(layout))
     path = tmp_path / name

@@ -113,7 +113,7 @@ def test_a_file_is_downloaded_under_its_name_and_nothing_else_is_left(mirror, tm
     assert left_over(path.parent) == []
 
 
-def test_a_file_that_is_there_is_not_asked_for_again(mirror, tmp_path):
+def test_a_file_that_is_there_is_not_requested_again(mirror, tmp_path):
     server = mirror()
     (tmp_path / "data.gz").write_bytes(b"mine")
     assert fetch(tmp_path, server).read_bytes() == b"mine"
@@ -148,7 +148,7 @@ def test_a_mirror_that_fails_gives_way_to_the_next(mirror, tmp_path, fault):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_error_tells_why_a_mirror_failed(mirror, tmp_path, fault):
+def test_the_error_explains_why_a_mirror_failed(mirror, tmp_path, fault):
     answer, words = FAULTS[fault]
     server = mirror(answer)
     with pytest.raises(DownloadError, match=rf"{server.url}data\.gz: {words}"):
@@ -156,7 +156,7 @@ def test_the_error_tells_why_a_mirror_failed(mirror, tmp_path, fault):
     assert not (tmp_path / "data.gz").exists()
 
 
-def test_when_every_mirror_fails_one_error_tells_the_reason_of_each(mirror, tmp_path):
+def test_when_every_mirror_fails_one_error_gives_the_reason_of_each(mirror, tmp_path):
     servers = [mirror(Answer(status=404)), mirror(Answer(content=OTHER))]
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))

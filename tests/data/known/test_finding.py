@@ -1,4 +1,4 @@
-"""Data sets by name: the table keeps its promises, copies are found in order, and what is missing is downloaded."""
+"""Data sets by name: the table keeps its promises, files are found in order, and what is missing is downloaded."""
 
 import gzip
 import hashlib
@@ -221,7 +221,7 @@ def test_a_data_set_without_training_or_test_images_is_rejected(tmp_path, part, 
         list_known(offline("mnist"), root=tmp_path)
 
 
-def test_without_copy_and_network_one_message_says_where_it_looked_and_what_to_do(tmp_path, monkeypatch):
+def test_without_files_and_network_one_message_lists_the_places_and_a_remedy(tmp_path, monkeypatch):
     monkeypatch.setenv("TRIPTYCH_DATA", str(tmp_path))
     source = replace(
         KNOWN_DATASETS["fashionmnist"], system=("/nowhere/fashion-mnist",), mirrors=("http://127.0.0.1:1/",)
@@ -263,15 +263,15 @@ def archive(files: dict[str, bytes]) -> bytes:
 
 @pytest.fixture
 def served(tmp_path):
-    """Serve files over HTTP: the source that downloads them, and the paths that were asked for."""
-    asked: list[str] = []
+    """Serve files over HTTP: the source that downloads them, and the requested paths."""
+    requested: list[str] = []
 
     class Handler(SimpleHTTPRequestHandler):
         def log_message(self, *_) -> None:
             pass
 
         def do_GET(self) -> None:
-            asked.append(self.path.removeprefix("/"))
+            requested.append(self.path.removeprefix("/"))
             super().do_GET()
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(tmp_path / "served")))
@@ -282,28 +282,28 @@ def served(tmp_path):
         listed = {file: hashlib.md5(content).hexdigest() for file, content in files.items()}
         return replace(offline(name, files=listed), mirrors=(f"http://127.0.0.1:{server.server_port}/",))
 
-    yield source, asked
+    yield source, requested
     server.shutdown()
     server.server_close()
 
 
 def test_a_data_set_is_downloaded_once_and_then_read_from_the_cache(served):
-    make, asked = served
+    make, requested = served
     source = make("mnist", idx_files(shade=7))
     first = list_known(source, root="/nowhere")
     assert shade_of(first) == 7
-    assert asked == [f"{stem}.gz" for stem in STEMS]
+    assert requested == [f"{stem}.gz" for stem in STEMS]
     assert first.origin == f"downloaded to {cache_folder() / 'MNIST' / 'raw'}"
     assert shade_of(list_known(source)) == 7
-    assert len(asked) == 4
+    assert len(requested) == 4
 
 
 def test_a_download_that_was_interrupted_between_two_files_is_completed(served):
-    make, asked = served
+    make, requested = served
     source = make("mnist", idx_files(shade=7))
     put(cache_folder() / "MNIST" / "raw", dict(list(idx_files(shade=7).items())[:2]))
     assert shade_of(list_known(source)) == 7
-    assert asked == [f"{stem}.gz" for stem in STEMS[2:]]
+    assert requested == [f"{stem}.gz" for stem in STEMS[2:]]
 
 
 def test_the_archive_of_cifar10_is_downloaded_and_read_without_unpacking_it(served):
@@ -316,10 +316,10 @@ def test_the_archive_of_cifar10_is_downloaded_and_read_without_unpacking_it(serv
 
 
 def test_any_layout_that_was_put_into_the_cache_by_hand_is_read(served):
-    make, asked = served
+    make, requested = served
     source = make("cifar10", {"cifar-10-python.tar.gz": archive(cifar_batches())})
     put(cache_folder() / "cifar-10-batches-py", cifar_batches(shade=8))
     data = list_known(source)
     assert shade_of(data) == 8
     assert data.origin.endswith("(cache)")
-    assert asked == []
+    assert requested == []

@@ -18,7 +18,7 @@ REAL = Path(__file__).parents[4] / "shared" / "data"
 
 
 def idx(values: np.ndarray) -> bytes:
-    """Write an array as the format's description says."""
+    """Write an array by the format's description."""
     header = bytes([0, 0, 8, values.ndim]) + b"".join(size.to_bytes(4, "big") for size in values.shape)
     return header + values.tobytes()
 
@@ -108,7 +108,7 @@ def _folder_in_its_place(folder: Path) -> None:
 
 
 IMAGES, LABELS = STEMS[0], STEMS[1]
-BROKEN = {
+INVALID = {
     "missing file": (lambda folder: (folder / f"{LABELS}.gz").unlink(), LABELS, "no such file"),
     "folder in its place": (_folder_in_its_place, STEMS[3], "a folder of that name"),
     "empty file": (_edit_zipped(IMAGES, lambda _: b""), IMAGES, "an empty file"),
@@ -154,9 +154,9 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_file_gives_one_message_that_names_it(tmp_path, case):
-    breaks, stem, words = BROKEN[case]
+@pytest.mark.parametrize("case", INVALID)
+def test_an_invalid_file_gives_one_message_that_names_it(tmp_path, case):
+    breaks, stem, words = INVALID[case]
     make(tmp_path)
     breaks(tmp_path)
     with pytest.raises(DataError, match=words) as caught:

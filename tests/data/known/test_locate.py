@@ -1,4 +1,4 @@
-"""The order in which folders are looked in, and what is said about them."""
+"""The order in which folders are looked in, and how they are described."""
 
 import os
 from pathlib import Path
@@ -32,7 +32,7 @@ def test_the_cache_is_a_folder_of_the_user_named_after_the_program():
     assert "triptych" in cache_folder().parts[-2:]
 
 
-def test_a_place_says_whether_it_exists(tmp_path):
+def test_a_place_reports_whether_it_exists(tmp_path):
     assert str(Place("root", tmp_path)) == f"root: {tmp_path}"
     assert str(Place("root", tmp_path / "x")) == f"root: {tmp_path / 'x'} (no such folder)"
 

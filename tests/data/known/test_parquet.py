@@ -146,7 +146,7 @@ def _rows(images, labels):
 
 
 GOOD = [encoded(image) for image in pixels(3)]
-BROKEN = {
+INVALID = {
     "missing": (Path.unlink, "no such file"),
     "a folder": (_folder, "a folder of that name"),
     "empty": (lambda path: path.write_bytes(b""), "cannot be read"),
@@ -165,9 +165,9 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_file_gives_one_message_that_names_it(tmp_path, case):
-    breaks, words = BROKEN[case]
+@pytest.mark.parametrize("case", INVALID)
+def test_an_invalid_file_gives_one_message_that_names_it(tmp_path, case):
+    breaks, words = INVALID[case]
     make(tmp_path)
     breaks(tmp_path / "test.parquet")
     with pytest.raises(DataError, match=words) as caught:
@@ -176,7 +176,7 @@ def test_a_broken_file_gives_one_message_that_names_it(tmp_path, case):
     assert "Put a whole copy in its place" in str(caught.value)
 
 
-ODD = {
+MISFITS = {
     "no image": (b"no image", "is none of JPEG"),
     "cut off": (GOOD[2][:-700], "is damaged or cut off"),
     "missing": (None, "is none of JPEG, .* it is empty"),
@@ -184,10 +184,10 @@ ODD = {
 }
 
 
-@pytest.mark.parametrize("case", ODD)
+@pytest.mark.parametrize("case", MISFITS)
 def test_an_image_that_does_not_fit_the_data_set_is_named(tmp_path, case, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    image, words = ODD[case]
+    image, words = MISFITS[case]
     make(tmp_path)
     write(tmp_path / "test.parquet", [GOOD[0], image], [0, 1])
     with pytest.raises(DataError, match=rf"1 of 14 images cannot be decoded:\n  test image 1 {words}"):

@@ -71,7 +71,7 @@ def test_accents_are_one_letter_however_they_are_written():
     assert composed("plain") == "plain"
 
 
-def test_values_that_say_nothing_have_no_number():
+def test_values_without_meaning_have_no_number():
     names, codes = number_values(["cat", None, float("nan"), "", "  ", "cat", True], plain_text)
     assert names == ["cat", "True"]
     assert codes.tolist() == [0, -1, -1, -1, -1, 0, 1]

@@ -72,7 +72,7 @@ def test_folders_beside_the_splits_are_left_out(tmp_path):
     assert listing.notes == ("Left out 2 folders beside those of the splits: annotations, docs.",)
 
 
-def test_train_is_a_class_where_its_images_say_so(tmp_path):
+def test_train_is_a_class_where_images_lie_in_it(tmp_path):
     make(tmp_path, "bus/1.png", "train/1.png", "tram/1.png")
     assert list_folder(tmp_path).classes == ("bus", "train", "tram")
 

@@ -139,7 +139,7 @@ def test_an_error_has_one_message(saved, splits, options, words):
 
 
 @pytest.mark.parametrize("name", ["owner/name", "./photos"])
-def test_without_the_library_the_message_says_how_to_install_it(monkeypatch, name):
+def test_without_the_library_the_message_explains_how_to_install_it(monkeypatch, name):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(
         DataError, match=rf"{name}: .* not installed\. Install it: pip install 'triptych\[huggingface\]'"

@@ -45,7 +45,7 @@ def test_each_group_is_read_once_in_order_and_few_stay_in_memory(file, monkeypat
     assert len(images._kept) == ROW_GROUPS
 
 
-def test_threads_may_ask_at_once(file):
+def test_threads_may_read_at_once(file):
     images = ParquetImages(file, "image")
     places = [place * 7 % 10 for place in range(300)]
     with ThreadPoolExecutor(4) as pool:

@@ -171,7 +171,7 @@ def test_the_class_names_that_hugging_face_writes_are_used_in_their_order(tmp_pa
         list_table(parquet(tmp_path, columns, metadata={"huggingface": json.dumps(features)}))
 
 
-MISTAKES = {
+ERRORS = {
     "no column of images": ("file,label\na.png,x\n", r"a column path of files, or image of .* columns 'file', 'label'"),
     "no column of labels": (
         "path,class\na.png,x\n",
@@ -214,9 +214,9 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("kind", MISTAKES)
-def test_an_error_has_one_message_that_says_where(tmp_path, kind):
-    text, words = MISTAKES[kind]
+@pytest.mark.parametrize("kind", ERRORS)
+def test_an_error_has_one_message_with_its_place(tmp_path, kind):
+    text, words = ERRORS[kind]
     table = csv(tmp_path, text)
     with pytest.raises(DataError, match=words) as caught:
         list_table(table)

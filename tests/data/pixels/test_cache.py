@@ -128,14 +128,14 @@ def test_an_entry_that_lost_pixels_is_made_again(photos, cache):
     assert torch.equal(decode(photos, cache).images[:], whole)
 
 
-def test_a_failure_leaves_nothing_behind(photos, cache, monkeypatch):
-    def broken(source, **options):
+def test_a_failure_writes_nothing(photos, cache, monkeypatch):
+    def failing(source, **options):
         if source == photos[5]:
             raise OSError(28, "No space left on device")
         return decode_and_fit(source, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(cache_module, "decode_and_fit", broken)
+        patch.setattr(cache_module, "decode_and_fit", failing)
         with pytest.raises(OSError, match="No space left"):
             decode(photos, cache)
 
@@ -195,7 +195,7 @@ def test_after_a_process_was_killed_the_images_are_decoded_anew(photos, cache, t
     assert not list(cache.glob(".*"))
 
 
-def test_entries_tell_what_they_hold_and_can_be_removed(photos, cache):
+def test_entries_describe_themselves_and_can_be_removed(photos, cache):
     images = decode(photos, cache)
     decode(photos[:2], cache)
 
@@ -211,11 +211,11 @@ def test_entries_tell_what_they_hold_and_can_be_removed(photos, cache):
 
 def test_progress_is_reported_from_nothing_to_all(photos, cache, monkeypatch):
     monkeypatch.setattr(cache_module, "AT_ONCE", 3)
-    told: list[tuple[str, int, int]] = []
+    steps: list[tuple[str, int, int]] = []
 
-    decode(photos, cache, progress=lambda *step: told.append(step))
+    decode(photos, cache, progress=lambda *step: steps.append(step))
 
-    assert told == [(doing, done, 7) for doing in ("reading", "decoding") for done in (0, 3, 6, 7)]
+    assert steps == [(doing, done, 7) for doing in ("reading", "decoding") for done in (0, 3, 6, 7)]
 
 
 # Files that change, heal or move.

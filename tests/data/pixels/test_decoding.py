@@ -159,7 +159,7 @@ def test_the_inks_of_a_cmyk_jpeg_are_inverted_as_adobe_writes_them():
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(9))
-def test_images_are_turned_as_their_exif_data_ask(form, orientation):
+def test_images_are_turned_by_their_exif_data(form, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     shades = np.kron(np.arange(6, dtype=np.uint8).reshape(2, 3) * 40, np.ones((16, 16), np.uint8))
@@ -173,7 +173,7 @@ def test_images_are_turned_as_their_exif_data_ask(form, orientation):
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
-def test_damaged_exif_data_are_no_reason_to_refuse_an_image():
+def test_damaged_exif_data_are_no_reason_to_reject_an_image():
     source = encoded(COLOUR, "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff\xff")
     assert (decode(source) == COLOUR).all()
 
@@ -198,11 +198,11 @@ def test_a_large_jpeg_may_come_smaller_but_not_too_small(orientation, at_least):
     assert np.abs(pixels - reduced).mean() < 2
 
 
-def test_other_files_come_whole_whatever_is_asked_at_least():
+def test_other_files_come_whole_whatever_the_minimum_size():
     assert decode(encoded(COLOUR, "PNG"), at_least=lambda *_: (1, 1)).shape == (6, 9, 3)
 
 
-def test_greys_and_colours_are_told_apart():
+def test_greys_and_colours_are_distinguished():
     grey_colour = np.dstack([GREY] * 3)
     tinted = np.dstack([GREY, GREY, GREY ^ 1])
     grey_palette = Image.fromarray(GREY).quantize(4)
@@ -233,7 +233,7 @@ def test_a_header_is_measured_without_the_pixels():
         (np.dstack([COLOUR, GREY, GREY]), 5, np.dstack([COLOUR, GREY, GREY])),
     ],
 )
-def test_arrays_are_brought_to_the_channels_that_are_asked_for(array, channels, expected):
+def test_arrays_are_converted_to_the_requested_channels(array, channels, expected):
     assert (decode(saved_array(array), channels=channels) == expected).all()
 
 
@@ -263,7 +263,7 @@ def test_images_of_further_formats_are_read(form, mode, tmp_path):
     assert np.abs(decode(source) - expected).max() <= tolerance
 
 
-def test_a_format_whose_package_is_missing_says_which():
+def test_a_format_whose_package_is_missing_names_it():
     with pytest.raises(UndecodableImage, match=r"is a HEIC image, which needs the package pillow-heif: pip install"):
         decode(b"\0\0\0\x18ftypheic" + bytes(20))
 

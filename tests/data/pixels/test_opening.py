@@ -168,7 +168,7 @@ def test_the_limit_of_pixels_is_ours_and_not_that_of_pillow(monkeypatch):
     assert MAX_PIXELS == 1024 * 1024 * 1024 // 4 // 3
 
 
-def test_cut_off_files_are_rejected_where_a_library_has_told_pillow_to_accept_them(monkeypatch):
+def test_cut_off_files_are_rejected_where_a_library_makes_pillow_accept_them(monkeypatch):
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     cut = WHOLE["JPEG"][:-2000]
     Image.open(io.BytesIO(cut)).load()
@@ -177,7 +177,7 @@ def test_cut_off_files_are_rejected_where_a_library_has_told_pillow_to_accept_th
     assert ImageFile.LOAD_TRUNCATED_IMAGES
 
 
-def test_the_switch_of_pillow_stays_off_until_the_last_thread_leaves(monkeypatch):
+def test_the_switch_of_pillow_stays_off_until_the_last_thread_ends(monkeypatch):
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     start = threading.Barrier(4)
 

@@ -43,7 +43,7 @@ def test_any_image_comes_to_the_size_and_one_of_one_colour_keeps_it(shape, size,
             assert after - before in (0, 1)
 
 
-def test_bars_have_the_brightness_that_is_asked_for():
+def test_bars_have_the_configured_brightness():
     fitted = fit(np.full((4, 8, 3), 9, np.uint8), (8, 8), bars=200)
     assert fitted[:, 0, 0].tolist() == [200, 200, 9, 9, 9, 9, 200, 200]
 

@@ -1,4 +1,4 @@
-"""From a folder as people have it, with all that is odd in it, to fitted pixels in three splits."""
+"""From a folder as people have it, with all that is unusual in it, to fitted pixels in three splits."""
 
 import io
 import os

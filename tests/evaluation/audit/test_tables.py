@@ -68,7 +68,7 @@ def test_the_tables_name_images_by_their_place_in_the_data_set(found: Audit, tmp
     assert (copy["exact"], copy["across_splits"], copy["labels_differ"]) == ("yes", "yes", "no")
 
 
-def test_as_many_are_listed_as_are_asked_for(
+def test_as_many_are_listed_as_requested(
     digits: tuple[Tensor, Tensor], judged: Callable[..., Pool], tmp_path: Path
 ) -> None:
     write_tables(tmp_path, audit_of(judged(*digits), top=25))
@@ -80,7 +80,7 @@ def test_as_many_are_listed_as_are_asked_for(
         assert scores == sorted(scores, reverse=True)
 
 
-def test_a_model_without_a_decoder_leaves_its_signal_empty(
+def test_without_a_decoder_its_signal_is_empty(
     digits: tuple[Tensor, Tensor], judged: Callable[..., Pool], tmp_path: Path
 ) -> None:
     write_tables(tmp_path, audit_of(judged(*digits, has_decoder=False), top=3))

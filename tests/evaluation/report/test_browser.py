@@ -53,7 +53,7 @@ CONTRASTS = """() => {
 
 
 class Seen:
-    """A page that is open, what it asked the network for, and what it complained about."""
+    """A page that is open, its requests to the network, and its errors."""
 
     def __init__(self, browser: Browser, report: Path, **options: Any) -> None:
         self.requests: list[str] = []
@@ -68,7 +68,7 @@ class Seen:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until what was asked for is drawn."""
+        """Wait until everything is drawn."""
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
     def coloured(self) -> int:
@@ -128,7 +128,7 @@ def lonely(reported: Any, count: int) -> list[int]:
     return chosen
 
 
-def test_the_page_asks_nobody_and_complains_of_nothing(seen: Seen, report: Path) -> None:
+def test_the_page_makes_no_request_and_logs_no_error(seen: Seen, report: Path) -> None:
     assert [url for url in seen.requests if not url.startswith("data:")] == [report.as_uri()]
     assert seen.complaints == []
 
@@ -149,7 +149,7 @@ def test_the_map_is_drawn_at_the_screens_own_resolution(whole: Seen) -> None:
     assert whole.coloured() > 1000
 
 
-def test_pointing_at_a_point_shows_its_image_and_what_the_model_said(
+def test_pointing_at_a_point_shows_its_image_and_prediction(
     whole: Seen, reported: Any, place: Callable[[int], tuple[float, float]]
 ) -> None:
     evaluation, classes = reported.evaluation, reported.data.classes
@@ -227,7 +227,7 @@ def test_a_class_can_be_hidden_and_shown_again(
     assert whole.coloured() == all_of_them
 
 
-def test_colours_can_tell_right_from_wrong(whole: Seen) -> None:
+def test_colours_can_show_right_and_wrong(whole: Seen) -> None:
     pictures = set()
     for name in ("verdict", "confidence", "class"):
         whole.page.locator(f"input[value={name}]").check()

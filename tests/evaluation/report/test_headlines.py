@@ -49,7 +49,7 @@ def test_a_model_without_a_decoder_has_two_panels(reported: Any) -> None:
         (math.nan, 9, "n/a"),
     ],
 )
-def test_shares_have_as_many_digits_as_so_many_images_can_tell(share: float, of: int, written: str) -> None:
+def test_shares_have_as_many_digits_as_the_number_of_images_supports(share: float, of: int, written: str) -> None:
     assert percent(share, of=of) == written
 
 
@@ -136,7 +136,7 @@ def test_a_simple_method_that_does_better_is_named(reported: Any) -> None:
 
 
 @pytest.mark.parametrize(("ours", "both", "is_clear"), [(140, 0, False), (140, 140, True), (145, 145, False)])
-def test_a_difference_is_clear_where_mcnemars_test_says_so(reported: Any, ours: int, both: int, is_clear: bool) -> None:
+def test_a_difference_is_clear_by_mcnemars_test(reported: Any, ours: int, both: int, is_clear: bool) -> None:
     classified, *_ = compared(reported, ours=ours, both=both)
 
     assert classified.verdict.startswith("No clear difference from a linear classifier") != is_clear

@@ -12,7 +12,7 @@ from triptych.evaluation.report.history import Finding, curves_picture, findings
     ("split", "told"),
     [("test", "not trained on"), ("val", "the figures are optimistic"), ("train", "do not hold for new images")],
 )
-def test_the_lead_says_how_reliable_the_figures_of_a_split_are(split: str, told: str, reported: Any) -> None:
+def test_the_lead_states_how_reliable_the_figures_of_a_split_are(split: str, told: str, reported: Any) -> None:
     said = lead(reported.model, reported.data, replace(reported.evaluation, split_name=split))
 
     assert said.endswith(".")
@@ -95,7 +95,7 @@ def test_a_run_without_event_files_has_no_curves(tmp_path: Path, is_there: bool)
     assert curves_picture(folder) is None
 
 
-def test_an_evaluation_alone_leaves_no_curves(tmp_path: Path) -> None:
+def test_an_evaluation_alone_has_no_curves(tmp_path: Path) -> None:
     write(tmp_path, [("evaluation/test/accuracy", 0, 0.9)])
 
     assert learning_curves(tmp_path) == {}

@@ -179,7 +179,7 @@ def test_classes_that_were_held_out_are_reported_alone(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_the_page_says_whether_the_run_collapsed(
+def test_the_page_reports_whether_the_run_collapsed(
     tmp_path: Path, record: dict[str, Any], training: dict[str, Any], told: str
 ) -> None:
     (tmp_path / "metrics.json").write_text(json.dumps(record))
@@ -207,7 +207,7 @@ def test_every_section_has_its_pictures_under_names_of_their_own(reported: Any) 
     }
 
 
-def test_pictures_are_whole_not_blank_and_say_how_large_they_are(reported: Any) -> None:
+def test_pictures_are_whole_not_blank_and_state_their_size(reported: Any) -> None:
     for picture in (picture for section in reported.pictures.values() for picture in section):
         with Image.open(BytesIO(picture.png)) as image:
             assert image.size == picture.size

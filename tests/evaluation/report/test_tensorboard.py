@@ -132,7 +132,7 @@ def test_the_sheet_is_no_larger_than_browsers_take(
         assert max(sheet.size) <= 60
 
 
-def test_an_interruption_leaves_the_former_evaluation(
+def test_an_interruption_keeps_the_former_evaluation(
     tmp_path: Path, reported: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_tensorboard(tmp_path, reported.data, reported.evaluation, {})

@@ -91,7 +91,7 @@ def test_many_small_images_get_the_shape_of_the_shipped_config() -> None:
 
 
 @pytest.mark.parametrize("key", ["dataset.on_corrupt", "dataset.sampling", "dataset.pad"])
-def test_what_needs_no_saying_is_not_said(key: str) -> None:
+def test_findings_without_content_are_omitted(key: str) -> None:
     assert key not in suggest(PHOTOS, has_gpu=False)
 
 

@@ -1,4 +1,4 @@
-"""Models of Hugging Face's library as networks: what they say, and what is told where they cannot be had."""
+"""Models of Hugging Face's library as networks: their outputs, and the messages where they are not available."""
 
 import json
 import shutil
@@ -68,9 +68,9 @@ def test_of_a_vision_tower_it_is_its_own_summary_and_the_mean_of_the_patches(
     network, description = hugging_face.fetch(str(vision_model("siglip")))
     peer = transformers.SiglipModel.from_pretrained(vision_model("siglip")).eval().vision_model
 
-    said = peer(images)
+    outputs = peer(images)
 
-    expected = torch.cat([normal(said.pooler_output), normal(said.last_hidden_state.mean(1))], dim=1)
+    expected = torch.cat([normal(outputs.pooler_output), normal(outputs.last_hidden_state.mean(1))], dim=1)
     torch.testing.assert_close(network.eval()(images), expected)
     assert description.config["model_type"] == "siglip_vision_model"
 
@@ -165,7 +165,7 @@ def test_a_model_without_its_image_processor_is_reported(vision_model: Callable[
     assert "which has no preprocessor_config.json that can be read. Save it beside" in rejected(str(tmp_path))
 
 
-def test_weights_that_are_missing_are_told_and_not_drawn(vision_model: Callable[[str], Path], tmp_path: Path) -> None:
+def test_missing_weights_are_reported_and_not_drawn(vision_model: Callable[[str], Path], tmp_path: Path) -> None:
     shutil.copytree(vision_model("vit"), tmp_path, dirs_exist_ok=True)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
@@ -204,15 +204,15 @@ def test_code_among_the_weights_is_not_run(vision_model: Callable[[str], Path], 
     assert "hold code, which was not run" in rejected(str(tmp_path))
 
 
-def test_weights_of_other_shapes_are_told_with_both(vision_model: Callable[[str], Path], tmp_path: Path) -> None:
+def test_weights_of_other_shapes_are_reported_with_both(vision_model: Callable[[str], Path], tmp_path: Path) -> None:
     shutil.copytree(vision_model("vit"), tmp_path, dirs_exist_ok=True)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(config | {"patch_size": 16}))
 
-    said = rejected(str(tmp_path))
+    message = rejected(str(tmp_path))
 
-    assert "where 2 differ, such as embeddings.patch_embeddings.projection.weight" in said
-    assert "(16, 3, 8, 8) instead of (16, 3, 16, 16)" in said
+    assert "where 2 differ, such as embeddings.patch_embeddings.projection.weight" in message
+    assert "(16, 3, 8, 8) instead of (16, 3, 16, 16)" in message
 
 
 @pytest.mark.parametrize("name", ["~no-such-user/model", "a" * 300])

@@ -1,4 +1,4 @@
-"""What preprocessor_config.json says, in the forms that it has had over the years."""
+"""The content of preprocessor_config.json, in the forms that it has had over the years."""
 
 import pytest
 
@@ -70,14 +70,14 @@ def test_without_normalisation_pixels_stay_as_they_are() -> None:
         ({"size": 8, **THREE, "rescale_factor": "1/255"}, {}, "lacks a positive rescale_factor"),
     ],
 )
-def test_what_is_not_said_is_not_guessed(processing: dict, config: dict, lacking: str) -> None:
+def test_missing_entries_are_not_guessed(processing: dict, config: dict, lacking: str) -> None:
     with pytest.raises(BackboneError, match=f"got vit, whose preprocessor_config.json .*{lacking}"):
         expected_images(processing, config=config, name="vit")
 
 
 @pytest.mark.parametrize("step", ["do_flip_channel_order", "rescale_offset", "include_top"])
 def test_unsupported_steps_are_rejected_and_disabled_ones_ignored(step: str) -> None:
-    with pytest.raises(BackboneError, match=f"asks for {step} too"):
+    with pytest.raises(BackboneError, match=f"needs {step} too"):
         expected_images({**THREE, "size": 8, step: True}, config=CONFIG, name="vit")
 
     assert expected_images({**THREE, "size": 8, step: False}, config=CONFIG, name="vit").size == (8, 8)

@@ -38,7 +38,7 @@ def test_repeated_blocks_are_found_and_nothing_else() -> None:
     assert list(blocks_of(nn.Linear(3, 3))) == []
 
 
-def test_the_blocks_of_stages_are_told_one_by_one_and_a_stage_of_one_is_a_block() -> None:
+def test_the_blocks_of_stages_are_listed_one_by_one_and_a_stage_of_one_is_a_block() -> None:
     staged = nn.ModuleList([Stage(2), Stage(1), Stage(3)])
 
     assert list(blocks_of(nn.Sequential(staged, nn.Linear(4, 2)))) == [

@@ -28,7 +28,7 @@ def learning(network: nn.Module) -> dict[str, nn.Parameter]:
     return {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
 
 
-def test_at_the_start_the_network_says_what_it_said(network: nn.Module) -> None:
+def test_at_the_start_the_networks_outputs_are_unchanged(network: nn.Module) -> None:
     images = torch.randn(2, 3, 32, 32)
     before = network(images)
 
@@ -59,7 +59,7 @@ def test_what_it_learns_is_added_twice_as_strongly_whatever_the_rank(network: nn
     assert len(learning(network)) == 4  # of two blocks
 
 
-def test_layers_that_are_not_there_are_told_with_those_that_are(network: nn.Module) -> None:
+def test_layers_that_are_not_there_are_reported_with_those_that_are(network: nn.Module) -> None:
     for targets in (["nothing"], [one_of(network), "nothing"]):
         with pytest.raises(BackboneError, match=f"got nothing. Linear layers in its blocks: .*{one_of(network)}"):
             add_lora(network, rank=2, targets=targets)
@@ -72,7 +72,7 @@ def test_a_network_without_linear_layers_is_reported(vision_model: Callable[[str
         add_lora(network, rank=2)
 
 
-def test_layers_that_cannot_be_added_to_are_told(network: nn.Module) -> None:
+def test_layers_that_cannot_be_adapted_are_reported(network: nn.Module) -> None:
     with pytest.raises(BackboneError, match="expected layers that LoRA can add to"):
         add_lora(network, rank=2, targets=["layernorm_before"])
 

@@ -48,7 +48,7 @@ def test_evaluation_uses_running_statistics_that_are_those_of_pytorch():
     assert (scale > 0).all()
 
 
-def test_a_single_value_uses_the_running_statistics_and_leaves_them_alone():
+def test_a_single_value_uses_the_running_statistics_without_changing_them():
     layer = layer_of(3)
     layer(features_of(8, 3, 2, 2))
     before = [buffer.clone() for buffer in layer.buffers()]

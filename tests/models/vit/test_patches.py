@@ -98,7 +98,7 @@ def test_the_grid_counts_rows_before_columns():
     assert token_grid(8, 24, patch_size=4) == (2, 6)
 
 
-def test_the_convolutional_embedding_is_what_its_docstring_says():
+def test_the_convolutional_embedding_follows_its_docstring():
     embedding = ConvolutionalPatchEmbedding(1, embed_dim=16, patch_size=4).train()
     embedding.fit([torch.randn(64, 1, 8, 8)])
     images = torch.randn(2, 1, 8, 8)

@@ -76,7 +76,7 @@ def test_files_that_no_state_names_are_removed(index: EmbeddedIndex) -> None:
     assert {path.name for path in index.folder.iterdir()} == named | {"manifest.json", "writer.lock", "notes.txt"}
 
 
-def test_deleting_everything_leaves_an_empty_index(index: EmbeddedIndex) -> None:
+def test_after_deleting_everything_the_index_is_empty(index: EmbeddedIndex) -> None:
     assert index.delete([f"old{number}" for number in range(40)]) == 30
 
     assert all_ids(index) == set()
@@ -86,7 +86,7 @@ def test_deleting_everything_leaves_an_empty_index(index: EmbeddedIndex) -> None
     assert len(all_ids(index)) == 3
 
 
-def test_a_second_writer_is_told_who_the_first_is(index: EmbeddedIndex) -> None:
+def test_a_second_writer_gets_a_message_that_names_the_first(index: EmbeddedIndex) -> None:
     program = (
         "import sys, pathlib; from triptych.search.embedded.writer_lock import writing\n"
         f"with writing(pathlib.Path({str(index.folder)!r})):\n"
@@ -96,7 +96,7 @@ def test_a_second_writer_is_told_who_the_first_is(index: EmbeddedIndex) -> None:
         assert other.stdout is not None
         other.stdout.readline()
 
-        with pytest.raises(SearchError, match=f"process {other.pid} on .*Searching goes on"):
+        with pytest.raises(SearchError, match=f"process {other.pid} on .*Searches continue"):
             add(index, 1, "new")
         assert len(all_ids(index)) == 30  # readers do not wait
 
@@ -131,7 +131,7 @@ def test_nothing_is_overwritten_by_a_new_index(tmp_path: Path, kind: str) -> Non
 
 
 @pytest.mark.parametrize("path", ["missing", "file", "empty"])
-def test_what_is_no_index_is_an_error_that_says_how_to_make_one(tmp_path: Path, path: str) -> None:
+def test_what_is_no_index_is_an_error_that_explains_how_to_make_one(tmp_path: Path, path: str) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "empty").mkdir()
 

@@ -93,7 +93,7 @@ def new_index(folder: Path) -> Path:
     return folder
 
 
-def test_a_writer_killed_at_any_step_leaves_a_whole_state_with_acknowledged_rows(tmp_path: Path) -> None:
+def test_after_a_kill_at_any_step_the_index_is_whole_and_has_acknowledged_rows(tmp_path: Path) -> None:
     code, printed = write(new_index(tmp_path / "all"), last_step=-1)
     assert code == 0
     steps = int(printed[-1])

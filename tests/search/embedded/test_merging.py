@@ -36,7 +36,7 @@ def test_a_segment_with_many_deleted_rows_is_written_again() -> None:
 
 @settings(deadline=None)
 @given(sizes=st.lists(st.integers(1, 300), min_size=1, max_size=300), deleted=st.floats(0, 0.9))
-def test_any_sequence_of_adds_leaves_few_segments_and_writes_each_row_few_times(
+def test_any_sequence_of_adds_makes_few_segments_and_writes_each_row_few_times(
     sizes: list[int], deleted: float
 ) -> None:
     segments: list[StoredSegment] = []

@@ -19,7 +19,7 @@ def test_the_largest_dot_products_of_some_rows_are_found_in_parts(monkeypatch: p
     assert np.allclose(scores, np.take_along_axis(products, order, 1))
 
 
-def test_fewer_rows_than_asked_for_are_all_returned() -> None:
+def test_fewer_rows_than_requested_are_all_returned() -> None:
     scores, rows = nearest(np.ones((1, 2), np.float32), np.eye(2, dtype=np.float32), 10)
 
     assert (scores.shape, sorted(rows[0])) == ((1, 2), [0, 1])

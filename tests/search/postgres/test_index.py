@@ -151,7 +151,7 @@ def test_an_index_that_is_there_stays_as_it_is(new_url: NewUrl) -> None:
         open_index(other)
 
 
-def test_a_name_without_an_index_is_an_error_that_says_how_to_make_one(new_url: NewUrl) -> None:
+def test_a_name_without_an_index_is_an_error_that_explains_how_to_make_one(new_url: NewUrl) -> None:
     with pytest.raises(SearchError, match=r"triptych index MODEL IMAGES --out URL"):
         open_index(new_url())
 

@@ -79,7 +79,7 @@ def run(tiny_config: Callable[..., RunConfig], digits: ImageData, tmp_path: Path
 
 
 @pytest.mark.parametrize("accumulated", [1, 3])
-def test_the_average_is_validated_and_kept_while_training_goes_on_without_it(run, accumulated):
+def test_the_average_is_validated_and_kept_while_training_continues_without_it(run, accumulated):
     whole = run("training.averaged_share=0.5", f"training.accumulate_gradients={accumulated}")
 
     trained, steps = whole.watched.trained, whole.steps_per_epoch
@@ -97,7 +97,7 @@ def test_the_average_is_validated_and_kept_while_training_goes_on_without_it(run
     assert_same(averages[-1], weights_of(whole.module))
 
 
-def test_averaging_leaves_training_as_it_is_with_its_batch_statistics(run):
+def test_averaging_does_not_change_training_or_its_batch_statistics(run):
     with_average, without = run("training.averaged_share=0.5"), run("training.averaged_share=0")
 
     trained = torch.load(with_average.folders.last, weights_only=True)["trained_weights"]

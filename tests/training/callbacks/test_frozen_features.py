@@ -1,4 +1,4 @@
-"""What a frozen encoder says of the images, computed once: the same training, and nothing computed twice."""
+"""The features of a frozen encoder, computed once: the same training, and nothing computed twice."""
 
 import io
 import json
@@ -64,7 +64,7 @@ def files(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_they_are_what_the_encoder_says_in_the_order_of_the_images(model, images, tmp_path, training):
+def test_they_are_the_encoders_features_in_the_order_of_the_images(model, images, tmp_path, training):
     model.train(training)
 
     features = frozen_features(model, images, structure={}, folder=tmp_path, console=QUIET)
@@ -120,9 +120,7 @@ def test_a_damaged_file_is_computed_anew(model, images, tmp_path, damage):
     assert torch.equal(frozen_features(model, images, structure={}, folder=tmp_path, console=QUIET), first)
 
 
-def test_an_interrupted_computation_leaves_nothing_that_could_be_taken_for_features(
-    model, images, tmp_path, monkeypatch
-):
+def test_an_interrupted_computation_writes_no_partial_features(model, images, tmp_path, monkeypatch):
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -171,19 +169,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(config: RunConfig, output: Path) -> tuple[dict[str, Tensor], str]:
-    """Train; return the weights of the best epoch, and what was said."""
-    said = io.StringIO()
-    result = train(config, output=output, console=Console(file=said, width=200))
-    return load_lightning_model(result.best_checkpoint).state_dict(), said.getvalue()
+    """Train; return the weights of the best epoch, and what was printed."""
+    printed = io.StringIO()
+    result = train(config, output=output, console=Console(file=printed, width=200))
+    return load_lightning_model(result.best_checkpoint).state_dict(), printed.getvalue()
 
 
 @pytest.mark.parametrize("multitask", ["true", "false"])
 def test_a_run_that_knows_its_features_learns_what_one_learns_that_computes_them(config, folder, tmp_path, multitask):
     mode = f"training.use_multitask_loss={multitask}"
-    known, said = run(config(mode), tmp_path / "known")
+    known, printed = run(config(mode), tmp_path / "known")
     computed, said_of_computed = run(config(mode, "model.cache_features=false"), tmp_path / "computed")
 
-    assert "features  of 1,437 images, computed once and kept in" in said
+    assert "features  of 1,437 images, computed once and kept in" in printed
     assert "features  computed at every step, because model.cache_features is false" in said_of_computed
     assert files(folder).count(".npy") == 2
     for name, value in known.items():
@@ -206,24 +204,24 @@ def test_encoders_that_differ_in_their_config_alone_do_not_share_features(config
     assert not torch.allclose(*known, atol=1e-2)
 
 
-def test_a_run_with_augmentation_says_that_it_computes_them_at_every_step(config, folder, tmp_path):
-    _, said = run(config("dataset.augmentation.rotation=5", "training.epochs=1"), tmp_path)
+def test_a_run_with_augmentation_reports_that_it_computes_them_at_every_step(config, folder, tmp_path):
+    _, printed = run(config("dataset.augmentation.rotation=5", "training.epochs=1"), tmp_path)
 
-    assert "computed at every step, because augmentation changes the images; without it" in said
+    assert "computed at every step, because augmentation changes the images; without it" in printed
     assert not folder.exists()
 
 
-def test_a_run_without_a_pretrained_encoder_says_nothing_of_features(tiny_config, folder, tmp_path):
-    _, said = run(tiny_config("training.epochs=1"), tmp_path)
+def test_a_run_without_a_pretrained_encoder_prints_nothing_about_features(tiny_config, folder, tmp_path):
+    _, printed = run(tiny_config("training.epochs=1"), tmp_path)
 
-    assert "features" not in said
+    assert "features" not in printed
     assert not folder.exists()
 
 
 def test_an_encoder_that_learns_has_no_known_features(config, folder, tmp_path):
-    _, said = run(config("model.backbone_mode=finetune", "training.epochs=1"), tmp_path)
+    _, printed = run(config("model.backbone_mode=finetune", "training.epochs=1"), tmp_path)
 
-    assert "features" not in said
+    assert "features" not in printed
     assert not folder.exists()
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at every stage: the state is saved, the message says so, and the shell gets its exit code."""
+"""Ctrl-C and SIGTERM at every stage: the state is saved, the message reports it, and the shell gets its exit code."""
 
 import json
 import signal
@@ -78,7 +78,7 @@ def test_the_second_signal_ends_the_run_at_once(run, tmp_path):
 
 
 @SIGNALS
-def test_a_signal_before_training_leaves_nothing_behind(run, tmp_path, number, code):
+def test_a_signal_before_training_writes_nothing(run, tmp_path, number, code):
     printed = run(before=WHILE_READING.format(number=int(number))).ends(code)
     assert f"Stopped by {number.name}" in printed
     assert "Traceback" not in printed
@@ -86,7 +86,7 @@ def test_a_signal_before_training_leaves_nothing_behind(run, tmp_path, number, c
 
 
 @SIGNALS
-def test_a_signal_in_the_final_test_leaves_it_to_the_resumption(run, tmp_path, number, code):
+def test_a_signal_in_the_final_test_defers_it_to_the_resumption(run, tmp_path, number, code):
     printed = run("--epochs", "1", before=IN_THE_TEST.format(number=int(number))).ends(code)
     assert f"Stopped by {number.name}" in printed
     assert "Traceback" not in printed
@@ -96,7 +96,7 @@ def test_a_signal_in_the_final_test_leaves_it_to_the_resumption(run, tmp_path, n
     assert json.loads(metrics.read_text())["epochs"] == 1
 
 
-def test_an_older_run_names_the_state_to_go_on_from(run, tmp_path):
+def test_an_older_run_names_the_state_to_resume_from(run, tmp_path):
     run("--epochs", "2", before=IN_THE_STEP.format(step=1, signals=[15])).ends(143)
     run("--epochs", "1").ends(0)
     last = tmp_path / "lightning_checkpoints/digits/version_0-last.ckpt"

@@ -28,7 +28,7 @@ def test_of_the_test_nothing_is_known(known: KnownFeatures) -> None:
     assert known.of("test", torch.tensor([0])) is None
 
 
-def test_a_copy_asks_the_same_features(known: KnownFeatures) -> None:
+def test_a_copy_uses_the_same_features(known: KnownFeatures) -> None:
     assert copy.deepcopy(known) is known
 
 

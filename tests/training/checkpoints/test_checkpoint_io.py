@@ -32,7 +32,7 @@ def test_the_same_state_gives_the_same_bytes(good, tmp_path):
 
 
 @pytest.mark.parametrize("number", [28, 122, 27])  # full, over the quota, larger than a file may be
-def test_a_full_disk_leaves_the_checkpoint_that_was_there(good, monkeypatch, number):
+def test_a_full_disk_keeps_the_former_checkpoint(good, monkeypatch, number):
     before = good.read_bytes()
 
     def write_a_part(path: Path, content: memoryview) -> None:

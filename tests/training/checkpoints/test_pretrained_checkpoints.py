@@ -141,7 +141,7 @@ def test_a_damaged_description_is_reported(checkpoint, tmp_path, key, value, exp
     assert expected in rejected(damaged, tmp_path / "x.ckpt")
 
 
-def test_weights_of_another_encoder_are_told(checkpoint, tmp_path):
+def test_weights_of_another_encoder_are_reported(checkpoint, tmp_path):
     damaged = copy.deepcopy(checkpoint)
     damaged["hyper_parameters"]["backbone"]["config"]["num_hidden_layers"] = 3
 

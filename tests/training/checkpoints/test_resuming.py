@@ -180,7 +180,7 @@ def test_a_run_killed_before_its_closing_epochs_skips_to_them_when_it_is_resumed
     assert_same_run(whole, killed)
 
 
-def test_a_finished_run_goes_on_from_its_best_and_with_more_epochs(whole, finished, run):
+def test_a_finished_run_is_resumed_from_its_best_and_with_more_epochs(whole, finished, run):
     (best,) = (finished / "lightning_checkpoints" / "digits").glob("epoch=*")
     run("--output", finished, "--resume", best).ends(0)
     assert metrics_of(finished)["test"] == metrics_of(whole)["test"]
@@ -207,7 +207,7 @@ def test_a_run_that_had_not_begun_is_begun_only_with_its_own_config(run, tmp_pat
         resumption(load_config(quick_yaml, ["training.seed=1"]), output=tmp_path, path=None)
 
 
-def test_the_state_to_go_on_from_is_found_by_any_of_its_names(whole, quick_yaml, monkeypatch):
+def test_the_state_to_resume_from_is_found_by_any_of_its_names(whole, quick_yaml, monkeypatch):
     config = load_config(quick_yaml)
     folder = whole / "lightning_checkpoints" / "digits"
     last = resumption(config, output=whole, path=None)
@@ -226,11 +226,11 @@ def test_what_does_not_make_another_run_of_it_may_change(whole, quick_yaml):
     assert resumption(load_config(quick_yaml, changes), output=whole, path=None).version == 0
 
 
-@pytest.mark.parametrize(("asked", "kept"), [("auto", "bf16-mixed"), ("32-true", None)])
-def test_what_auto_came_to_is_kept_and_what_was_asked_for_is_asked_again(finished, quick_yaml, asked, kept):
+@pytest.mark.parametrize(("configured", "kept"), [("auto", "bf16-mixed"), ("32-true", None)])
+def test_automatic_choices_are_kept_and_explicit_ones_are_read_again(finished, quick_yaml, configured, kept):
     path = finished / "lightning_checkpoints" / "digits" / "version_0-last.ckpt"
     checkpoint = torch.load(path, weights_only=True)
-    checkpoint["hyper_parameters"]["config"]["training"]["precision"] = asked
+    checkpoint["hyper_parameters"]["config"]["training"]["precision"] = configured
     checkpoint["triptych_run"]["precision"] = "bf16-mixed"
     torch.save(checkpoint, path)
 
@@ -269,7 +269,7 @@ def test_a_checkpoint_that_is_not_there_or_not_of_a_run_is_rejected(whole, quick
     assert "with its whole state" in rejection(quick_yaml, whole, path=tmp_path / "weights.pth")
 
 
-def test_a_checkpoint_that_would_go_on_in_another_folder_is_rejected(finished, quick_yaml, tmp_path):
+def test_a_checkpoint_that_would_resume_in_another_folder_is_rejected(finished, quick_yaml, tmp_path):
     folder = finished / "lightning_checkpoints" / "digits"
     shutil.copy(folder / "best.ckpt", tmp_path / "copy.ckpt")
     assert f"expected a checkpoint in {folder}" in rejection(quick_yaml, finished, path=tmp_path / "copy.ckpt")

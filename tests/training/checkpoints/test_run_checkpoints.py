@@ -41,7 +41,7 @@ class Run:
         AtomicCheckpointIO().save_checkpoint(state, path)
 
     def train(self, epochs: int) -> "Run":
-        """Start, or go on where the own last state stands, up to so many epochs."""
+        """Start, or resume from the run's own last state, up to so many epochs."""
         self.checkpoints.setup(self, self.module, "fit")
         if self.folders.last.exists():
             saved = read_checkpoint(self.folders.last)
@@ -120,7 +120,7 @@ def test_once_weights_are_averaged_only_epochs_of_the_average_contend(tmp_path, 
     assert epochs_in(folders.checkpoints / "best.ckpt") == best
 
 
-def test_a_kill_between_any_two_changes_loses_no_state_and_leaves_no_trace(tmp_path, monkeypatch):
+def test_a_kill_between_any_two_changes_loses_no_state_and_no_space(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # a kill loses nothing of what the system holds
     earlier = Run(new_run(tmp_path / "before", "digits")).train(2)  # whose names the killed run would like to have
     untouched = {path.name: path.read_bytes() for path in earlier.folders.checkpoints.glob("*v*.ckpt")}
@@ -182,7 +182,7 @@ def test_a_name_claimed_by_a_killed_run_is_not_given_away(tmp_path):
     assert older.checkpoints.best_name == "epoch=01-val_accuracy=0.5000.ckpt"
 
 
-def test_an_older_run_that_goes_on_does_not_take_the_links_back(tmp_path):
+def test_an_older_run_that_is_resumed_does_not_take_the_links_back(tmp_path):
     older = Run(new_run(tmp_path, "digits")).train(1)
     newer = Run(new_run(tmp_path, "digits"))
     newer.checkpoints.setup(newer, newer.module, "fit")
@@ -255,7 +255,7 @@ def test_only_the_first_process_writes(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_checkpoint_says_which_run_it_is_of(tmp_path):
+def test_a_checkpoint_identifies_its_run(tmp_path):
     run = Run(RunFolders(tmp_path, "digits", 7))
     run.num_training_batches = 5
     checkpoint = {"epoch": 3}

@@ -1,4 +1,4 @@
-"""The guard in real runs on the digits: what it names, where it says so, and that it changes nothing else."""
+"""The guard in real runs on the digits: what it names, where it reports it, and that it changes nothing else."""
 
 import json
 import re
@@ -118,7 +118,7 @@ def test_a_healthy_run_has_an_empty_list(healthy: Run) -> None:
 # Where it says so
 
 
-def test_a_diagnosis_is_one_line_below_its_epoch_said_once(collapsed: Run) -> None:
+def test_a_diagnosis_is_printed_once_in_one_line_below_its_epoch(collapsed: Run) -> None:
     (found,) = collapsed.result.metrics["diagnoses"]
     lines = [line.strip() for line in collapsed.shown.splitlines()]
 
@@ -226,7 +226,7 @@ def test_batches_too_small_for_triplets_are_named_and_no_reason_to_stop(
     assert 0.55 < without < 0.9  # 0.73 for three of ten classes that are equally many
 
 
-def test_several_processes_stop_together_and_say_so_once(finish: Callable[..., str], tmp_path: Path) -> None:
+def test_several_processes_stop_together_and_print_it_once(finish: Callable[..., str], tmp_path: Path) -> None:
     changes = ("training.devices=2", "training.strategy=ddp", "training.on_collapse=stop", "dataset.batch_size=32")
     settings = [("--set", change) for change in (*TO_A_POINT, *changes, UNSEEN)]
 

@@ -55,7 +55,7 @@ def latent(kl: float, *, active: int = 16) -> LatentSigns:
     return LatentSigns(kl_per_dimension=kl, active_units=active, dimensions=16)
 
 
-def told(signs: Signs, task: Task = TASK) -> Diagnosis:
+def diagnosed(signs: Signs, task: Task = TASK) -> Diagnosis:
     diagnosis = diagnose(signs, task)
     assert diagnosis is not None
     assert "\n" not in diagnosis.what
@@ -107,7 +107,7 @@ def test_no_alarm_over_all_that_was_ever_measured_in_healthy_runs(
 
 
 def test_embeddings_at_one_point_are_named_with_the_triplet_loss_and_a_remedy() -> None:
-    diagnosis = told(COLLAPSED, HARD)
+    diagnosis = diagnosed(COLLAPSED, HARD)
 
     assert (diagnosis.name, diagnosis.is_collapse) == ("point_collapse", True)
     assert diagnosis.what == (
@@ -117,55 +117,55 @@ def test_embeddings_at_one_point_are_named_with_the_triplet_loss_and_a_remedy() 
 
 
 def test_the_remedy_is_never_what_the_run_does_already() -> None:
-    assert told(COLLAPSED, SIMPLE).what.endswith("; try a lower learning rate")
-    soft = told(replace(COLLAPSED, losses=losses(triplet=0.694)), SOFT).what
+    assert diagnosed(COLLAPSED, SIMPLE).what.endswith("; try a lower learning rate")
+    soft = diagnosed(replace(COLLAPSED, losses=losses(triplet=0.694)), SOFT).what
     assert "triplet loss 0.694 (ln 2 = 0.693)" in soft
     assert soft.endswith("try triplet_mining: all or a lower learning rate")  # semihard needs a margin
 
 
-def test_the_remedy_goes_to_the_loss_that_leaves_the_embeddings_no_part() -> None:
+def test_the_remedy_concerns_the_loss_that_drowns_the_embeddings() -> None:
     shares = {"triplet": 1e-4, "classification": 1e-4, "reconstruction": 0.9997, "kl": 1e-4}
     task = replace(TASK, mining="hard", weights={**TASK.weights, "reconstruction": 1e6})
 
-    assert told(replace(HEALTHY, spread=0.04, gradient_shares=shares), task).what.endswith(
+    assert diagnosed(replace(HEALTHY, spread=0.04, gradient_shares=shares), task).what.endswith(
         "try a lower reconstruction_weight (now 1e+06)"
     )
 
 
-def test_a_small_margin_asks_for_less_room() -> None:
+def test_a_small_margin_needs_less_room() -> None:
     signs = replace(HEALTHY, spread=0.03)
 
-    assert told(signs).name == "point_collapse"
+    assert diagnosed(signs).name == "point_collapse"
     assert diagnose(signs, replace(TASK, margin=0.02)) is None
-    assert told(replace(signs, spread=0.004), replace(TASK, margin=0.02)).name == "point_collapse"
+    assert diagnosed(replace(signs, spread=0.004), replace(TASK, margin=0.02)).name == "point_collapse"
 
 
 def test_embeddings_on_a_line_are_named_where_the_classes_need_more() -> None:
     signs = replace(HEALTHY, effective_rank=1.2)
 
-    diagnosis = told(signs)
+    diagnosis = diagnosed(signs)
     assert (diagnosis.name, diagnosis.is_collapse) == ("line_collapse", True)
     assert "collapsed to a line: effective rank 1.20 for 10 classes" in diagnosis.what
     assert diagnose(signs, replace(TASK, num_classes=2)) is None
 
 
-def test_embeddings_that_no_loss_asks_for_may_be_anything() -> None:
+def test_embeddings_that_no_loss_uses_may_be_anything() -> None:
     untrained = replace(TASK, weights={**TASK.weights, "triplet": 0.0, "classification": 0.0})
 
     assert diagnose(replace(HEALTHY, spread=0.01, effective_rank=1.1, separation=0.0), untrained) is None
     named = replace(TASK, weights={**TASK.weights, "triplet": 0.0})
-    assert "triplet" not in told(replace(HEALTHY, spread=0.01), named).what
+    assert "triplet" not in diagnosed(replace(HEALTHY, spread=0.01), named).what
 
 
-def test_a_posterior_that_cannot_tell_the_classes_apart_has_collapsed() -> None:
+def test_a_posterior_that_cannot_separate_the_classes_has_collapsed() -> None:
     # ln 10 is 2.30 nats; 16 dimensions with 0.14 each have 2.24.
     signs = replace(HEALTHY, latent=latent(0.14, active=14))
 
-    diagnosis = told(signs, replace(TASK, weights={**TASK.weights, "kl": 1.0}))
+    diagnosis = diagnosed(signs, replace(TASK, weights={**TASK.weights, "kl": 1.0}))
     assert (diagnosis.name, diagnosis.is_collapse) == ("posterior_collapse", True)
     assert diagnosis.what == (
         "the latent's posterior has collapsed to the prior: 2.2 nats in 16 dimensions, 14 active units, too little to "
-        "tell 10 classes apart; try a lower kl_weight (now 1), kl_warmup_epochs or kl_free_bits"
+        "separate 10 classes; try a lower kl_weight (now 1), kl_warmup_epochs or kl_free_bits"
     )
     assert diagnose(signs, replace(TASK, num_classes=9)) is None
 
@@ -174,7 +174,7 @@ def test_a_posterior_on_its_way_to_the_prior_is_named_before_it_is_there() -> No
     pulled = {**dict.fromkeys(SHARES, 0.001), "kl": 0.997}
     signs = replace(HEALTHY, gradient_shares=pulled, latent=latent(0.58))
 
-    diagnosis = told(signs)
+    diagnosis = diagnosed(signs)
     assert diagnosis.name == "posterior_collapse"
     assert "is collapsing to the prior: the KL divergence is 99.7% of the gradient on the latent" in diagnosis.what
     # A latent that has far more to say than an untrained one is not collapsing.
@@ -182,7 +182,7 @@ def test_a_posterior_on_its_way_to_the_prior_is_named_before_it_is_there() -> No
 
 
 def test_a_latent_that_is_the_same_for_all_images_is_not_blamed_on_the_prior() -> None:
-    diagnosis = told(replace(HEALTHY, latent=latent(3.0, active=0)))
+    diagnosis = diagnosed(replace(HEALTHY, latent=latent(3.0, active=0)))
 
     assert (diagnosis.name, diagnosis.is_collapse) == ("dead_latent", True)
     assert "kl_weight" not in diagnosis.what
@@ -191,11 +191,11 @@ def test_a_latent_that_is_the_same_for_all_images_is_not_blamed_on_the_prior() -
 def test_batches_without_triplets_are_named() -> None:
     signs = replace(HEALTHY, without_triplets=0.53, active_fraction=0.2)
 
-    diagnosis = told(signs)
+    diagnosis = diagnosed(signs)
     assert (diagnosis.name, diagnosis.is_collapse) == ("no_triplets", False)
     assert "53% of batches" in diagnosis.what
     none_at_all = replace(signs, without_triplets=1.0, active_fraction=math.nan)
-    assert "larger batch_size" in told(none_at_all).what
+    assert "larger batch_size" in diagnosed(none_at_all).what
     assert diagnose(none_at_all, replace(TASK, weights={**TASK.weights, "triplet": 0.0})) is None
 
 
@@ -206,7 +206,7 @@ def test_batches_without_triplets_are_named() -> None:
 def test_a_triplet_loss_stuck_at_its_margin_is_named(task: Task, loss: float, stuck_at: str) -> None:
     signs = replace(HEALTHY, active_fraction=0.99, separation=0.01, losses=losses(triplet=loss))
 
-    diagnosis = told(signs, task)
+    diagnosis = diagnosed(signs, task)
     assert (diagnosis.name, diagnosis.is_collapse) == ("nothing_learned", True)
     assert f"stuck at {stuck_at}: 1% of the embeddings' variance" in diagnosis.what
     # It may stand there for a while in a run that has just begun, or that learns the classes all the same.
@@ -217,7 +217,7 @@ def test_a_triplet_loss_stuck_at_its_margin_is_named(task: Task, loss: float, st
 def test_a_triplet_loss_without_active_triplets_is_named_unless_all_is_learned() -> None:
     starved = replace(HEALTHY, active_fraction=0.0, separation=-0.01, losses=losses(triplet=0.0))
 
-    assert "teaches nothing: less than 0.001% of the embeddings' variance" in told(starved).what
+    assert "teaches nothing: less than 0.001% of the embeddings' variance" in diagnosed(starved).what
     assert diagnose(replace(starved, separation=0.97), TASK) is None
 
 
@@ -226,7 +226,7 @@ def test_a_loss_that_drowns_the_others_is_named_with_its_weight() -> None:
     signs = replace(HEALTHY, gradient_shares=shares, losses=losses(classification=1.9), active_fraction=0.4)
     task = replace(TASK, weights={**TASK.weights, "reconstruction": 1e5})
 
-    diagnosis = told(signs, task)
+    diagnosis = diagnosed(signs, task)
     assert (diagnosis.name, diagnosis.is_collapse) == ("drowned_loss", False)
     assert diagnosis.what == (
         "reconstruction drowns classification and triplet: it is 99.5% of the gradient on the latent; try a lower "
@@ -241,7 +241,7 @@ def test_in_simple_mode_a_drowned_classification_gets_more_weight() -> None:
     shares = {"triplet": 0.998, "classification": 0.002}
     signs = replace(HEALTHY, latent=None, gradient_shares=shares, losses=losses(classification=1.9))
 
-    assert told(signs, task).what == (
+    assert diagnosed(signs, task).what == (
         "triplet drowns classification: it is 99.8% of the gradient on the embedding; try a higher classifier_weight "
         "(now 0.001)"
     )
@@ -250,7 +250,7 @@ def test_in_simple_mode_a_drowned_classification_gets_more_weight() -> None:
 def test_a_reconstruction_without_effect_on_the_latent_is_reported() -> None:
     signs = replace(HEALTHY, gradient_shares={**SHARES, "reconstruction": 3e-5})
 
-    diagnosis = told(signs)
+    diagnosis = diagnosed(signs)
     assert (diagnosis.name, diagnosis.is_collapse) == ("unheard_loss", False)
     assert "no effect on the latent: it is 0.003% of the gradient" in diagnosis.what
     # The other losses vanish when they are satisfied, and a decoder needs some steps first.
@@ -264,9 +264,9 @@ def test_a_reconstruction_without_effect_on_the_latent_is_reported() -> None:
 def test_of_cause_and_consequence_the_cause_is_named() -> None:
     both = replace(HEALTHY, latent=latent(0.01, active=0), spread=0.01, effective_rank=1.0, separation=0.0)
 
-    assert told(both).name == "posterior_collapse"
-    assert told(replace(both, latent=latent(3.0, active=0))).name == "dead_latent"
-    assert told(replace(both, latent=latent(3.0))).name == "point_collapse"
+    assert diagnosed(both).name == "posterior_collapse"
+    assert diagnosed(replace(both, latent=latent(3.0, active=0))).name == "dead_latent"
+    assert diagnosed(replace(both, latent=latent(3.0))).name == "point_collapse"
 
 
 @pytest.mark.parametrize("sign", ["active_fraction", "without_triplets", "spread", "effective_rank", "separation"])
@@ -294,7 +294,7 @@ GUESSING = replace(HEALTHY, accuracy=0.1, separation=0.01, active_fraction=0.6, 
 )
 def test_random_labels_are_reported_whatever_is_trained(signs: Signs, task: Task) -> None:
     task = replace(task, chance=0.18)
-    diagnosis = told(signs, task)
+    diagnosis = diagnosed(signs, task)
     assert (diagnosis.name, diagnosis.is_collapse) == ("at_chance", False)
     assert diagnose(replace(signs, steps=150), task) is None
 

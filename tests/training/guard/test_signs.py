@@ -98,7 +98,7 @@ def test_the_gradients_are_those_of_each_weighted_term_alone(
         assert square > 0
 
 
-def test_measuring_gradients_leaves_the_graph_and_the_parameters_alone() -> None:
+def test_measuring_gradients_changes_neither_graph_nor_parameters() -> None:
     weight = torch.ones(3, requires_grad=True)
     shared = weight * torch.tensor([1.0, 2.0, 3.0])
     other = torch.ones((), requires_grad=True)

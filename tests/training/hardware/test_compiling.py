@@ -1,4 +1,4 @@
-"""`compile` takes the model where it pays or is asked for, and the run stays what it was."""
+"""`compile` takes the model where it pays or on request, and the run stays what it was."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -94,7 +94,7 @@ def test_auto_compiles_long_runs_on_a_gpu(
     assert found == replace(hardware, compiled=compiled, compile_reason=reason)
 
 
-def test_auto_leaves_deterministic_runs_and_machines_that_cannot_alone(
+def test_auto_does_not_compile_deterministic_runs_or_on_machines_that_cannot(
     tiny_config: Config, digits: ImageData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compiling, "_obstacle", lambda hardware: "Cannot find a working triton installation")
@@ -107,7 +107,7 @@ def test_auto_leaves_deterministic_runs_and_machines_that_cannot_alone(
     assert [deterministic.compiled, unable.compiled] == [False, False]
 
 
-def test_what_is_asked_for_needs_no_reason(tiny_config: Config, digits: ImageData, graphs: list[bool]) -> None:
+def test_an_explicit_choice_needs_no_reason(tiny_config: Config, digits: ImageData, graphs: list[bool]) -> None:
     assert completed(tiny_config("training.compile=true"), digits, CPU) == replace(CPU, compiled=True)
     assert completed(tiny_config("training.compile=false"), digits, GPU) == GPU
 

@@ -12,7 +12,7 @@ def is_flushed():
     return bool(torch.tensor([LEAST]).mul(0.5) == 0)
 
 
-def test_denormal_numbers_are_nought_inside_and_numbers_again_after_it():
+def test_denormal_numbers_are_zero_inside_and_numbers_again_after_it():
     assert not is_flushed()
     with flushing_denormals():
         assert is_flushed()

@@ -75,19 +75,19 @@ def test_an_older_pytorch_knows_the_instructions_of_x86(monkeypatch: pytest.Monk
     assert calculates_in_bf16("cpu") is able
 
 
-def test_what_is_asked_for_is_what_is_used(machine) -> None:
+def test_explicit_choices_are_used(machine) -> None:
     machine(gpus=4)
 
-    asked = TrainingConfig(accelerator="gpu", devices=2, num_nodes=3, precision="16-mixed")
+    requested = TrainingConfig(accelerator="gpu", devices=2, num_nodes=3, precision="16-mixed")
 
-    assert resolve_hardware(asked) == Hardware("gpu", 2, 3, "16-mixed")
-    assert resolve_hardware(asked).processes == 6
+    assert resolve_hardware(requested) == Hardware("gpu", 2, 3, "16-mixed")
+    assert resolve_hardware(requested).processes == 6
     assert resolve_hardware(TrainingConfig(accelerator="cpu", precision="32-true")) == Hardware("cpu", 1, 1, "32-true")
     assert resolve_hardware(TrainingConfig(accelerator="cpu", devices=3, precision="bf16-mixed")).devices == 3
 
 
 @pytest.mark.parametrize(
-    ("there", "asked", "message"),
+    ("there", "requested", "message"),
     [
         ({}, {"accelerator": "gpu"}, r"training\.accelerator: expected .* has \(cpu\), got 'gpu'.*auto"),
         ({"mps": True}, {"accelerator": "gpu"}, r"training\.accelerator: expected .*\(mps or cpu\), got 'gpu'"),
@@ -97,11 +97,13 @@ def test_what_is_asked_for_is_what_is_used(machine) -> None:
         ({}, {"precision": "16-mixed"}, r"training\.precision: expected bf16-mixed.*no GPU, got '16-mixed'.*auto"),
     ],
 )
-def test_hardware_that_is_not_there_is_reported_with_what_is(machine, there: dict, asked: dict, message: str) -> None:
+def test_hardware_that_is_not_there_is_reported_with_what_is(
+    machine, there: dict, requested: dict, message: str
+) -> None:
     machine(**there)
 
     with pytest.raises(TrainingError, match=message):
-        resolve_hardware(TrainingConfig(**asked))
+        resolve_hardware(TrainingConfig(**requested))
 
 
 TORCHRUN = {"TORCHELASTIC_RUN_ID": "1", "LOCAL_WORLD_SIZE": "3"}
@@ -123,17 +125,17 @@ def test_a_launcher_decides_the_number_of_processes(
 
 
 @pytest.mark.parametrize(
-    ("there", "asked", "description"),
+    ("there", "requested", "description"),
     [
         ({"gpus": 1}, "gpu", "Some GPU"),
         ({"mps": True}, "mps", "Apple GPU (MPS)"),
         ({}, "cpu", "CPU, "),
     ],
 )
-def test_the_device_has_a_name_for_people(machine, there: dict, asked: str, description: str) -> None:
+def test_the_device_has_a_name_for_people(machine, there: dict, requested: str, description: str) -> None:
     machine(**there)
 
-    assert resolve_hardware(TrainingConfig(accelerator=asked)).device.startswith(description)
+    assert resolve_hardware(TrainingConfig(accelerator=requested)).device.startswith(description)
 
 
 @pytest.mark.parametrize(("threads", "text"), [(1, "CPU, 1 thread"), (8, "CPU, 8 threads")])

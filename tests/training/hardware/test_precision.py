@@ -1,4 +1,4 @@
-"""`precision: auto` depends on hardware and model alone, and says why."""
+"""`precision: auto` depends on hardware and model alone, and gives its reason."""
 
 from collections.abc import Callable
 

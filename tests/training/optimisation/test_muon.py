@@ -138,7 +138,7 @@ def test_matrices_of_one_shape_move_together_as_each_does_alone() -> None:
     assert difference(together, alone) < 1e-6
 
 
-def test_a_saved_state_goes_on_bit_for_bit() -> None:
+def test_a_saved_state_resumes_bit_for_bit() -> None:
     shapes, others = ((6, 4), (4, 4)), ((5, 2), (7,))
     first = (parameters(*shapes), parameters(*others, seed=1))
     optimizer = MuonAdamW(*first, **RATES)

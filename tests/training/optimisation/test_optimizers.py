@@ -51,7 +51,7 @@ def test_muon_gets_the_encoders_hidden_weights_and_adamw_everything_else(prepare
     }
 
 
-def test_adamw_takes_everything_where_it_is_asked_for(prepare: Prepare) -> None:
+def test_adamw_takes_all_parameters_on_request(prepare: Prepare) -> None:
     module = prepare("training.optimizer=adamw")
 
     groups = build_optimizer(module, module.model.encoder, config_of(module)).param_groups
@@ -98,7 +98,7 @@ def test_a_pretrained_encoder_learns_by_adamw_at_a_rate_of_its_own(on_vit: Prepa
     assert all(decay == 0 for name, (_, decay, _) in groups.items() if name.endswith("undecayed"))
 
 
-def test_the_rate_of_a_pretrained_encoder_can_be_asked_for(on_vit: Prepare) -> None:
+def test_the_rate_of_a_pretrained_encoder_can_be_set(on_vit: Prepare) -> None:
     groups = groups_of(on_vit("model.backbone_mode=finetune", "training.backbone_learning_rate=0.003"))
 
     assert groups["backbone"][0] == groups["backbone_undecayed"][0] == 0.003

@@ -119,7 +119,7 @@ def test_the_cosine_reaches_its_minimum_at_the_end_of_the_run() -> None:
 
 @pytest.mark.parametrize("name", ["StepLR", "CosineAnnealingLR", "ExponentialLR", "none"])
 @pytest.mark.parametrize("done", [3, 10, 25])
-def test_a_saved_schedule_goes_on_exactly(name: str, done: int) -> None:
+def test_a_saved_schedule_resumes_exactly(name: str, done: int) -> None:
     config = SchedulerConfig(name=name, step_size=1, warmup_epochs=1.0)
     whole = build_scheduler(optimizer(), config, epochs=EPOCHS, steps_per_epoch=STEPS)
     rates(whole, done)

@@ -1,4 +1,4 @@
-"""The house style: colours that can be told apart, settings that do not leak, files that are whole."""
+"""The house style: distinguishable colours, settings that do not leak, files that are whole."""
 
 import itertools
 import subprocess
@@ -49,13 +49,13 @@ def closest(colours: list[str], vision: str) -> float:
 
 
 @pytest.mark.parametrize("vision", VISION)
-def test_ten_classes_can_be_told_apart_with_every_kind_of_colour_vision(vision: str) -> None:
+def test_ten_classes_are_distinguishable_with_every_kind_of_colour_vision(vision: str) -> None:
     # 0.02 is about the just noticeable difference; Matplotlib's own ten come down to 0.007.
     assert closest(class_colours(10), vision) > 0.06
 
 
 @pytest.mark.parametrize("vision", VISION)
-def test_the_frames_of_same_and_other_class_can_be_told_apart(vision: str) -> None:
+def test_the_frames_of_same_and_other_class_are_distinguishable(vision: str) -> None:
     assert closest([SAME_CLASS, OTHER_CLASS], vision) > 0.15
 
 
@@ -74,7 +74,7 @@ def test_neighbouring_class_numbers_differ_clearly_among_a_hundred() -> None:
     assert min(closest([a, b], "normal") for a, b in itertools.pairwise(colours)) > 0.1
 
 
-def test_a_saved_figure_has_the_pixels_that_were_asked_for(tmp_path: Path) -> None:
+def test_a_saved_figure_has_the_requested_pixels(tmp_path: Path) -> None:
     for width, height in ((1968, 1636), (1001, 333), (7, 3)):
         save_figure(new_figure(width, height), tmp_path / "figure.png")
         with Image.open(tmp_path / "figure.png") as picture:
@@ -104,21 +104,21 @@ def test_a_picture_of_few_colours_and_one_of_many_are_kept_exactly() -> None:
             )
 
 
-def test_saving_makes_the_folder_and_leaves_only_the_picture(tmp_path: Path) -> None:
+def test_saving_makes_the_folder_and_only_the_picture(tmp_path: Path) -> None:
     save_figure(new_figure(30, 20), tmp_path / "a" / "b" / "figure.png")
 
     assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["figure.png"]
 
 
-def test_a_picture_that_cannot_be_drawn_leaves_the_old_one_whole(tmp_path: Path) -> None:
+def test_a_picture_that_cannot_be_drawn_keeps_the_old_one(tmp_path: Path) -> None:
     path = tmp_path / "figure.png"
     save_figure(new_figure(30, 20), path)
     before = path.read_bytes()
-    broken = new_figure(300, 200)
-    broken.text(0.1, 0.5, "$\\nonsense{$")
+    invalid = new_figure(300, 200)
+    invalid.text(0.1, 0.5, "$\\nonsense{$")
 
     with pytest.raises(ValueError, match="nonsense"):
-        save_figure(broken, path)
+        save_figure(invalid, path)
 
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

@@ -1,4 +1,4 @@
-"""The end of a job: counts, the list of failures, the map, and one file of all parts where one was asked for."""
+"""The end of a job: counts, the list of failures, the map, and one file of all parts on request."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ from triptych.files import replacing
 SUCCESS = "_SUCCESS"
 FAILURES = "failures.parquet"
 JOB_KEY = b"triptych.job"
-"""Where the schema of a single file says which job wrote it."""
+"""The key in the schema of a single file that identifies the job that wrote it."""
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def write_part(
 def place_table(table: Any, path: Path, *, staging: Path) -> None:  # noqa: ANN401 - pyarrow has no types
     """Write a Parquet file whole or not at all.
 
-    It is written in the folder `staging`, so that a process that is killed never leaves a file of rows where readers
+    It is written in the folder `staging`, so that a killed process never has a partial file of rows where readers
     look for them.
     """
     import pyarrow.parquet as pq

@@ -9,7 +9,7 @@ from triptych.artefacts.embedding.tables import ROW, row_bytes
 
 
 class SourceReader:
-    """Reads images of a job. Threads may ask at once, in the order of the list at best."""
+    """Reads images of a job. Threads may read at once, in the order of the list at best."""
 
     def __init__(self) -> None:
         self._lock = Lock()

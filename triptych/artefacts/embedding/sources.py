@@ -23,8 +23,8 @@ class ImageList:
     Attributes:
         places: Where they are, (N,), each once; each is the id of its image, too. An absolute path; a URL;
             "mnist:test#17", an image of a known data set; or "/photos.parquet#row=17", the image in a row of a table.
-        labels: The class, (N,), where the images tell: the name of the folder in which an image lies below the one that
-            was named, the column `label` of a table, the class of a known data set; or None.
+        labels: The class, (N,), where the images have one: the name of the folder in which an image lies below the
+            given one, the column `label` of a table, the class of a known data set; or None.
     """
 
     places: Sequence[str]

@@ -19,7 +19,7 @@ def recolour(images: Tensor, *, brightness: Tensor, contrast: Tensor, saturation
         images: (B, 3, H, W) float32 in [0, 1].
         brightness: (B,) factors of all values.
         contrast: (B,) factors of the distance to the image's mean grey.
-        saturation: (B,) factors of the distance to the pixel's own grey; 0 leaves none of the colour.
+        saturation: (B,) factors of the distance to the pixel's own grey; 0 removes all colour.
         hue: (B,) turns of the colour circle, as a fraction of it: 1/3 makes red green, and green blue.
 
     Returns:

@@ -210,8 +210,8 @@ def fill_batch(
     Args:
         batch_size: Images in one process's batch.
         num_classes: Classes that there are.
-        classes_per_batch: P of one process; None leaves it open.
-        images_per_class: K of one process; None leaves it open.
+        classes_per_batch: P of one process; None chooses it.
+        images_per_class: K of one process; None chooses it.
         world_size: Number of processes.
 
     Raises:
@@ -225,15 +225,15 @@ def fill_batch(
     """
     if images_per_class is None:
         several = max(2, batch_size // USUAL_IMAGES_PER_CLASS)
-        asked = min(num_classes, several) if classes_per_batch is None else classes_per_batch
-        images_per_class = max(1, batch_size // asked)
+        count = min(num_classes, several) if classes_per_batch is None else classes_per_batch
+        images_per_class = max(1, batch_size // count)
     else:
-        asked = max(1, batch_size // images_per_class) if classes_per_batch is None else classes_per_batch
-    if asked > num_classes:
+        count = max(1, batch_size // images_per_class) if classes_per_batch is None else classes_per_batch
+    if count > num_classes:
         raise ValueError(
-            f"{asked} classes of {images_per_class} images fill a batch of {batch_size}, and there are {num_classes} "
+            f"{count} classes of {images_per_class} images fill a batch of {batch_size}, and there are {num_classes} "
             f"classes; expected at most {num_classes} classes_per_batch with {batch_size // num_classes} "
             "images_per_class, a smaller batch_size, or null for both"
         )
-    together = min(num_classes, asked * world_size)
-    return ClassesAndImages(together, asked * images_per_class * world_size // together)
+    together = min(num_classes, count * world_size)
+    return ClassesAndImages(together, count * images_per_class * world_size // together)

@@ -36,7 +36,7 @@ class Batch:
 
 
 class BatchLoader:
-    """One epoch of batches per iteration; the epoch is the one that was last told to `sampler.set_epoch`.
+    """One epoch of batches per iteration; the epoch is the one last passed to `sampler.set_epoch`.
 
     Gathering from tensors needs no worker processes. The state is the number of images that all processes together
     have had, so that a run stopped in the middle of an epoch continues with the next image, with any number of
@@ -45,7 +45,7 @@ class BatchLoader:
 
     def __init__(self, dataset: ImageDataset | TripletDataset, sampler: BalancedBatchSampler) -> None:
         self.dataset = dataset
-        # Lightning looks for both names, and tells `sampler` the epoch.
+        # Lightning looks for both names, and passes the epoch to `sampler`.
         self.sampler = self.batch_sampler = sampler
         self._handed_out = 0
         self._done = self._skip = 0

@@ -22,7 +22,7 @@ class ImageDataset(Dataset[tuple[Tensor, ...]]):
     Args:
         images: (N, C, H, W) uint8, in memory or on the disk.
         labels: (N,) integers from 0; they need not be contiguous.
-        augment: Changes images of a batch; None leaves them as they are.
+        augment: Changes images of a batch; None changes nothing.
         augmented_epochs: Number of epochs, the first ones, that are augmented; None is all.
         seed: Chooses the augmentation, together with the epoch.
 
@@ -107,7 +107,7 @@ class TripletDataset(Dataset[tuple[Tensor, ...]]):
     Args:
         images: (N, C, H, W) uint8, in memory or on the disk.
         labels: (N,) integers from 0, of at least two classes; they need not be contiguous.
-        augment: Changes images of a batch; None leaves them as they are.
+        augment: Changes images of a batch; None changes nothing.
         augmented_epochs: Number of epochs, the first ones, that are augmented; None is all.
         seed: Chooses triplets and augmentation, together with the epoch.
 

@@ -58,7 +58,7 @@ def download(name: str, *, md5: str, mirrors: Sequence[str], folder: Path, timeo
 
 
 def _fetch(url: str, target: Path, md5: str, timeout: float) -> str:
-    """Ask one mirror; return the reason why it did not give the file, or nothing."""
+    """Try one mirror; return the reason why it did not give the file, or nothing."""
     sys.stderr.write(f"Downloading {url}\n")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
         part = Path(folder) / target.name

@@ -87,7 +87,7 @@ def _joined(parts: Parts) -> Tensor | Joined:
 
 
 def _read(dataset: KnownDataset, root: str | Path | None) -> tuple[Parts, str]:
-    """Read what is found or downloaded, and say where it came from."""
+    """Read what is found or downloaded, and report where it came from."""
     if dataset.reader == "digits":
         return read_digits(), "part of the installation"
     reading = Reading(dataset.shape, dataset.classes)
@@ -136,7 +136,7 @@ def _download_begun(dataset: KnownDataset, cache: Path) -> bool:
 
 
 def _nowhere(dataset: KnownDataset, searched: list[Place], folder: Path, error: DownloadError) -> str:
-    """Say where a data set was searched for, why it could not be downloaded, and what to do."""
+    """Describe where a data set was searched for, why it could not be downloaded, and what to do."""
     listed = [str(place) for place in searched]
     if not any(place.title == VARIABLE for place in searched):
         listed.append(f"{VARIABLE}: not set")

@@ -34,7 +34,7 @@ def read_idx(folder: Path, reading: Reading) -> Parts:
         reading: The shape and classes to expect.
 
     Raises:
-        DataError: A file is missing, damaged, or not what its name says.
+        DataError: A file is missing, damaged, or not what its name promises.
     """
     train, test = (_read_part(folder, part, reading) for part in PARTS)
     return train, test
@@ -70,7 +70,7 @@ def _read_part(folder: Path, part: str, reading: Reading) -> Part:
 
 
 def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, sizes: tuple[int, ...]) -> np.ndarray:
-    """Read header and values, allocating no more than the file really holds whatever its header says."""
+    """Read header and values, allocating no more than the file really holds, whatever its header states."""
     dimensions = 1 + len(sizes)
     magic = 0x0800 + dimensions
     header = stream.read(4 * (1 + dimensions))
@@ -91,9 +91,9 @@ def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, sizes: tuple[int, ...])
     while len(values) < wanted and (block := stream.read(min(BLOCK, wanted - len(values)))):
         values += block
     if len(values) < wanted:
-        raise invalid(path, f"{wanted:,} bytes of values, as its header says", f"a file cut off after {len(values):,}")
+        raise invalid(path, f"{wanted:,} bytes of values, as in its header", f"a file cut off after {len(values):,}")
     if stream.read(1):
-        raise invalid(path, f"{wanted:,} bytes of values, as its header says", "a file with further bytes after them")
+        raise invalid(path, f"{wanted:,} bytes of values, as in its header", "a file with further bytes after them")
     return np.frombuffer(values, np.uint8).reshape(count, *sizes)
 
 

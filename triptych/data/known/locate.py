@@ -57,7 +57,7 @@ def decoded_folder() -> Path:
 
 
 def features_folder() -> Path:
-    """Return the folder of this user that what frozen encoders say of images is kept in, one `.npy` a split."""
+    """Return the folder of this user that keeps the features of frozen encoders, one `.npy` a split."""
     return cache_folder() / "features"
 
 

@@ -37,7 +37,7 @@ def _read_part(folder: Path, part: str, reading: Reading) -> Part:
         raise invalid(folder / f"{part}.parquet", f"the {part} images", "nothing: there is no such file")
     of = re.search(r"-of-(\d+)", paths[0].name)
     if of and len(paths) != int(of[1]):
-        raise invalid(paths[0], f"to find {int(of[1])} such files, as its name says", f"{len(paths)}")
+        raise invalid(paths[0], f"to find {int(of[1])} such files, as in its name", f"{len(paths)}")
     images, labels = zip(*(_read_shard(path, reading) for path in paths), strict=True)
     return Part(Joined(images), torch.cat(labels))
 

@@ -15,7 +15,7 @@ from triptych.data.pixels.opening import Source
 
 @dataclass(frozen=True)
 class Reading:
-    """What a reader is told about the files that it will read.
+    """What a reader knows about the files that it will read.
 
     Attributes:
         shape: Channels, height and width that every image must have.

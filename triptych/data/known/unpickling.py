@@ -25,7 +25,7 @@ class _Name(NamedTuple):
 
 @dataclass(eq=False)
 class _Call:
-    """A call that the pickle asks for; it may be the key of a dictionary."""
+    """A call that the pickle requests; it may be the key of a dictionary."""
 
     function: object
     arguments: object

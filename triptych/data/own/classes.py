@@ -1,4 +1,4 @@
-"""Class names out of what folders and tables say, and the checks and the order of classes; for all listings."""
+"""Class names from folders and tables, and the checks and the order of classes; for all listings."""
 
 import math
 import re

@@ -28,7 +28,7 @@ class Table(ABC):
     Attributes:
         file: The file.
         names: The columns.
-        class_names: For columns of numbers, what these stand for, where the file says so.
+        class_names: For columns of numbers, what these stand for, where the file defines it.
         notes: What needs attention, in sentences.
     """
 
@@ -50,7 +50,7 @@ class Table(ABC):
         """Return where a row is in the file."""
 
     def invalid(self, expected: str, received: str, remedy: str = "Fix the table.") -> DataError:
-        """Make the error that says what is wrong with the file."""
+        """Make the error that reports what is wrong with the file."""
         return DataError(f"{self.file}: expected {expected}, but received {received}. {remedy}")
 
 

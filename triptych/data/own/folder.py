@@ -28,7 +28,7 @@ def list_folder(root: str | Path) -> Listing:
 
     Returns:
         The images split after split, class after class, by path; all in natural order ("2" before "10"), whatever the
-        file system and the locale. The notes tell what was left out.
+        file system and the locale. The notes list what was left out.
 
     Raises:
         DataError: It is no folder, may not be read, holds no class folders or one class only, or has validation or test
@@ -155,7 +155,7 @@ def _class_folder(part: int, name: str, path: str) -> _ClassFolder:
 
 
 def _holds_folders(folder: Path) -> bool:
-    """Tell a folder of class folders from a class folder, in which images lie."""
+    """Return whether a folder holds class folders, instead of images."""
     entries, _ = visible(folder)
     return any(entry.is_dir() for entry in entries) and not any(
         extension(entry.name) in EXTENSIONS for entry in entries
@@ -172,7 +172,7 @@ def _names(paths: list[str]) -> list[str]:
 
 
 def _notes(layout: _Layout, folders: list[_ClassFolder], found: Found) -> Iterator[str]:
-    """Say what was left out, and what looks like an error."""
+    """Describe what was left out, and what looks like an error."""
     empty = [folder.path for folder, images in zip(folders, found.images, strict=True) if not images]
     for what, names in (
         ("class folders without images", empty),

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import datasets
 
 LABEL_COLUMNS = ("label", "labels")
-"""What a column of labels is called where its type does not tell it."""
+"""What a column of labels is called where its type does not mark it."""
 
 
 def list_hugging_face(

@@ -1,4 +1,4 @@
-"""The one reader of Parquet files: columns of values, and encoded images that are read when they are asked for."""
+"""The one reader of Parquet files: columns of values, and encoded images that are read on access."""
 
 import json
 from bisect import bisect_right
@@ -26,7 +26,7 @@ class ParquetTable(Table):
     """The columns of a Parquet file.
 
     Raises:
-        DataError: It is missing or damaged; when a column is asked for too.
+        DataError: It is missing or damaged; also raised when a column is read.
     """
 
     def __init__(self, file: Path) -> None:
@@ -57,7 +57,7 @@ class ParquetTable(Table):
 class ParquetImages(LazySources):
     """The images of a Parquet file: a column of bytes, or of Hugging Face's {bytes, path}.
 
-    The file is read by row groups, of which the last two stay in memory; so ask for images in order. Threads may ask at
+    The file is read by row groups, of which the last two stay in memory; so read images in order. Threads may read at
     once. An image that is not there is given as no bytes, which decode to a clear message.
 
     Args:
@@ -65,7 +65,7 @@ class ParquetImages(LazySources):
         column: The column.
 
     Raises:
-        DataError: The file is damaged; when images are asked for too.
+        DataError: The file is damaged; also raised when images are read.
     """
 
     def __init__(self, file: Path, column: str) -> None:
@@ -100,7 +100,7 @@ class ParquetImages(LazySources):
         return ParquetImages, (self._file, self._column)
 
     def _may_name_files(self, number: int) -> bool:
-        """Whether rows of a group have no bytes, which leaves the path beside them."""
+        """Whether rows of a group have no bytes, so that the path beside them counts."""
         group = self._metadata.row_group(number)
         columns = [group.column(place) for place in range(group.num_columns)]
         statistics = [one.statistics for one in columns if one.path_in_schema == f"{self._column}.bytes"]

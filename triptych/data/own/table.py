@@ -51,7 +51,7 @@ def list_table(
             rather than `path` where there are both.
         label: The column of labels.
         split: The column, which need not exist, of train, val (or valid, or validation) and test, in any case of
-            letters. It may be empty in the rows for training if none says train.
+            letters. It may be empty in the rows for training if no row has train.
         group: The column, which need not exist, of what must not be spread over several splits: an object, a patient.
             Rows without a group stand alone.
 
@@ -102,7 +102,7 @@ def list_table(
 
 
 def open_table(file: Path, *, expected: Collection[str]) -> Table:
-    """Open a file whose content tells whether it is CSV or Parquet.
+    """Open a file which is CSV or Parquet by its content.
 
     Args:
         file: The file.
@@ -162,7 +162,7 @@ def _parts(table: Table, name: str, rows: int) -> np.ndarray:
     parts: np.ndarray = np.array([*(split_of(text) or TRAIN for text in texts), TRAIN], np.int8)[codes]
     silent = codes < 0
     if silent.any() and (parts[~silent] == TRAIN).any():
-        raise _missing(table, silent, f"a split in column {name} of every row, since there are rows that say train")
+        raise _missing(table, silent, f"a split in column {name} of every row, since there are rows with train")
     return parts
 
 
@@ -229,7 +229,7 @@ class _Paths:
 
 
 def _once(table: Table, paths: list[str], codes: np.ndarray, parts: np.ndarray) -> list[int]:
-    """Find the first row of each file, where the others say the same of it."""
+    """Find the first row of each file, where the others agree with it."""
     first: dict[str, int] = {}
     of = np.array([first.setdefault(path, place) for place, path in enumerate(paths)])
     differs = np.flatnonzero((codes != codes[of]) | (parts != parts[of])).tolist()

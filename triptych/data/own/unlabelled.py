@@ -117,7 +117,7 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def _is_one(images: Images) -> bool:
-    """Tell one image from a folder, a batch or a collection."""
+    """Return whether this is one image, not a folder, a batch or a collection."""
     if isinstance(images, str | Path):
         return not Path(images).expanduser().is_dir()
     if is_tensor(images) or (isinstance(images, np.ndarray) and images.dtype.kind not in "OSU"):

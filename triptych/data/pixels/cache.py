@@ -102,7 +102,7 @@ def decode_once(
             if record is not None and not found.passing:
                 with replacing(record) as temporary:
                     temporary.write_text(key)
-    with suppress(OSError):  # a cache of somebody else, say, that may only be read
+    with suppress(OSError):  # such as a cache of somebody else that may only be read
         os.utime(cache / key / DESCRIPTION)
     rejected = {int(place): reason for place, reason in found.rejected.items()}
     content = hashlib.blake2b("".join(found.digests).encode(), digest_size=16).hexdigest()
@@ -143,7 +143,7 @@ def _still_rejected(found: Description, sources: Sequence[Source], form: Form) -
 
 
 def _record(sources: Sequence[Source], form: Form, cache: Path) -> Path | None:
-    """Name the file that remembers the entry of images whose files have not changed; None where nothing tells that."""
+    """Name the file that remembers the entry of images whose files have not changed; None where nothing shows that."""
     identity: Iterable[str | Path] | None
     if isinstance(sources, LazySources):
         identity = sources.identity()

@@ -15,7 +15,7 @@ WHITE: Colour = (255, 255, 255)
 
 @dataclass(frozen=True)
 class Measure:
-    """What the header of an image tells.
+    """What the header of an image contains.
 
     Attributes:
         form: "JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF" or "NPY".
@@ -41,7 +41,7 @@ def decode(
     white: int = 65535,
     max_pixels: int = MAX_PIXELS,
 ) -> np.ndarray:
-    """Decode one image and turn it upright, as its EXIF data ask.
+    """Decode one image and turn it upright by its EXIF data.
 
     JPEG, PNG, WebP, BMP, TIFF (the first page), GIF (the first frame), PPM and its kin, AVIF, HEIC (by the package
     pillow-heif), and NumPy arrays (`.npy`) of uint8, (H, W) or
@@ -51,8 +51,8 @@ def decode(
     Args:
         source: The file, its bytes, an image of Pillow, or an array of uint8.
         channels: 1 for grey (ITU-R 601 luma), 3 for RGB, or the number that an array must have; None for what the
-            file has, as `measure` tells it.
-        at_least: Says of an image's height and width, upright, which are needed. A JPEG may then come at a half, a
+            file has, as returned by `measure`.
+        at_least: Maps an image's height and width, upright, to those that are needed. A JPEG may then come at a half, a
             quarter or an eighth of its size, as long as neither side is smaller than needed: several times as fast.
         background: The colour behind transparent pixels.
         white: The 16-bit value that becomes 255, as larger ones do; 0 becomes 0. It is the same for all images, so
@@ -103,7 +103,7 @@ def measure(source: Picture, *, max_pixels: int = MAX_PIXELS) -> Measure:
 
 
 def looks_grey(source: Picture, *, max_pixels: int = MAX_PIXELS) -> bool:
-    """Tell whether an image is without colour: by the kind of its file, or else because its channels are equal.
+    """Return whether an image is without colour: by the kind of its file, or else because its channels are equal.
 
     Of a JPEG only an eighth of the rows and columns is decoded. Raises as `decode` does.
     """
@@ -143,7 +143,7 @@ _TURNS = {
 
 
 def _with_channels(pixels: np.ndarray, channels: int | None, background: Colour) -> np.ndarray:
-    """Turn an array grey or into RGB, as asked; two and four channels are taken for such with transparency."""
+    """Convert an array to grey or RGB; two and four channels are read as grey or RGB with transparency."""
     match pixels.shape[2], channels:
         case 2 | 4, 1 | 3:
             opaque = _opaque(Image.fromarray(pixels), background).convert("L" if channels == 1 else "RGB")
@@ -158,7 +158,7 @@ def _with_channels(pixels: np.ndarray, channels: int | None, background: Colour)
 
 
 def _channels(image: Image.Image) -> int:
-    """Tell from the mode that Pillow gives a file whether it has colours."""
+    """Return whether a file has colours, by the mode that Pillow gives it."""
     return 1 if image.mode[0] in "1LIF" and image.mode != "LAB" else 3
 
 

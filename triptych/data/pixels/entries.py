@@ -57,7 +57,7 @@ class Rejection(NamedTuple):
 
 
 class Description(BaseModel):
-    """What `entry.json` says of an entry."""
+    """The content of an entry's `entry.json`."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 

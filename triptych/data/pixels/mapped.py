@@ -1,4 +1,4 @@
-"""Images that stay on the disk: pixels in a file mapped into memory, of which only what is asked for is read."""
+"""Images that stay on the disk: pixels in a file mapped into memory, of which only the indexed parts are read."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -19,7 +19,7 @@ Shape = tuple[int, int, int]
 class MappedImages:
     """Some images of a file of raw pixels, in an order of their own, each perhaps with a black border.
 
-    Indexing reads the images asked for, and nothing else; the system keeps in memory what it has room for, and drops it
+    Indexing reads the indexed images, and nothing else; the system keeps in memory what it has room for, and drops it
     where room is needed.
 
     Args:
@@ -87,7 +87,7 @@ class MappedImages:
 
 
 Images: TypeAlias = Tensor | MappedImages
-"""uint8 pixels (N, C, H, W), in memory or on the disk. Both can be indexed, and say their shape, device and bytes."""
+"""uint8 pixels (N, C, H, W), in memory or on the disk. Both can be indexed, and have shape, device and bytes."""
 
 
 def map_pixels(file: Path, *, shape: Shape) -> Tensor:

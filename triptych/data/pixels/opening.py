@@ -170,7 +170,7 @@ class _Strictness:
     """Keeps Pillow from accepting cut-off files while any thread decodes here.
 
     The switch for that, LOAD_TRUNCATED_IMAGES, is one for the whole process. Where a library has turned it on, it is
-    off from the first thread that enters until the last that leaves.
+    off from the first thread that enters until the last that ends.
     """
 
     def __init__(self) -> None:

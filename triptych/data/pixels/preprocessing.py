@@ -24,7 +24,7 @@ Known: TypeAlias = Path | bytes | Image.Image | NDArray[np.uint8] | NDArray[np.f
 """An image of a known kind: uint8 arrays are (H, W) or (H, W, C), float32 arrays (C, H, W) of the model's size."""
 
 ROUNDING = 1e-3
-"""How far beyond [0, 1] floating-point pixels may lie, as resampling leaves them."""
+"""How far beyond [0, 1] floating-point pixels may lie, as after resampling."""
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Traits:
 
 
 def traits_of(sources: Sequence[Source], *, threads: int = 1) -> Traits:
-    """Look at some hundred images, evenly spread. Images that cannot be decoded have no say.
+    """Look at some hundred images, evenly spread. Images that cannot be decoded are ignored.
 
     Raises:
         DataError: None of those looked at can be decoded.

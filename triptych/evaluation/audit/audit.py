@@ -51,14 +51,14 @@ class Audit:
         }
 
     def verdict(self) -> str:
-        """Say how many labels are probably wrong, or why the model cannot tell."""
+        """Describe how many labels are probably wrong, or why the model cannot judge them."""
         doubts = self.doubts
         if doubts.is_reliable:
             return f"{self.counts()['label_issues']:,} are probably wrong"
         return (
             f"not judged: the model agrees with the labels of only {doubts.agreement_unseen:.0%} of the images that it "
-            "was not trained on, too few to tell a label error from an error of the model. Train a better model first; "
-            "--top N lists the most doubtful labels all the same"
+            "was not trained on, too few to separate label errors from errors of the model. Train a better model "
+            "first; --top N lists the most doubtful labels all the same"
         )
 
 

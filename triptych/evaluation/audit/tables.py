@@ -29,7 +29,7 @@ def write_tables(folder: Path, audit: Audit) -> None:
 
     `index` is an image's position in the data set's own training file (splits train and val) or test file, from 0;
     `file` is empty for images without a file. A signal that the model does not have, such as the reconstruction error
-    of a model without a decoder, leaves its cells empty. Text that a spreadsheet would take for a formula is marked by
+    of a model without a decoder, has empty cells there. Text that a spreadsheet would take for a formula is marked by
     an apostrophe.
     """
     _write(folder / "label_issues.csv", LABEL_ISSUES, _label_issues(audit))

@@ -125,7 +125,7 @@ def _samples(model: MultiTaskImageTransformer, evaluation: Evaluation) -> Pictur
         image_rows_figure([ImageRow(row) for row in torch.split(drawn, SAMPLES_IN_A_ROW)], title=""),
         title="Samples from the prior",
         caption="Images decoded from latents that are drawn from the prior N(0, I). Training pulls the latents of "
-        "images towards the prior, as strongly as kl_weight says. The larger their KL divergence, here "
+        "images towards the prior, as strongly as kl_weight sets. The larger their KL divergence, here "
         f"{evaluation.figures['kl_divergence']:.0f} nats per image, the less natural the samples look.",
         alt=f"{SAMPLES} images decoded from random latents.",
     )

@@ -16,7 +16,7 @@ class BackboneDownloadError(BackboneError):
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of what a library says, to be told as part of a message; its class where it says nothing.
+    """Return the first line of a library's error, as a part of a message; its class where the error has no text.
 
     Example:
         >>> first_line(ValueError("The sizes do not match."))

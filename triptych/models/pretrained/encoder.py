@@ -123,7 +123,7 @@ class PretrainedEncoder(Encoder):
             )
         if not torch.allclose(features, again, equal_nan=True):
             raise BackboneError(
-                "expected an encoder that says the same of the same image, got one that is random when it evaluates "
+                "expected an encoder with the same output for the same image, got one that is random when it evaluates "
                 "(masked autoencoders are: save their encoder as a plain vision transformer)"
             )
         return int(features.shape[1])

@@ -42,7 +42,7 @@ class HuggingFaceNetwork(nn.Module):
         super().__init__()
         self.model = model
         parameters = inspect.signature(model.forward).parameters
-        # Some models adapt their positions to other sizes when they are told to, others do it unasked or have none.
+        # Some models adapt their positions to other sizes by an argument, others do it by themselves or have none.
         self.options = {"interpolate_pos_encoding": True} if "interpolate_pos_encoding" in parameters else {}
 
     def forward(self, images: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ def fetch(name: str) -> Backbone:
             config = _vision_config(transformers.AutoConfig.from_pretrained(place))
             kind = _kind(config, name)
             processing, _ = transformers.ImageProcessingMixin.get_image_processor_dict(place)
-            # Weights of other shapes are told below, in our words.
+            # Weights of other shapes are reported below, in our words.
             model, loading = kind.from_pretrained(
                 place, config=config, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True,
                 **_without_pooler(kind),
@@ -144,7 +144,7 @@ def _library() -> Any:  # noqa: ANN401 - a module
 
 
 def _folder(name: str) -> Path | None:
-    """Tell a folder from a name on the hub, which is at most a user and a model.
+    """Return whether a name is a folder, not a name on the hub, which is at most a user and a model.
 
     Raises:
         BackboneError: It can only be a folder, and is none, or has no model in it.
@@ -166,7 +166,7 @@ def _check_weights(loading: Mapping[str, Any], *, kind: Any, name: str) -> None:
     """Reject weights that would stay random.
 
     Raises:
-        BackboneError: Some are missing, or have other shapes than the config says.
+        BackboneError: Some are missing, or have other shapes than in the config.
     """
     if missing := sorted(loading["missing_keys"]):
         raise BackboneError(
@@ -176,7 +176,7 @@ def _check_weights(loading: Mapping[str, Any], *, kind: Any, name: str) -> None:
     if other := sorted(loading["mismatched_keys"]):
         weight, saved, wanted = other[0]
         raise BackboneError(
-            f"expected weights of the shapes that config.json says, got {name}, where {len(other)} differ, such as "
+            f"expected weights of the shapes in config.json, got {name}, where {len(other)} differ, such as "
             f"{weight}: {tuple(saved)} instead of {tuple(wanted)}. Take both files from one model"
         )
 

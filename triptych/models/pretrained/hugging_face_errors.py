@@ -17,7 +17,7 @@ NOT_TENSORS = {"UnpicklingError"}
 
 @contextmanager
 def in_our_words(name: str) -> Iterator[None]:
-    """Turn what the library says of a model into a `BackboneError` or a `BackboneDownloadError`.
+    """Turn the library's error about a model into a `BackboneError` or a `BackboneDownloadError`.
 
     Args:
         name: The model as the user named it.
@@ -41,24 +41,24 @@ def classes_behind(error: BaseException | None) -> set[str]:
 
 
 def _translated(error: Exception, name: str) -> BackboneError:
-    behind, said = classes_behind(error), first_line(error)
-    text = f"expected a vision model that transformers can read, got {name}: {said}"
-    if behind & WITHOUT_CONSENT:
+    causes, reason = classes_behind(error), first_line(error)
+    text = f"expected a vision model that transformers can read, got {name}: {reason}"
+    if causes & WITHOUT_CONSENT:
         text = (
             f"expected a model that may be read, got {name}, whose authors ask for consent. Give it on the model's "
             "page, and log in with: hf auth login"
         )
-    elif behind & UNKNOWN:
+    elif causes & UNKNOWN:
         text = (
             f"expected a folder, or the name of a model on the Hugging Face hub; got {name}, which is neither. Check "
             "the spelling; for a private model log in with: hf auth login"
         )
-    elif behind & UNREACHABLE:
+    elif causes & UNREACHABLE:
         return BackboneDownloadError(
-            f"{name} is not in the cache of the Hugging Face hub and could not be downloaded ({said}). Check the "
+            f"{name} is not in the cache of the Hugging Face hub and could not be downloaded ({reason}). Check the "
             "network, or copy the model to this machine and name its folder: hf:/path/to/folder"
         )
-    elif behind & NOT_TENSORS:
+    elif causes & NOT_TENSORS:
         text = (
             f"expected weights that are tensors and nothing else, got {name}, whose weights hold code, which was not "
             "run, or are damaged. Copy them again, or use a model with model.safetensors"
@@ -70,7 +70,8 @@ def _translated(error: Exception, name: str) -> BackboneError:
         )
     elif "preprocessor_config.json" in str(error):
         text = (
-            f"expected a model with its image processor, which says how images are normalised; got {name}, which has "
-            "no preprocessor_config.json that can be read. Save it beside the model: processor.save_pretrained(folder)"
+            f"expected a model with its image processor, which defines how images are normalised; got {name}, "
+            "which has no preprocessor_config.json that can be read. Save it beside the model: "
+            "processor.save_pretrained(folder)"
         )
     return BackboneError(text)

@@ -33,7 +33,7 @@ def expected_images(processing: Mapping[str, Any], *, config: Mapping[str, Any],
         name: The model, for a complaint.
 
     Raises:
-        BackboneError: The files do not say it, or say something else than numbers, or ask for more than is done here.
+        BackboneError: The files lack it, have something other than numbers, or need steps that are not supported.
 
     Example:
         >>> processing = {"image_mean": [0.5], "image_std": [0.25], "size": {"shortest_edge": 224}}
@@ -43,7 +43,7 @@ def expected_images(processing: Mapping[str, Any], *, config: Mapping[str, Any],
     if other := [step for step in NOT_TAKEN_OVER if processing.get(step)]:
         raise BackboneError(
             f"expected a model whose images are resized, rescaled and normalised alone, got {name}, whose "
-            f"preprocessor_config.json asks for {' and '.join(other)} too. Choose another"
+            f"preprocessor_config.json needs {' and '.join(other)} too. Choose another"
         )
     channels = config.get("num_channels") or 3
     cropped = processing.get("crop_size") if processing.get("do_center_crop") else None
@@ -68,7 +68,7 @@ def expected_images(processing: Mapping[str, Any], *, config: Mapping[str, Any],
             std=tuple(float(value) / largest for value in std),
         )
     raise BackboneError(
-        f"expected a model whose image processor says how images are prepared, got {name}, whose "
+        f"expected a model whose image processor defines how images are prepared, got {name}, whose "
         f"preprocessor_config.json lacks {lacking}. Complete it, or save the processor again"
     )
 

@@ -14,7 +14,7 @@ SCALE = 2.0
 def add_lora(network: nn.Module, *, rank: int, targets: Sequence[str] = ()) -> None:
     """Freeze a network and put a product of two narrow matrices beside its linear layers (Hu et al., 2022), by peft.
 
-    At the start the additions are zero: the network says what it said.
+    At the start the additions are zero: the network's outputs are unchanged.
 
     Args:
         network: changed in place; the names of its parameters change with it.

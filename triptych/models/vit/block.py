@@ -41,11 +41,11 @@ class TransformerBlock(nn.Module):
         return output
 
     def attention_shares(self, tokens: Tensor) -> Tensor:
-        """Say of what each token consists after the attention and its skip connection.
+        """Return of what each token consists after the attention and its skip connection.
 
         The share of token n in token m is the length of the vector that comes from n, relative to the lengths of all
         that come to m (Kobayashi et al., 2021). The attention weights alone mislead: a token that many look at and
-        that has next to nothing to say, as the empty corner of a digit's image, gets the most of them.
+        that carries almost no information, as the empty corner of a digit's image, gets the most of them.
 
         Args:
             tokens: (B, N, D), as they enter the block.

@@ -112,7 +112,7 @@ class ImageEncoder(Encoder):
                 module.fold()
 
     def attention_maps(self, images: Tensor) -> Tensor:
-        """Say how much each token of standardised images (B, C, H, W) gave to the features: shares (B, h, w).
+        """Return how much each token of standardised images (B, C, H, W) gave to the features: shares (B, h, w).
 
         An attention rollout (Abnar and Zuidema, 2020): the shares of all blocks multiplied, from the last to the first,
         and averaged over the tokens, as there is no class token and the pooling counts them all. A block's shares
@@ -120,7 +120,7 @@ class ImageEncoder(Encoder):
         information was gathered, and does not prove what the features depend on.
 
         Returns:
-            One map an image, whose shares sum to 1; 1 / N everywhere says nothing was preferred.
+            One map an image, whose shares sum to 1; 1 / N everywhere means that nothing was preferred.
         """
         tokens = self.patch_embedding(images) + self.positions
         entering = []

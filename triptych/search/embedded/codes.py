@@ -51,7 +51,7 @@ class Codes:
             codes = cls._of_width(vectors, width)
             depth, recall = _choose_depth(codes, vectors)
             if recall >= WANTED_RECALL and (depth <= DEPTHS[2] or width == 2):
-                # One step deeper than the sample asks: queries differ from the rows.
+                # One step deeper than the sample needs: queries differ from the rows.
                 deeper = DEPTHS[min(DEPTHS.index(depth) + 1, len(DEPTHS) - 1)]
                 return cls(codes._index, depth=deeper, recall=recall)
         return None

@@ -146,7 +146,7 @@ class EmbeddedIndex(Index):
         """Compare every file with the digest of what was written.
 
         Raises:
-            SearchError: A file is damaged; the message says which.
+            SearchError: A file is damaged; the message names it.
         """
         for segment in self._newest().segments:
             segment.verify()
@@ -224,7 +224,7 @@ class EmbeddedIndex(Index):
         write_manifest(self.folder, manifest.model_copy(update={**changes, "generation": manifest.generation + 1}))
 
     def _tidy(self) -> None:
-        """Merge segments until they are few; what was added is safe already, and each step leaves a whole state."""
+        """Merge segments until they are few; what was added is safe already, and the state is whole after each step."""
         while places := to_merge((state := self._newest()).manifest.segments, exact_rows=self._exact_rows):
             self._merge(state, places)
 

@@ -35,13 +35,13 @@ class Segment:
 
     Args:
         folder: That of the index.
-        stored: What the manifest says of it.
+        stored: Its entry in the manifest.
         dimension: E.
         columns: Kinds of the index's columns.
         earlier: The segment of this number as it was before, whose files need not be opened again.
 
     Raises:
-        SearchError: A file is not what the manifest says, or not of such an index.
+        SearchError: A file differs from the manifest, or is not of such an index.
         FileNotFoundError: A file is not there; a writer may have replaced it.
     """
 

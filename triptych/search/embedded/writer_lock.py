@@ -1,4 +1,4 @@
-"""One writer at a time, across processes: a lock that the system releases when its process ends, and that says who."""
+"""One writer at a time, across processes: a lock that records its holder, and that the system releases at its end."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def writing(folder: Path, *, patience: float = PATIENCE) -> Iterator[None]:
     """Hold the lock of an index.
 
     Raises:
-        SearchError: Another process, or thread, has held it for all this time; the message says which.
+        SearchError: Another process, or thread, has held it for all this time; the message names it.
     """
     lock = FileLock(folder / LOCK, timeout=patience)
     try:
@@ -33,7 +33,7 @@ def writing(folder: Path, *, patience: float = PATIENCE) -> Iterator[None]:
     except Timeout:
         raise SearchError(
             f"{folder}: expected to be the only writer, but {_owner(folder)} is writing this index, and did not finish "
-            f"within {patience:g} seconds. Searching goes on meanwhile; try again when it is done, or stop it."
+            f"within {patience:g} seconds. Searches continue meanwhile; try again when it is done, or stop it."
         ) from None
     except PermissionError as error:
         raise SearchError(f"{folder}: expected a folder that can be written: {error.strerror}.") from None

@@ -1,7 +1,7 @@
 """An index in PostgreSQL: on one server, or divided by the hash of the id over several, whose results are merged.
 
 What is added is committed on every server that it concerns when `add` returns. A batch is whole on each server; where
-one of several fails, the error says so, and adding the same rows again completes it.
+one of several fails, the error reports it, and adding the same rows again completes it.
 
 Letters: Q queries, E embedding dimension.
 """

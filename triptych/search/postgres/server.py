@@ -1,4 +1,4 @@
-"""One PostgreSQL server: its URL, connections that are used again, and errors that say which server they concern."""
+"""One PostgreSQL server: its URL, connections that are used again, and errors that name their server."""
 
 import re
 import threading

@@ -69,7 +69,7 @@ class AveragedWeights(Callback):
         self._measure(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Let training go on with its own weights."""
+        """Let training continue with its own weights."""
         self._swap(pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -73,7 +73,7 @@ class Interruptible(Callback):
         return bool(trainer.strategy.reduce_boolean_decision(self.received != 0, all=False))
 
     def _leave(self, trainer: Trainer) -> None:
-        # A process that got no signal itself leaves with those that did.
+        # A process that got no signal itself ends with those that did.
         number = self.received or signal.SIGTERM
         folders = self.checkpoints.folders
         # Without a path, --resume resumes the newest run.

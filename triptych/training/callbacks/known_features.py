@@ -32,7 +32,7 @@ class KnownFeatures:
         return features[index.to(features.device) % len(features)].to(index.device, non_blocking=True)
 
     def near(self, device: torch.device) -> "KnownFeatures":
-        """Copy the features to the device where that leaves most of its memory free."""
+        """Copy the features to the device where most of its memory stays free."""
         if device.type != "cuda":
             return self
         size = sum(features.nbytes for features in self.features.values())

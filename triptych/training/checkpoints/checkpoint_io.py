@@ -43,7 +43,7 @@ class AtomicCheckpointIO(CheckpointIO):
         map_location: MAP_LOCATION = "cpu",
         weights_only: bool | None = None,  # noqa: ARG002
     ) -> dict[str, Any]:
-        """Read a checkpoint; never with code, whatever `weights_only` says."""
+        """Read a checkpoint; never with code, whatever `weights_only` is."""
         return read_checkpoint(Path(path), map_location)
 
     def remove_checkpoint(self, path: str | Path) -> None:

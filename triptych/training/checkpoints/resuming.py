@@ -32,7 +32,7 @@ FREE_KEYS = (
 """What may differ between a run and its resumption; everything else defines the run."""
 
 DETECTED = ("dataset.channels", "dataset.white_level")
-"""What the images decided when the run began, where the config leaves it open."""
+"""What the images decided when the run began, where the config does not set it."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Resumption:
 
     Attributes:
         path: The checkpoint to resume from; None where the run stopped before it had saved one, and starts again.
-        folders: Where the run writes: its identity comes from the checkpoint, whatever the config says now.
+        folders: Where the run writes: its identity comes from the checkpoint, whatever the config is now.
         precision: What `precision: auto` chose when the run began; None where the config sets it.
         backbone: The description of the run's pretrained encoder, whose weights are in the checkpoint.
         images: The images that it was trained on, by split, as `ImageDataModule.digests` has them; None if unknown.

@@ -149,7 +149,7 @@ class RunCheckpoints(Callback):
     def save(self, trainer: Trainer, pl_module: LightningModule, best_epoch: int | None = None) -> None:
         """Save the state as this run's last, and as its best where `best_epoch`, from 0, is given; in every process.
 
-        A kill between any two steps leaves a complete last state, and the best checkpoint that this state names.
+        After a kill between any two steps there are a complete last state and the best checkpoint that it names.
 
         Raises:
             TrainingError: The weights are not finite, or the disk is full; the files on disk are unchanged.

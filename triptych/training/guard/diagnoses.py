@@ -67,8 +67,8 @@ EMBEDDING_LOSSES = ("triplet", "classification")
 """The terms that shape the embeddings."""
 
 UNHEARD_SHARE = 1e-4
-"""Share in the gradient below which a loss is as good as switched off. Asked of the reconstruction alone: the gradients
-of the other losses vanish, too, where they are satisfied."""
+"""Share in the gradient below which a loss is as good as switched off. Applied to the reconstruction alone: the
+gradients of the other losses vanish, too, where they are satisfied."""
 
 
 class Diagnosis(NamedTuple):
@@ -102,7 +102,7 @@ def _posterior_collapse(signs: Signs, task: Task) -> Diagnosis | None:
     nats = f"{latent.kl:.1f} nats in {latent.dimensions} dimensions, {latent.active_units} active units"
     # It bounds the information of the latent about its image (Hoffman & Johnson 2016), and a class is ln K nats.
     if latent.kl < math.log(task.num_classes):
-        too_little = f"too little to tell {task.num_classes} classes apart"
+        too_little = f"too little to separate {task.num_classes} classes"
         what = f"the latent's posterior has collapsed to the prior: {nats}, {too_little}; {remedy}"
     elif share > KL_SHARE and latent.kl_per_dimension < KL_OF_A_BEGINNER:
         pulled = f"the KL divergence is {_percent(share)} of the gradient on the latent"

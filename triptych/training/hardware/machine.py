@@ -57,7 +57,7 @@ class Hardware:
 
 
 def resolve_hardware(training: TrainingConfig) -> Hardware:
-    """Find what the run computes on; what the config leaves open is the best that the machine has.
+    """Find what the run computes on; what the config does not set is the best that the machine has.
 
     What depends on the model too, the precision on a CPU and compilation, is decided in `precision.py` and
     `compiling.py`.
@@ -84,7 +84,7 @@ def calculates_in_bf16(accelerator: Accelerator) -> bool:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory does not suffice, a GPU's or the main one."""
+    """Return whether an error means that memory does not suffice, a GPU's or the main one."""
     named = ("out of memory", "can't allocate memory", "cannot allocate memory")
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
         words in str(error).lower() for words in named

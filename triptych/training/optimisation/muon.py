@@ -112,7 +112,7 @@ class MuonAdamW(Optimizer):
 def adamw(
     parameters: Iterable[Tensor], *, layers: Iterable[RatedLayer] = (), learning_rate: float, weight_decay: float
 ) -> AdamW:
-    """Build AdamW (Loshchilov & Hutter 2019) that decays matrices and leaves biases, gains and scales alone."""
+    """Build AdamW (Loshchilov & Hutter 2019) that decays matrices, but not biases, gains and scales."""
     groups: list[dict[str, Any]] = []
     for layer in (RatedLayer("adamw", list(parameters), learning_rate), *layers):
         matrices, vectors = [p for p in layer.parameters if p.ndim >= 2], [p for p in layer.parameters if p.ndim < 2]

@@ -76,7 +76,7 @@ def spread(
 ) -> NDArray[np.float64]:
     """Move boxes apart, each overlapping pair along its shorter way out, and keep them within bounds.
 
-    It is a relaxation of a bounded number of rounds: boxes that need more room than there is go on overlapping.
+    It is a relaxation of a bounded number of rounds: boxes that need more room than there is still overlap.
 
     Args:
         centres: Centres of the boxes (K, 2).

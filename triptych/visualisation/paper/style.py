@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 DOTS_PER_INCH = 300
-"""Resolution of every saved picture: what journals ask of images."""
+"""Resolution of every saved picture: what journals require of images."""
 
 INK = "#1f2328"
 """Titles and names."""
@@ -135,7 +135,7 @@ def class_colours(count: int) -> list[str]:
 
 
 def blend(colour: str, share: float) -> str:
-    """Mix a colour "#rrggbb" with white, of which it leaves nothing at a share of 1.
+    """Mix a colour "#rrggbb" with white, which becomes white at a share of 1.
 
     Example:
         >>> blend("#0072b2", 1.0), blend("#0072b2", 0.5), blend("#0072b2", 0.0)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from triptych.cli.checkpoints import model_argument, output_option, root_option
+from triptych.cli.models.checkpoints import model_argument, output_option, root_option
 from triptych.cli.options import HELP
 
 

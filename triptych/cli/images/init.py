@@ -119,7 +119,7 @@ def _explained(found: "Suggestion", key: str) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """Round a time to what an estimate can say."""
+    """Round a time to the precision of an estimate."""
     for size, unit in ((3600, "hours"), (60, "minutes")):
         if seconds >= 1.5 * size:
             return f"{seconds / size:.2g} {unit}" if seconds < 10 * size else f"{seconds / size:.0f} {unit}"

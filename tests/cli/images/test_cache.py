@@ -50,7 +50,7 @@ def test_it_lists_data_sets_with_their_sizes_the_last_used_first(folder: Path) -
     assert total == f"2 data sets of 1.2 MiB in {folder}"
 
 
-def test_an_empty_cache_is_said_to_be_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_cache_is_reported_as_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "nothing"))
 
     for arguments in ((), ("clear",)):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from triptych.cli.checkpoints import root_option
+from triptych.cli.models.checkpoints import root_option
 from triptych.cli.options import HELP
 
 

@@ -46,7 +46,7 @@ def textures(tmp_path: Path) -> Path:
     return root
 
 
-def test_digits_get_a_config_without_flips_that_says_why(run: Callable, digits: Path, tmp_path: Path) -> None:
+def test_digits_get_a_config_without_flips_that_explains_it(run: Callable, digits: Path, tmp_path: Path) -> None:
     printed = run("init", digits, "--out", "digits.yaml")
 
     assert "flips  no: the classes are characters or numbers" in printed

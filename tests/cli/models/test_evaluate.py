@@ -63,7 +63,7 @@ def test_the_images_own_results_average_to_the_figures(evaluated: tuple[Path, st
     assert table.description["checkpoint"] == Path(BEST).with_name((evaluated[0] / BEST).resolve().name).name
 
 
-def test_the_table_tells_every_figure_and_where_the_files_are(evaluated: tuple[Path, str]) -> None:
+def test_the_table_has_every_figure_and_all_paths(evaluated: tuple[Path, str]) -> None:
     root, printed = evaluated
 
     for name in ("accuracy", "map_at_r", "nmi", "ssim"):
@@ -104,7 +104,7 @@ def test_a_run_folder_and_a_runs_name_mean_its_best_checkpoint(
     assert again["test"]["accuracy"] == first["test"]["accuracy"]
 
 
-def test_another_checkpoint_of_the_run_leaves_the_best_ones_figures_alone(
+def test_another_checkpoint_of_the_run_keeps_the_best_ones_figures(
     command: Callable, evaluated: tuple[Path, str]
 ) -> None:
     root, _ = evaluated

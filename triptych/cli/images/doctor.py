@@ -36,7 +36,7 @@ COLOURS = {"error": "red", "warning": "yellow", "note": "cyan"}
 def doctor(*, path: Path, overrides: tuple[str, ...], as_json: bool, groups: Path | None) -> None:
     """Examine the images of CONFIG: class sizes, image sizes, corrupt files, duplicates within and across splits.
 
-    Each finding says what Triptych does about it. Exits with code 1 if training would fail or its metrics would be
+    Each finding states what Triptych does about it. Exits with code 1 if training would fail or its metrics would be
     misleading. Decoded images stay in the cache for training.
     """
     from triptych.config import load_config

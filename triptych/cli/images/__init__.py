@@ -1,0 +1,1 @@
+"""Verbs about images, without a model."""

@@ -1,0 +1,1 @@
+"""Verbs that take a trained model, or describe one."""

@@ -1,0 +1,1 @@
+"""Verbs about embeddings: computing many, indexing and searching them, and the HTTP service."""
