@@ -1,4 +1,4 @@
-"""The two heads of comparing and naming: the unit embedding, and the classifier on it."""
+"""The two heads: the unit embedding for metric learning, and the classifier on it."""
 
 import math
 
