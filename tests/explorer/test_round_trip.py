@@ -83,11 +83,11 @@ def test_correcting_the_queue_raises_the_score(
 def test_keep_drop_relabel_and_undo_by_key(digits_run: Path, see: Callable, tmp_path: Path) -> None:
     file = tmp_path / "corrections.csv"
     shown = explore(digits_run, split="all")
-    suspicion = shown.payload.column("suspicion").copy()
-    order = np.argsort(-suspicion, kind="stable")
+    order = np.argsort(-shown.payload.column("suspicion"), kind="stable")
     # A good model of clean labels suspects none: let the first ones count as suspected.
-    suspicion[order[:5]] = (0.9, 0.8, 0.7, 0.6, 0.55)
-    shown.payload.blobs["suspicion"] = compressed(encoded(suspicion))
+    likely = np.zeros(len(order), np.uint8)
+    likely[order[:5]] = 1
+    shown.payload.blobs["likely"] = compressed(encoded(likely))
     names = [shown.collection.name(row) for row in order.tolist()]
     server = shown.serve(corrections=file)
     seen = see(server.url)
