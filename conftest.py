@@ -1,6 +1,7 @@
 """The files that examples in docstrings read: `best.ckpt`, `photos/` and `photos.yaml`, in a folder of their own."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,17 @@ DIGITS = tuple("0123456789")
 PHOTOS = {"name": "folder", "root": "photos", "image_size": 16}
 
 Content = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(autouse=True)
+def own_event_loop(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let tests without a browser run an event loop, although Playwright's runs in this thread to the end."""
+    running = None if "playwright" in request.fixturenames else asyncio._get_running_loop()
+    if running is not None:
+        asyncio._set_running_loop(None)
+    yield
+    if running is not None:
+        asyncio._set_running_loop(running)
 
 
 @pytest.fixture(scope="session")

@@ -86,11 +86,11 @@ def test_the_run_s_own_corrections_are_the_beginning(digits_run: Path, tmp_path:
         ("split,index,label\ntest,99999,3\n", "Expected images of the page, got test 99999"),
         ("split,index,label\ntest,1,ten\n", "Expected classes of the model, or nothing to drop an image; got ten"),
         ("path,label\n0.png,1\n", "Expected images of the page"),
-        ("nothing\n", "expected a CSV file with the columns"),
+        ("nothing\n", "expected the columns path, label or split, index, label"),
         ("split,index,label\ntest,1,2\ntest,1,3\n", "expected one label"),
     ],
 )
-def test_what_is_no_correction_is_refused(explorer: Explorer, tmp_path: Path, text: str, message: str) -> None:
+def test_what_is_no_correction_is_rejected(explorer: Explorer, tmp_path: Path, text: str, message: str) -> None:
     file = CorrectionsFile(tmp_path / "corrections.csv", explorer.collection)
     file.save("split,index,label\ntest,1,2\n")
 
@@ -102,5 +102,7 @@ def test_what_is_no_correction_is_refused(explorer: Explorer, tmp_path: Path, te
 def test_a_file_that_is_no_table_is_not_replaced(explorer: Explorer, tmp_path: Path) -> None:
     (tmp_path / "mine.csv").write_text("my,diary\n")
 
-    with pytest.raises(DataError, match=r"mine\.csv: expected a CSV file with the columns"):
+    with pytest.raises(
+        DataError, match=r"mine\.csv: expected the columns path, label or split, index, label, but received my, diary"
+    ):
         CorrectionsFile(tmp_path / "mine.csv", explorer.collection)

@@ -27,7 +27,7 @@ from triptych.models import ImageTransformer, MultiTaskImageTransformer
 from triptych.models.builder import build_model, is_given, rebuild_backbone
 from triptych.models.pretrained.backbone import BackboneDescription, BackboneError
 
-NOT_IN_WEIGHTS = {"num_heads", "patch_size", "backbone_image_size"}
+NOT_IN_WEIGHTS = {"num_heads", "patch_size", "mirror_averaging", "backbone_image_size"}
 """Keys of the config's model that change its outputs without changing its weights."""
 
 
