@@ -19,12 +19,14 @@ TRAIN, VALIDATION, TEST = range(3)
 SPLIT_NAMES = {
     "train": TRAIN,
     "training": TRAIN,
+    "trn": TRAIN,
     "val": VALIDATION,
     "valid": VALIDATION,
     "validation": VALIDATION,
     "dev": VALIDATION,
     "test": TEST,
     "testing": TEST,
+    "tst": TEST,
 }
 """How folders and tables spell the splits, in any case, perhaps followed by set, split, data or images."""
 
@@ -156,6 +158,33 @@ def split_of(name: str) -> int | None:
     """
     plain = name.strip().lower()
     return SPLIT_NAMES.get(plain, SPLIT_NAMES.get(re.sub(r"[ _-]*(set|split|data|images)\Z", "", plain)))
+
+
+def splits_of(names: Sequence[str]) -> dict[str, int]:
+    """Find the splits among folders that stand beside each other, by their names.
+
+    Where no name is one of a split, names that are alike but for the name of a split and for digits are taken, as long
+    as train is among several.
+
+    Returns:
+        Positions in `SPLITS`.
+
+    Example:
+        >>> splits_of(["seg_train", "seg_test", "seg_pred"]), splits_of(["train2017", "val2017"])
+        ({'seg_train': 0, 'seg_test': 2}, {'train2017': 0, 'val2017': 1})
+        >>> splits_of(["cat", "bullet_train"])
+        {}
+    """
+    plain = {name: part for name in names if (part := split_of(name)) is not None}
+    if plain:
+        return plain
+    alike: dict[tuple[str, ...], dict[str, int]] = {}
+    for name in names:
+        words = re.findall(r"[^\W\d_]+", name.lower())
+        for place, word in enumerate(words):
+            if word in SPLIT_NAMES:
+                alike.setdefault((*words[:place], "", *words[place + 1 :]), {})[name] = SPLIT_NAMES[word]
+    return next((found for found in alike.values() if len(found) > 1 and TRAIN in found.values()), {})
 
 
 def printable(name: str) -> str:

@@ -242,9 +242,56 @@ def test_classes_that_differ_in_case_alone_are_noted_or_merged(tmp_path):
     make(tmp_path / "one", "Cat/1.png", "cat/2.png", "dog/1.png")
     listing = list_folder(tmp_path / "one")
     assert len(listing.classes) == 3
-    assert "The classes Cat, cat differ in case or spaces alone; if they are one, give them one name." in listing.notes
+    assert (
+        "The classes Cat, cat differ in case, spaces or hyphens alone; if they are one, give them one name."
+        in listing.notes
+    )
     make(tmp_path / "two", "train/Cat/1.png", "train/dog/1.png", "test/cat/2.png", "test/dog/2.png")
     listing = list_folder(tmp_path / "two")
     assert listing.classes == ("Cat", "dog")
     assert listing.labels.tolist() == [0, 1, 0, 1]
     assert any(note.startswith("Images of cat are taken for the class Cat") for note in listing.notes)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("seg_train", "seg_test", "seg_pred"),
+        ("01_train", "02_test"),
+        ("train2017", "test2017"),
+        ("images-train", "images-test"),
+        ("trn", "tst"),
+    ],
+)
+@pytest.mark.parametrize("around", ["", "archive/", "archive/inner/"])
+def test_names_that_are_alike_but_for_the_split_are_splits(tmp_path, names, around):
+    for split in names:
+        make(tmp_path, f"{around}{split}/cat/1.png", f"{around}{split}/dog/1.png")
+    listing = list_folder(tmp_path)
+    assert listing.classes == ("cat", "dog")
+    assert listing.split.tolist() == [0, 0, 2, 2]
+    assert any("seg_pred" in note for note in listing.notes) == ("seg_pred" in names)
+
+
+@pytest.mark.parametrize("inner", [("seg_train", "seg_test"), ("images", "images")])
+def test_one_folder_around_the_classes_of_each_split_is_entered(tmp_path, inner):
+    for split, within in zip(("seg_train", "seg_test"), inner, strict=True):
+        make(tmp_path, f"{split}/{within}/cat/1.png", f"{split}/{within}/dog/1.png")
+    listing = list_folder(tmp_path)
+    assert listing.classes == ("cat", "dog")
+    assert listing.split.tolist() == [0, 0, 2, 2]
+
+
+def test_classes_whose_names_hold_that_of_a_split_stay_classes(tmp_path):
+    make(tmp_path, "bullet_train/1.png", "car/1.png", "crash_test/1.png")
+    assert list_folder(tmp_path).classes == ("bullet_train", "car", "crash_test")
+    make(tmp_path / "alike", "mail_train/1.png", "mail_test/1.png")
+    assert list_folder(tmp_path / "alike").classes == ("mail_test", "mail_train")
+
+
+@pytest.mark.parametrize(
+    "names", [("sea lion", "sea_lion"), ("cat", "cat\u200b"), ("STRASSE", "straße"), ("a-b", "A b")]
+)
+def test_names_that_look_alike_are_noted(tmp_path, names):
+    make(tmp_path, *(f"{name}/1.png" for name in names), "dog/1.png")
+    assert any("differ in case, spaces or hyphens alone" in note for note in list_folder(tmp_path).notes)

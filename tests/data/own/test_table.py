@@ -353,3 +353,60 @@ def test_a_table_that_is_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "images.csv")
     with pytest.raises(DataError, match="a CSV or Parquet file, but received a pipe, socket or device"):
         list_table(tmp_path / "images.csv")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'path, label\n"a.png", "x"\n"b.png", "y"\n',
+        'label, path\n"x", "a.png"\n"y", "b.png"\n',
+        '"sep=;"\npath;label\na.png;x\nb.png;y\n',
+        "SEP=;;\r\npath;label\r\na.png;x\r\nb.png;y\r\n",
+        "\n  \r\npath,label\na.png,x\nb.png,y\n",
+        "note " * 40_000 + ",path,label\n,a.png,x\n,b.png,y\n",
+        "path,label\na.png,x\nb.png,y\n".encode("utf-16-le"),
+        "path,label\na.png,x\nb.png,y\n".encode("utf-16-be"),
+        "path,label\na.png,x\nb.png,y\n".encode("utf-32"),
+        "path,label\na.png,\"['x']\"\nb.png,\"['y']\"\n",
+    ],
+    ids=[
+        *("quotes after spaces", "paths in quotes after spaces", "sep in quotes", "sep in a row", "empty lines"),
+        *("a long name of a column", "UTF-16 without a mark", "UTF-16, big-endian, without a mark", "UTF-32"),
+        "lists of one label",
+    ],
+)
+def test_tables_of_other_programs_are_read(tmp_path, text):
+    assert shown(list_table(csv(tmp_path, text))) == [("train", "x", "a.png"), ("train", "y", "b.png")]
+
+
+@pytest.mark.parametrize(
+    ("text", "received"),
+    [
+        ("path,label\na.png,x\0\nb.png,y\n", "other bytes in line 2"),
+        (b"path,label\na.png,\x81\x8d\nb.png,y\n", "other bytes in line 2"),
+        ('path,label\na.png,"[""x"", ""y""]"\nb.png,"[""y""]"\n', "received 2 in line 2"),
+        ("\n\npath,label\na.png,x,z\n", "received 3 in line 4"),
+    ],
+    ids=["null bytes", "no encoding", "lists of several labels", "the line after empty ones"],
+)
+def test_what_has_no_one_meaning_is_rejected(tmp_path, text, received):
+    with pytest.raises(DataError, match=received):
+        list_table(csv(tmp_path, text))
+
+
+def test_a_file_that_links_give_several_paths_is_listed_once(tmp_path):
+    text = f"path,label\na.png,x\n{tmp_path}/a.png,x\nlink/a.png,x\nagain.png,x\nb.png,y\n"
+    table = csv(tmp_path, text, files="a.png b.png")
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "again.png").symlink_to(tmp_path / "a.png")
+    assert list_table(table).names == ["a.png", "b.png"]
+    with pytest.raises(DataError, match="one label and one split for a file"):
+        list_table(csv(tmp_path, text.replace("link/a.png,x", "link/a.png,y")))
+
+
+@pytest.mark.parametrize("written", ["\xe9tiquette", "e\u0301tiquette", " e\u0301tiquette "])
+@pytest.mark.parametrize("asked", ["\xe9tiquette", "e\u0301tiquette"])
+def test_columns_are_found_however_their_accents_and_spaces_are_written(tmp_path, written, asked):
+    in_text = list_table(csv(tmp_path, f"path,{written}\na.png,x\nb.png,y\n"), label=asked)
+    in_parquet = list_table(parquet(tmp_path, {" path": ["a.png", "b.png"], written: ["x", "y"]}), label=asked)
+    assert in_text.classes == in_parquet.classes == ("x", "y")

@@ -2,6 +2,7 @@
 
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -55,7 +56,10 @@ def number_classes(
 
 
 def one_spelling(names: Sequence[str], codes: np.ndarray, split: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Take a class without training images for the one that has some and whose name differs in case or spaces alone.
+    """Take a class without training images for the one that has some and whose name is nearly the same.
+
+    Names are nearly the same if they differ in case, in spaces, in hyphens and underscores between words, or in
+    characters that are not shown.
 
     Args:
         names: The class names, each once.
@@ -69,7 +73,7 @@ def one_spelling(names: Sequence[str], codes: np.ndarray, split: np.ndarray) -> 
     trained = set(codes[split == TRAIN].tolist())
     alike: dict[str, list[int]] = {}
     for code, name in enumerate(names):
-        alike.setdefault(" ".join(composed(name).casefold().split()), []).append(code)
+        alike.setdefault(_spelling(name), []).append(code)
     notes = []
     for group in (group for group in alike.values() if len(group) > 1):
         kept, others = [code for code in group if code in trained], [code for code in group if code not in trained]
@@ -77,14 +81,25 @@ def one_spelling(names: Sequence[str], codes: np.ndarray, split: np.ndarray) -> 
             codes = np.where(np.isin(codes, others), kept[0], codes)
             notes.append(
                 f"Images of {listed(names[code] for code in others)} are taken for the class {names[kept[0]]}, whose "
-                "name differs in case or spaces alone."
+                "name differs in case, spaces or hyphens alone."
             )
         elif kept:
             notes.append(
-                f"The classes {listed(names[code] for code in kept)} differ in case or spaces alone; if they are one, "
-                "give them one name."
+                f"The classes {listed(names[code] for code in kept)} differ in case, spaces or hyphens alone; if they "
+                "are one, give them one name."
             )
     return codes, notes
+
+
+def _spelling(name: str) -> str:
+    r"""Return what names that differ in case, spaces or invisible characters alone have in common.
+
+    Example:
+        >>> _spelling("Sea_Lion ") == _spelling("sea  lion\u200b"), _spelling("-1") == _spelling("1")
+        (True, False)
+    """
+    shown = "".join(letter for letter in composed(name).casefold() if unicodedata.category(letter) != "Cf")
+    return re.sub(r"(?<=[^\W_])[\s_-]+(?=[^\W_])", " ", shown.strip())
 
 
 def check_groups(groups: Sequence[str | None] | None, split: np.ndarray, *, origin: str) -> None:

@@ -11,6 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from triptych.data.invalid import invalid, regular_file
+from triptych.data.own.names import composed
 from triptych.errors import DataError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class CsvTable(Table):
 
     Args:
         file: The file.
-        content: Its bytes: UTF-8, UTF-16 with a byte order mark, or else Windows-1252, which is noted.
+        content: Its bytes: UTF-8, UTF-16, UTF-32 with a byte order mark, or else Windows-1252, which is noted.
         expected: Names of columns, by which the delimiter is recognised, unless the first line names it ("sep=;").
     """
 
@@ -68,14 +69,22 @@ class CsvTable(Table):
         self.class_names = {}
         text = self._decoded(content)
         delimiter, first = None, 1
-        if named := re.match(r"sep=(.)\r?\n", text):  # as Excel writes and obeys it
+        if named := re.match(r'"?sep=(.)"?[,;|\t]*\r?\n', text, re.IGNORECASE):  # as Excel writes and obeys it
             delimiter, first, text = named[1], 2, text[named.end() :]
+        if empty := re.match(r"(?:[ \t]*\r?\n)+", text):
+            first, text = first + empty[0].count("\n"), text[empty.end() :]
         headers = {mark: _header(text, mark) for mark in ([delimiter] if delimiter else DELIMITERS)}
         delimiter = max(headers, key=lambda mark: (len(set(expected) & set(headers[mark])), len(headers[mark])))
         self.names = headers[delimiter]
         self._rows: list[list[str]] = []
         self._lines: list[int] = []
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        reader = csv.reader(
+            io.StringIO(text, newline=""),
+            delimiter=delimiter,
+            strict=True,
+            # Spaces before a quoted value are none of it; before others they may be part of a file's name.
+            skipinitialspace=re.search(f'{re.escape(delimiter)} +"', text) is not None,
+        )
         try:
             with _long_fields():
                 next(reader, None)
@@ -102,6 +111,7 @@ class CsvTable(Table):
 
     def texts(self, name: str) -> list[str]:
         """Return a column as it is written."""
+        name = composed(name)
         if self.names.count(name) != 1:
             raise self.invalid(f"one column {name}", f"{self.names.count(name)}")
         place = self.names.index(name)
@@ -124,22 +134,38 @@ class CsvTable(Table):
         return f"line {self._lines[place]}"
 
     def _decoded(self, content: bytes) -> str:
-        if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        if encoding := _wide_encoding(content):
             try:
-                return content.decode("utf-16")
+                return content.decode(encoding)
             except UnicodeDecodeError as error:
-                raise invalid(self.file, "text in UTF-16", "other bytes") from error
+                raise invalid(self.file, f"text in {encoding.upper()}", "other bytes") from error
+        if b"\0" in content:
+            line = content.count(b"\n", 0, content.index(b"\0")) + 1
+            raise invalid(self.file, "text in UTF-8", f"other bytes in line {line}")
         try:
             return content.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             line = content.count(b"\n", 0, error.start) + 1
-            if b"\0" in content:
-                raise invalid(self.file, "text in UTF-8", f"other bytes in line {line}") from error
             self.notes = (
                 f"The table is not text in UTF-8 (line {line}) and was read as Windows-1252; save it as UTF-8 if "
                 "letters are wrong.",
             )
-            return content.decode("cp1252", errors="replace")
+            try:
+                return content.decode("cp1252")
+            except UnicodeDecodeError:
+                raise invalid(self.file, "text in UTF-8 or Windows-1252", f"other bytes in line {line}") from error
+
+
+def _wide_encoding(content: bytes) -> str | None:
+    """Recognise UTF-16 and UTF-32 by their marks, or by the zeros in the first letters; None for others."""
+    if content.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return "utf-32"
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    zeros = [place % 2 for place, byte in enumerate(content[:32]) if not byte]
+    if len(zeros) > 4 and len(set(zeros)) == 1:
+        return "utf-16-le" if zeros[0] else "utf-16-be"
+    return None
 
 
 _LIMIT = Lock()
@@ -158,5 +184,6 @@ def _long_fields() -> Iterator[None]:
 
 def _header(text: str, mark: str) -> tuple[str, ...]:
     """Read the names of the columns as they are if `mark` separates them."""
-    start = io.StringIO(text[:65536], newline="")
-    return tuple(name.strip() for name in next(csv.reader(start, delimiter=mark), []))
+    with _long_fields():
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True)
+        return tuple(composed(name.strip()) for name in next(reader, []))

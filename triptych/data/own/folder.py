@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from triptych.data.listing import SPLITS, TRAIN, Files, Listing, listed, printable, split_of
+from triptych.data.listing import SPLITS, TRAIN, Files, Listing, listed, printable, split_of, splits_of
 from triptych.data.own.classes import number_classes, one_spelling
 from triptych.data.own.names import composed, natural_key
 from triptych.data.own.walk import Found, extension, find_images, looking_into, visible
@@ -104,25 +104,28 @@ class _Layout:
 def _class_folders(layout: _Layout) -> list[_ClassFolder]:
     """Find the class folders: those in the folders of splits, if there are such, split after split."""
     top, folders = "", layout.folders()
-    if (
+    while (
         len(folders) == 1
         and split_of(folders[0]) is None
         and not layout.beside
-        and _holds_folders(layout.root / folders[0])
+        and _holds_folders(layout.root / top / folders[0])
     ):
         # One folder around everything, as archives have it.
-        top, folders = f"{folders[0]}/", layout.folders(folders[0])
-    above = [name for name in folders if split_of(name) is not None]
-    others = [name for name in folders if split_of(name) is None]
-    if not above or (
-        others and not any(_holds_folders(layout.root / top / name) for name in above if split_of(name) == TRAIN)
+        top += f"{folders[0]}/"
+        folders = layout.folders(top.rstrip("/"))
+    splits = splits_of(folders)
+    others = [name for name in folders if name not in splits]
+    is_plain = any(split_of(name) is not None for name in splits)
+    if not splits or (
+        (others or not is_plain)
+        and not any(_holds_folders(layout.root / top / name) for name, part in splits.items() if part == TRAIN)
     ):
         return _splits_within_classes(layout, top, folders) or [
             _class_folder(TRAIN, name, top + name) for name in folders
         ]
     layout.others = [top + name for name in others]
-    above.sort(key=lambda name: split_of(name) or TRAIN)
-    parts = [split_of(name) or TRAIN for name in above]
+    above = sorted(splits, key=splits.__getitem__)
+    parts = [splits[name] for name in above]
     if parts[0] != TRAIN:
         raise DataError(f"{layout.root / top}: expected a folder train beside {listed(above)}, but received none.")
     if len(set(parts)) < len(parts):
@@ -130,10 +133,19 @@ def _class_folders(layout: _Layout) -> list[_ClassFolder]:
             f"{layout.root / top}: expected one folder for each of {', '.join(SPLITS)}, but received {listed(above)}. "
             "Put those of one split together."
         )
+    paths = [top + name for name in above]
+    within = [layout.folders(path) for path in paths]
+    while all(
+        len(inside) == 1 and _holds_folders(layout.root / path / inside[0])
+        for path, inside in zip(paths, within, strict=True)
+    ):
+        # One folder around the classes in each split, such as seg_train/seg_train or train/images.
+        paths = [f"{path}/{inside[0]}" for path, inside in zip(paths, within, strict=True)]
+        within = [layout.folders(path) for path in paths]
     return [
-        _class_folder(part, name, f"{top}{one}/{name}")
-        for part, one in zip(parts, above, strict=True)
-        for name in layout.folders(top + one)
+        _class_folder(part, name, f"{path}/{name}")
+        for part, path, inside in zip(parts, paths, within, strict=True)
+        for name in inside
     ]
 
 

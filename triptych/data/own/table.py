@@ -1,10 +1,13 @@
 """Lists a table of labelled images, CSV or Parquet, in which each row is an image."""
 
 import re
+from ast import literal_eval
 from collections.abc import Callable, Collection
+from functools import cache
+from os.path import realpath
 from pathlib import Path
 from posixpath import normpath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -65,6 +68,7 @@ def list_table(
     """
     file = Path(file).expanduser()
     table = open_table(file, expected=(path, image, label, split, group))
+    path, image, label, split, group = (_column(table, name) for name in (path, image, label, split, group))
     pictures = image if image in table.names else path
     _need_column(table, pictures, f"a column {path} of files, or {image} of encoded images")
     _need_column(table, label, f"a column {label} of labels")
@@ -78,7 +82,7 @@ def list_table(
     notes = list(table.notes)
     if paths:
         paths = [*map(_Paths(file.parent).found, paths)]
-        kept = _once(table, paths, codes, parts)
+        kept = _once(table, paths, codes, parts, folder=file.parent)
         if len(kept) < len(paths):
             again = [table.row(place) for place in sorted(set(range(len(paths))) - set(kept))]
             notes.append(f"Left out {len(again):,} rows that name a file again: {listed(again)}.")
@@ -120,6 +124,13 @@ def open_table(file: Path, *, expected: Collection[str]) -> Table:
     return ParquetTable(file) if is_parquet else CsvTable.read(file, expected=expected)
 
 
+def _column(table: Table, name: str) -> str:
+    """Find the column that a name means, whatever spaces are around it and however its accents are composed."""
+    if name in table.names:
+        return name
+    return next((one for one in table.names if composed(one).strip() == composed(name).strip()), name)
+
+
 def _need_column(table: Table, name: str, expected: str) -> None:
     if table.names.count(name) != 1:
         columns = listed((repr(one) for one in table.names), shown=20) or "none"
@@ -134,7 +145,9 @@ def _numbered(table: Table, name: str, text: Callable[[object], str]) -> tuple[l
     """Number the values of a column, as `number_values` does."""
     kind = str(_value_type(table, name))
     values = table.column(name).to_pylist()
-    if re.match(r"(large_|fixed_size_)?list", kind):
+    lists = _written_lists(values)
+    if lists or re.match(r"(large_|fixed_size_)?list", kind):
+        values = lists or values
         several = [place for place, value in enumerate(values) if value is not None and len(value) != 1]
         if several:
             received = f"{len(values[several[0]])} in {table.row(several[0])}"
@@ -148,6 +161,19 @@ def _numbered(table: Table, name: str, text: Callable[[object], str]) -> tuple[l
     if not len(codes):
         raise table.invalid("at least one row", "none")
     return texts, codes
+
+
+def _written_lists(values: list[Any]) -> list[list[object] | None] | None:
+    """Read lists that a CSV file holds as pandas writes them, such as "['cat']"; None where there are other values."""
+    if not all(
+        value is None or (isinstance(value, str) and re.fullmatch(r"\s*\[.{0,1000}\]\s*", value)) for value in values
+    ):
+        return None
+    try:
+        lists = [None if value is None else literal_eval(value.strip()) for value in values]
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+        return None
+    return lists if any(lists) else None
 
 
 def _parts(table: Table, name: str, rows: int) -> np.ndarray:
@@ -228,10 +254,15 @@ class _Paths:
         return self._composed[folder]
 
 
-def _once(table: Table, paths: list[str], codes: np.ndarray, parts: np.ndarray) -> list[int]:
-    """Find the first row of each file, where the others agree with it."""
+def _once(table: Table, paths: list[str], codes: np.ndarray, parts: np.ndarray, *, folder: Path) -> list[int]:
+    """Find the first row of each file, whatever links lead to it, where the others agree with it."""
     first: dict[str, int] = {}
-    of = np.array([first.setdefault(path, place) for place, path in enumerate(paths)])
+    resolved = cache(realpath)
+    of = np.empty(len(paths), np.int64)
+    for place, path in enumerate(paths):
+        file = folder / path
+        real = realpath(file) if file.is_symlink() else f"{resolved(file.parent)}/{file.name}"
+        of[place] = first.setdefault(real, place)
     differs = np.flatnonzero((codes != codes[of]) | (parts != parts[of])).tolist()
     if differs:
         place = differs[0]
