@@ -91,6 +91,7 @@ def command(forks: ForkServerContext, tmp_path_factory: pytest.TempPathFactory) 
 
     def start(*arguments: str | Path, before: str = "", environment: dict[str, str] | None = None) -> Command:
         log = logs / f"{len(started)}.txt"
+        log.touch()
         given = {
             "arguments": [str(argument) for argument in arguments],
             "before": before,

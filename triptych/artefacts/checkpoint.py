@@ -314,8 +314,9 @@ def _why_unreadable(error: Exception) -> str:
         wanted = re.search(r"GLOBAL ([\w.]+)", text)
         got = f"calls {wanted[1]}" if wanted else "holds something else, or is damaged"
         return (
-            f"was rejected: a checkpoint may hold tensors and plain values only, this one {got}. Nothing in it was "
-            "run. Use a file that Triptych wrote, or save the weights again with `torch.save(model.state_dict(), …)`."
+            f"was rejected: expected a checkpoint, which holds tensors and plain values only; this file {got}. Nothing "
+            "in it was run. Use a file that Triptych wrote, or save the weights again with "
+            "`torch.save(model.state_dict(), …)`."
         )
     reason = text.partition(". ")[0].strip()[:120] or type(error).__name__
     return (

@@ -65,7 +65,7 @@ UNUSABLE_PATH = (
 @click.group(commands=VERBS, context_settings=HELP)
 @click.version_option(__version__, prog_name="triptych")
 def triptych() -> None:
-    """Image embeddings from labelled images: metric learning, classification and a VAE in one latent space."""
+    """Image embeddings by metric learning, classification and a VAE."""
 
 
 def main() -> None:

@@ -118,7 +118,7 @@ def test_a_model_without_a_decoder_has_no_section_of_reconstruction(tmp_path: Pa
         untrained(tmp_path / "report.html", classes=("a", "b"), training={"use_multitask_loss": False}),
     )
 
-    assert "This run has two panels" in page.text
+    assert "This run has two tasks" in page.text
     assert "repaint" not in page.names
     assert "mean squared error" not in page.text
 
