@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from triptych.files import name_again, point_to, remove_leftovers, replacing
+from triptych.files import name_again, open_regular, point_to, remove_leftovers, replacing
 
 
 def rejected(*arguments: object, **options: object) -> None:
@@ -131,3 +131,19 @@ def test_a_link_is_a_file_of_its_own_where_there_are_no_symbolic_links(tmp_path,
     point_to(tmp_path / "a", tmp_path / "link")
     assert content(tmp_path) == {"a": "a", "link": "a"}
     assert not (tmp_path / "link").is_symlink()
+
+
+def test_only_regular_files_are_opened(tmp_path):
+    (tmp_path / "file").write_bytes(b"content")
+    os.mkfifo(tmp_path / "pipe")
+    with open_regular(tmp_path / "file") as file:
+        assert file.read() == b"content"
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for path, error in (
+        (tmp_path / "pipe", ValueError),
+        (tmp_path, IsADirectoryError),
+        (Path("/dev/zero"), ValueError),
+    ):
+        with pytest.raises(error):
+            open_regular(path)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

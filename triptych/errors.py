@@ -47,3 +47,21 @@ class Interruption(BaseException):
     def __init__(self, received: int, message: str) -> None:
         super().__init__(message)
         self.exit_code = 128 + received
+
+
+OUT_OF_MEMORY = (
+    "The memory does not suffice. Use a smaller dataset.batch_size (training.accumulate_gradients keeps the size of a "
+    "step) or dataset.image_size; for training, model.activation_checkpointing: true helps too."
+)
+"""What to do where `is_out_of_memory`."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory does not suffice, a GPU's or the main one.
+
+    Example:
+        >>> is_out_of_memory(RuntimeError("CUDA out of memory")), is_out_of_memory(RuntimeError("another"))
+        (True, False)
+    """
+    named = ("out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory")
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in named)

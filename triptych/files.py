@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """The errors of a disk, a quota or a file system that takes no more."""
@@ -60,15 +61,26 @@ def read_start(path: Path, most: int) -> bytes:
         >>> read_start(path, 100), read_start(path, 2)
         (b'short', b'sh')
     """
+    with open_regular(path) as file:
+        return file.read(most)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading, and nothing that a reader would wait for.
+
+    Raises:
+        OSError: It cannot be opened, or is a folder.
+        ValueError: It is a pipe, a socket or a device.
+    """
     # Opened without waiting for the other end of a pipe, and checked when open: no other file can take its place.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     if stat.S_ISDIR(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError("expected a regular file; got a pipe, a socket or a device")
-        return file.read(most)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ValueError("expected a regular file; got a pipe, a socket or a device")
+    return open(descriptor, "rb")  # noqa: PTH123 - a descriptor, which the caller closes
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -286,3 +286,10 @@ def test_a_flipped_bit_never_changes_what_is_loaded(tmp_path):
             assert torch.equal(loaded["weight"], expected["weight"])
             assert loaded["epoch"] == 3
     assert rejected > 100
+
+
+def test_a_pipe_in_place_of_a_checkpoint_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.ckpt")
+
+    with pytest.raises(CheckpointError, match="a pipe, a socket or a device"):
+        read_checkpoint(tmp_path / "model.ckpt")

@@ -235,3 +235,11 @@ def test_a_disk_that_fills_up_in_a_process_of_its_own_prints_no_noise_at_exit(qu
     assert ended.returncode == 2
     assert "the disk is full (File too large)" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory. Tried to allocate 20 GiB")])
+def test_too_little_memory_is_one_message_whatever_was_being_done(outcome, error):
+    code, message = outcome(error)
+    assert code == 2
+    assert all(word in message for word in ("batch_size", "image_size", "activation_checkpointing"))
+    assert "Traceback" not in message

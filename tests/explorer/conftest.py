@@ -103,6 +103,7 @@ class Seen:
         self.context = browser.new_context(viewport={"width": 1280, "height": 900}, **options)
         self.context.set_offline(is_offline)
         self.page: Page = self.context.new_page()
+        self.page.set_default_timeout(120_000)  # milliseconds, for busy machines
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self.page.on("request", lambda request: self.requests.append(request.url))

@@ -1,6 +1,7 @@
 """The names that runs claim: none takes another's, and none loses its own."""
 
 import json
+import os
 
 import pytest
 
@@ -81,3 +82,10 @@ def test_the_list_of_a_run_passes_its_own_check(runs):
     write_names(runs[1], best="epoch=07-val_accuracy=0.9951.ckpt", files=names)
     check_names(runs[1])
     assert own_names(runs[1]) == names
+
+
+def test_a_pipe_in_place_of_the_list_is_not_waited_for(runs):
+    os.mkfifo(runs[0].checkpoint_list)
+    assert own_names(runs[0]) == set()
+    with pytest.raises(CheckpointError, match="a pipe, a socket or a device"):
+        check_names(runs[0])

@@ -133,3 +133,11 @@ def test_a_key_that_this_version_does_not_know_is_reported_too():
 def test_short_names_distinguish_all_keys():
     keys = [key_name(path) for path, schema in known_keys().items() if "properties" not in schema]
     assert len({short_key(key) for key in keys}) == len(keys) > 50
+
+
+def test_pipes_in_place_of_its_files_are_problems_of_the_record(left):
+    folders = left()
+    for path in (folders.config, folders.metrics):
+        path.unlink()
+        os.mkfifo(path)
+    assert set(read_record(folders).problems) == {"config.yaml", "metrics.json"}

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from triptych.artefacts.description import ModelDescription
 from triptych.errors import CheckpointError
-from triptych.files import read_start
+from triptych.files import open_regular, read_start
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -77,10 +77,12 @@ def read_file(folder: Path, name: str) -> bytes:
     """
     expected = _content(folder)["files"].get(name)
     try:
-        content = (folder / name).read_bytes()
-    except OSError as error:
+        with open_regular(folder / name) as file:
+            content = file.read()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise CheckpointError(
-            f"{folder}: expected {name} in the bundle, but it cannot be read ({error.strerror}). Copy the whole bundle."
+            f"{folder}: expected {name} in the bundle, but it cannot be read ({reason}). Copy the whole bundle."
         ) from error
     if _digest(content) != expected:
         raise CheckpointError(

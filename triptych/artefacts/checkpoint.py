@@ -23,6 +23,7 @@ from triptych.config.datasets import KNOWN_DATASETS
 from triptych.config.schema import RunConfig
 from triptych.data.pixels.traits import WHITE_LEVELS
 from triptych.errors import CheckpointError, ConfigError
+from triptych.files import open_regular
 from triptych.models import ImageTransformer, MultiTaskImageTransformer
 from triptych.models.builder import build_model, is_given, rebuild_backbone
 from triptych.models.pretrained.backbone import BackboneDescription, BackboneError
@@ -216,7 +217,7 @@ def read_checkpoint(path: Path, map_location: MAP_LOCATION = "cpu") -> dict[str,
         CheckpointError: It is missing, damaged, not a checkpoint, or holds code, which is not run.
     """
     try:
-        with path.open("rb") as file, warnings.catch_warnings():
+        with open_regular(path) as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _check_archive(file)
             checkpoint = torch.load(file, map_location=map_location, weights_only=True)
@@ -226,6 +227,10 @@ def read_checkpoint(path: Path, map_location: MAP_LOCATION = "cpu") -> dict[str,
         raise CheckpointError(f"Expected a checkpoint file, got the folder {path}. Name a file inside it.") from error
     except OSError as error:
         raise CheckpointError(f"Expected a readable checkpoint at {path}; got: {error.strerror}.") from error
+    except MemoryError as error:
+        raise CheckpointError(
+            f"{path}: the memory does not suffice for this checkpoint. Use another machine."
+        ) from error
     except Exception as error:
         # Bytes that are not what they claim to be can fail in any way; no code of the file has run.
         if path.suffix.lower() in CONFIGS:

@@ -27,7 +27,7 @@ from triptych.cli.search.search import search
 from triptych.cli.search.serve import serve
 from triptych.cli.train import train
 from triptych.console import lasting_output
-from triptych.errors import Interruption, TriptychError
+from triptych.errors import OUT_OF_MEMORY, Interruption, TriptychError, is_out_of_memory
 from triptych.files import DISK_FULL
 from triptych.packages import about_training
 from triptych.text import terminal_lines
@@ -98,7 +98,12 @@ def _run(command: click.Command) -> None:
         _report(str(interruption))
         sys.exit(interruption.exit_code)
     except Exception as error:
-        if not (message := _about_a_full_disk(error) or _about_a_path(error) or about_training(error)):
+        if not (
+            message := _about_a_full_disk(error)
+            or _about_a_path(error)
+            or about_training(error)
+            or (OUT_OF_MEMORY if is_out_of_memory(error) else None)
+        ):
             raise
         _report(message)
         sys.exit(USER_ERROR)

@@ -8,8 +8,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from triptych.errors import CheckpointError, TrainingError
-from triptych.files import replacing
+from triptych.files import read_start, replacing
 from triptych.runs.folders import RunFolders
+
+LARGEST = 1 << 24
+"""Bytes of a list."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w=.\-]*\.ckpt$")]
 """A checkpoint's file name, never a path."""
@@ -35,7 +38,7 @@ def check_names(folders: RunFolders) -> None:
     if not path.exists():
         return
     try:
-        _List.model_validate_json(path.read_bytes())
+        _List.model_validate_json(read_start(path, LARGEST))
     except (OSError, ValueError) as error:
         raise CheckpointError(
             f"{path}: expected plain names of checkpoints, such as version_0-last.ckpt, got something else "
@@ -81,6 +84,6 @@ class _List(BaseModel):
 def _read(folders: RunFolders) -> _List:
     """Read the list; one that is missing or invalid claims nothing."""
     try:
-        return _List.model_validate_json(folders.checkpoint_list.read_bytes())
+        return _List.model_validate_json(read_start(folders.checkpoint_list, LARGEST))
     except (OSError, ValueError):
         return _List()

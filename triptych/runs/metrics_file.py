@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from triptych.errors import DataError
-from triptych.files import replacing
+from triptych.files import read_start, replacing
+
+LARGEST = 1 << 28
+"""Bytes of a metrics.json."""
 
 
 def write_metrics(metrics: Mapping[str, Any], path: Path) -> None:
@@ -26,7 +29,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
         DataError: The file is missing, damaged, or holds no JSON object.
     """
     try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
+        metrics = json.loads(read_start(path, LARGEST).decode())
     except FileNotFoundError as error:
         raise _invalid(path, "nothing: there is no such file") from error
     except (OSError, ValueError, RecursionError) as error:

@@ -16,8 +16,12 @@ from triptych.config.document import NotYamlError, read_document
 from triptych.config.hints import known_keys
 from triptych.config.report import key_name
 from triptych.errors import DataError
+from triptych.files import read_start
 from triptych.runs.folders import RunFolders
 from triptych.runs.metrics_file import read_metrics
+
+LARGEST = 1 << 20
+"""Bytes of a config."""
 
 State = Literal["finished", "running", "stopped", "damaged"]
 
@@ -91,7 +95,7 @@ def _metrics(folders: RunFolders, problems: dict[str, str]) -> dict[str, Any]:
 
 def _config(folders: RunFolders, problems: dict[str, str]) -> dict[str, Any]:
     try:
-        values = read_document(folders.config.read_text(encoding="utf-8")).values
+        values = read_document(read_start(folders.config, LARGEST).decode()).values
         if isinstance(values, Mapping):
             return flat_values(values)
         reason = "it holds no sections"

@@ -23,7 +23,7 @@ from triptych.config.schema import RunConfig
 from triptych.data.builder import open_images
 from triptych.data.images import Split
 from triptych.data.module import ImageDataModule
-from triptych.errors import CheckpointError, ConfigError, TrainingError
+from triptych.errors import OUT_OF_MEMORY, CheckpointError, ConfigError, TrainingError, is_out_of_memory
 from triptych.evaluation.losses import training_figures
 from triptych.evaluation.measures import holdout_figures
 from triptych.evaluation.run_pictures import draw_embeddings, draw_triplets
@@ -36,7 +36,7 @@ from triptych.training.building import build_module
 from triptych.training.checkpoints.resuming import Resumption
 from triptych.training.hardware.compiling import choose_compilation, compiled_training
 from triptych.training.hardware.denormals import flushing_denormals
-from triptych.training.hardware.machine import is_out_of_memory, resolve_hardware
+from triptych.training.hardware.machine import resolve_hardware
 from triptych.training.hardware.precision import choose_precision
 from triptych.training.hardware.processes import ending_together, is_first_process
 from triptych.training.modules import TaskModule
@@ -170,10 +170,7 @@ def _fit(
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        raise TrainingError(
-            "The memory does not suffice for this run. Use a smaller dataset.batch_size (training.accumulate_gradients "
-            "keeps the size of a step) or dataset.image_size, or model.activation_checkpointing: true."
-        ) from error
+        raise TrainingError(OUT_OF_MEMORY) from error
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         if resumed_from is None or callbacks.checkpoints.has_started:
             raise

@@ -90,3 +90,13 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("triptych.data.own.walk.os.scandir", refusing)  # root, who may run this, may read everything
     with pytest.raises(DataError, match=r"b/secret: the folder cannot be read \(Permission denied\). Fix"):
         list_folder(tmp_path)
+
+
+def test_a_link_to_a_file_beside_or_above_the_root_is_followed(tmp_path):
+    for name in ("above.png", "photos/cat/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    (tmp_path / "photos/cat/2.png").symlink_to(tmp_path / "above.png")
+    found = find_images(tmp_path / "photos", ["cat"])
+    assert found.images == [["cat/1.png", "cat/2.png"]]
+    assert found.seen_again == []

@@ -53,7 +53,7 @@ def find_images(root: Path, folders: Sequence[str]) -> Found:
     here = Path(os.path.realpath(root))
     walk = _Walk(root, found)
     # A link to the root, or to a folder around it, is a circle.
-    walk.entered = {str(here), *map(str, here.parents)} - ({str(here)} if "" in folders else set())
+    walk.barred = {str(here), *map(str, here.parents)} - ({str(here)} if "" in folders else set())
     for number, path in enumerate(folders):
         if os.path.realpath(root / path) == str(here / path):
             walk.enter(number, path)
@@ -108,7 +108,8 @@ class _Walk:
     """The state of one search.
 
     Attributes:
-        entered: The real paths of the folders that have been listed, or must not be.
+        entered: The real paths of the folders that have been listed.
+        barred: Those of folders that must not be.
         links: Symbolic links that were met, each with the number of its folder.
     """
 
@@ -116,6 +117,7 @@ class _Walk:
         self._root = root
         self._found = found
         self.entered: set[str] = set()
+        self.barred: set[str] = set()
         self.links: list[tuple[int, str]] = []
 
     def enter(self, number: int, top: str) -> None:
@@ -124,7 +126,7 @@ class _Walk:
             below = Path(folder).relative_to(self._root).as_posix()
             start = "" if below == "." else f"{below}/"
             real = os.path.realpath(folder)
-            if real in self.entered:
+            if real in self.entered or real in self.barred:
                 self._found.seen_again.append(below)
                 folders.clear()
                 continue

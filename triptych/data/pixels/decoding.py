@@ -12,6 +12,9 @@ Colour = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
 WHITE: Colour = (255, 255, 255)
 
+STRIP = 1 << 22
+"""Pixels that are converted at a time."""
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -88,7 +91,7 @@ def decode(
         orientation = _orientation(image)  # Pillow turns a TIFF itself, and then forgets this
         whole = _eight_bits(image, white)
         upright = whole.transpose(_TURNS[orientation]) if orientation > 1 else whole
-        return np.array(_opaque(upright, background).convert(mode)).reshape(upright.height, upright.width, wanted)
+        return _pixels(_opaque(upright, background), mode, wanted)
 
 
 def measure(source: Picture, *, max_pixels: int = MAX_PIXELS) -> Measure:
@@ -154,6 +157,19 @@ def _with_channels(pixels: np.ndarray, channels: int | None, background: Colour)
             return np.array(Image.fromarray(pixels).convert("L"))[..., None]
         case found, wanted if wanted not in (None, found):
             raise UndecodableImage(f"has {found} channels, where {wanted} are expected")
+    return pixels
+
+
+def _pixels(image: Image.Image, mode: str, channels: int) -> np.ndarray:
+    """Copy an image into an array strip by strip: a copy as a whole would be in memory three times."""
+    width, height = image.size
+    pixels = np.empty((height, width, channels), np.uint8)
+    rows = max(1, STRIP // width)
+    for top in range(0, height, rows):
+        strip = image if rows >= height else image.crop((0, top, width, min(top + rows, height)))
+        pixels[top : top + rows] = np.asarray(strip if strip.mode == mode else strip.convert(mode)).reshape(
+            -1, width, channels
+        )
     return pixels
 
 

@@ -12,18 +12,21 @@ from pathlib import Path
 from typing import Annotated, NamedTuple, TypeAlias
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from triptych.data.pixels.decoding import WHITE, Colour
 from triptych.data.pixels.mapped import Shape
 from triptych.data.pixels.resizing import Fit
-from triptych.files import replacing
+from triptych.files import read_start, replacing
 
 PIXELS, DESCRIPTION = "pixels", "entry.json"
 """The files of an entry."""
 
 BLOCK = 1 << 24
 """Bytes of pixels of which each digest is taken."""
+
+LARGEST = 1 << 30
+"""Bytes of a description."""
 
 Count = Annotated[int, Field(ge=0)]
 EachBlock: TypeAlias = Callable[[Callable[[int], str], int], Iterable[str]]
@@ -98,8 +101,8 @@ def read_entry(folder: Path, *, form: Form, count: int) -> Description | None:
     """Return the description of an entry that has all its pixels; None where it is missing, damaged or another one."""
     try:
         size = (folder / PIXELS).stat().st_size
-        described = Description.model_validate_json((folder / DESCRIPTION).read_bytes())
-    except (OSError, ValidationError):
+        described = Description.model_validate_json(read_start(folder / DESCRIPTION, LARGEST))
+    except (OSError, ValueError):
         return None
     is_whole = (
         (described.images, size, described.form) == (count, count * prod(form.shape), json.loads(_text(form)))
@@ -193,11 +196,11 @@ def _entry(folder: Path) -> Entry:
     size, used = sum(file.st_size for file in files), max((file.st_mtime for file in files), default=0.0)
     try:
         description = folder / DESCRIPTION
-        described = Description.model_validate_json(description.read_bytes())
+        described = Description.model_validate_json(read_start(description, LARGEST))
         shape, fit, white, background = (described.form[key] for key in ("shape", "fit", "white", "background"))
         form = Form(tuple(shape), fit, white, tuple(background))  # type: ignore[arg-type]  # for people to read
         used = description.stat().st_mtime
-    except (OSError, ValidationError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return Entry(folder, "damaged", 0, None, 0, size, used)
     return Entry(folder, described.origin, described.images, form, len(described.rejected), size, used)
 

@@ -83,14 +83,6 @@ def calculates_in_bf16(accelerator: Accelerator) -> bool:
     return any(getattr(torch.cpu, name, bool)() for name in older)
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error means that memory does not suffice, a GPU's or the main one."""
-    named = ("out of memory", "can't allocate memory", "cannot allocate memory")
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
-        words in str(error).lower() for words in named
-    )
-
-
 def _accelerator(training: TrainingConfig) -> Accelerator:
     present: dict[Accelerator, bool] = {
         "gpu": torch.cuda.is_available(),
