@@ -150,7 +150,9 @@ def _numbered(table: Table, name: str, text: Callable[[object], str]) -> tuple[l
         values = lists or values
         several = [place for place, value in enumerate(values) if value is not None and len(value) != 1]
         if several:
-            received = f"{len(values[several[0]])} in {table.row(several[0])}"
+            first = values[several[0]]
+            assert first is not None
+            received = f"{len(first)} in {table.row(several[0])}"
             raise table.invalid(
                 f"one value in each row of column {name}", received, "Triptych learns one class an image."
             )
