@@ -147,7 +147,7 @@ def _numbered(table: Table, name: str, text: Callable[[object], str]) -> tuple[l
     values = table.column(name).to_pylist()
     lists = _written_lists(values)
     if lists or re.match(r"(large_|fixed_size_)?list", kind):
-        values = lists or values
+        values = list[Any](lists or values)
         several = [place for place, value in enumerate(values) if value is not None and len(value) != 1]
         if several:
             first = values[several[0]]
