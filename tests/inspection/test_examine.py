@@ -220,3 +220,17 @@ def test_flips_of_known_data_sets_are_judged_by_their_class_names() -> None:
     values = {"dataset": {"name": "digits", "augmentation": {"horizontal_flip": 0.5}}, "model": {"patch_size": 2}}
 
     assert any(finding.topic == "flips" for finding in examine(values).findings)
+
+
+def test_warnings_of_pillow_are_summed_up_at_every_reading(
+    photos: Path, capfd: pytest.CaptureFixture[str], recwarn: pytest.WarningsRecorder
+) -> None:
+    for number in range(12):
+        path = photos / "train" / "cat" / f"{number}.tif"
+        picture(number).save(path, compression="tiff_lzw")
+        path.write_bytes(path.read_bytes()[:-20])
+
+    assert "corrupt files" in findings(photos, on_corrupt="skip")
+
+    assert 1 <= capfd.readouterr().err.count("Truncated File Read") < 12
+    assert not [warning for warning in recwarn if "PIL" in warning.filename]

@@ -92,8 +92,8 @@ def decode_listing(config: RunConfig) -> DecodedListing:
     listing = list_images(config.dataset)
     if isinstance(listing.sources, Tensor):  # of a known data set that stores pixels
         return DecodedListing(config, listing, DecodedImages(listing.sources, {}))
-    config, listing = completed(config, listing)
     with _progress() as progress, summarised_warnings():
+        config, listing = completed(config, listing)
         decoded = decode_once(
             listing.encoded,
             form_of(config.dataset),
@@ -171,7 +171,9 @@ def class_names(config: RunConfig) -> tuple[RunConfig, tuple[str, ...]]:
     """
     if known := KNOWN_DATASETS.get(config.dataset.name):
         return config, known.classes
-    config, listing = completed(config, list_images(config.dataset))
+    listing = list_images(config.dataset)
+    with summarised_warnings():
+        config, listing = completed(config, listing)
     return config, listing.classes
 
 

@@ -11,6 +11,7 @@ from triptych.data.builder import DecodedListing
 from triptych.data.listing import Listing
 from triptych.data.pixels.decoding import Measure, measure
 from triptych.data.pixels.opening import Source, UndecodableImage
+from triptych.data.pixels.quiet import summarised_warnings
 from triptych.data.pixels.traits import usual_channels
 from triptych.inspection.finding import Finding, Severity
 
@@ -48,7 +49,7 @@ class Sizes:
 def measured_sizes(listing: Listing, *, threads: int) -> Sizes:
     """Read the headers of up to `MEASURED` images; unreadable ones are left out."""
     places = range(0, len(listing), -(-len(listing) // MEASURED))
-    with ThreadPoolExecutor(max(1, threads)) as executor:
+    with summarised_warnings(), ThreadPoolExecutor(max(1, threads)) as executor:
         found = executor.map(_measured, (listing.encoded[place] for place in places))
         known = [one for one in found if one is not None]
     return Sizes(np.array([one.height for one in known]), np.array([one.width for one in known]))
@@ -124,7 +125,8 @@ def _reshaped(dataset: DatasetConfig, sizes: Sizes) -> Iterator[Finding]:
 
 
 def _colours(dataset: DatasetConfig, listing: Listing) -> Iterator[Finding]:
-    usual, wanted = usual_channels(listing.encoded), dataset.stored_shape[0]
+    with summarised_warnings():
+        usual, wanted = usual_channels(listing.encoded), dataset.stored_shape[0]
     if (usual, wanted) == (3, 1):
         remedy = "dataset.channels: 1 converts them to grey."
         yield Finding(Severity.NOTE, "colours", "Most images have colours.", remedy)

@@ -11,6 +11,7 @@ from torch import Tensor
 from triptych.data.listing import Listing
 from triptych.data.pixels.decoding import measure
 from triptych.data.pixels.opening import Source, UndecodableImage
+from triptych.data.pixels.quiet import summarised_warnings
 from triptych.data.pixels.resizing import decode_and_fit
 from triptych.errors import DataError
 from triptych.inspection.flips import SIDE, Flips, advise_flips
@@ -51,7 +52,9 @@ def survey(listing: Listing, *, threads: int = 1) -> Survey:
     places = sample_by_class(listing.labels, SAMPLE)
     seen: list[_Seen] = []
     unreadable: dict[str, str] = {}
-    for place, found in zip(places, _seen(listing, places, threads), strict=True):
+    with summarised_warnings():
+        results = list(_seen(listing, places, threads))
+    for place, found in zip(places, results, strict=True):
         if isinstance(found, _Seen):
             seen.append(found)
         else:

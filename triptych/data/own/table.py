@@ -144,7 +144,7 @@ def _missing(table: Table, places: np.ndarray, expected: str) -> DataError:
 def _numbered(table: Table, name: str, text: Callable[[object], str]) -> tuple[list[str], np.ndarray]:
     """Number the values of a column, as `number_values` does."""
     kind = str(_value_type(table, name))
-    values = table.column(name).to_pylist()
+    values: list[Any] = table.column(name).to_pylist()
     lists = _written_lists(values)
     if lists or re.match(r"(large_|fixed_size_)?list", kind):
         values = list[Any](lists or values)
@@ -165,7 +165,7 @@ def _numbered(table: Table, name: str, text: Callable[[object], str]) -> tuple[l
     return texts, codes
 
 
-def _written_lists(values: list[Any]) -> list[list[object] | None] | None:
+def _written_lists(values: list[Any]) -> list[Any] | None:
     """Read lists that a CSV file holds as pandas writes them, such as "['cat']"; None where there are other values."""
     if not all(
         value is None or (isinstance(value, str) and re.fullmatch(r"\s*\[.{0,1000}\]\s*", value)) for value in values
