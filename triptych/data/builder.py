@@ -251,14 +251,15 @@ def _progress() -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    console = Console(file=own_stderr())
     columns = TextColumn("{task.description} images"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        tasks = {}
+    with own_stderr() as stream:
+        console = Console(file=stream)
+        with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+            tasks = {}
 
-        def show(doing: str, done: int, count: int) -> None:
-            if doing not in tasks:
-                tasks[doing] = bar.add_task(doing, total=count)
-            bar.update(tasks[doing], completed=done)
+            def show(doing: str, done: int, count: int) -> None:
+                if doing not in tasks:
+                    tasks[doing] = bar.add_task(doing, total=count)
+                bar.update(tasks[doing], completed=done)
 
-        yield show
+            yield show

@@ -21,7 +21,7 @@ def summarised_warnings() -> Iterator[None]:
     messages: list[str] = []
     try:
         with warnings.catch_warnings(record=True) as caught, _stderr_of_libraries(messages):
-            warnings.simplefilter("default")
+            warnings.filterwarnings("default", module=r"PIL\b|pillow")
             yield
     finally:
         for warning in caught:
@@ -36,12 +36,18 @@ def summarised_warnings() -> Iterator[None]:
             sys.stderr.write(f"{len(messages) - min(SHOWN, len(different)):,} more messages about the images.\n")
 
 
-def own_stderr() -> TextIO:
-    """Return a stream to standard error that `summarised_warnings` does not collect."""
+@contextmanager
+def own_stderr() -> Iterator[TextIO]:
+    """Give a stream to standard error that `summarised_warnings` does not collect, as long as the block lasts."""
+    copy = None
     with suppress(OSError, ValueError, AttributeError):
         if sys.stderr.fileno() == 2:
-            return os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding, errors="backslashreplace")
-    return sys.stderr
+            copy = os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding, errors="backslashreplace")
+    try:
+        yield copy or sys.stderr
+    finally:
+        if copy is not None:
+            copy.close()
 
 
 @contextmanager
