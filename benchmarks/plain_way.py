@@ -32,7 +32,7 @@ class PlainImages(Dataset[tuple[Tensor, ...]]):
     """An image and its label per item, the image changed by PIL."""
 
     def __init__(self, split: Split, augmentation: AugmentationConfig) -> None:
-        self.images = split.images.permute(0, 2, 3, 1).contiguous().squeeze(-1).numpy()
+        self.images = split.images[: len(split)].permute(0, 2, 3, 1).contiguous().squeeze(-1).numpy()
         self.labels = split.labels
         self.augmentation = augmentation
 

@@ -132,7 +132,7 @@ def accuracy(model: ImageTransformer | MultiTaskImageTransformer, split: Split) 
     """Return the share of images that the model names right."""
     model.eval()
     right = 0
-    for images, labels in zip(split.images.split(500), split.labels.split(500), strict=True):
+    for images, labels in zip(split.images[: len(split)].split(500), split.labels.split(500), strict=True):
         right += int((model.classify(images.float().div(255)).argmax(1) == labels).sum())
     model.train()
     return right / len(split)
