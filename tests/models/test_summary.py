@@ -29,6 +29,15 @@ def test_the_encoder_is_counted_as_by_hand(make_simple):
     assert parts["classifier"].flops == 2 * 6 * 5
 
 
+def test_an_image_is_counted_once_with_mirror_averaging_too(make_multitask):
+    model = make_multitask()
+    plain = model_summary(model)
+    model.encoder.mirror_averaging = True
+
+    assert model_summary(model) == plain
+    assert model.encoder.mirror_averaging
+
+
 def test_the_latent_is_counted_as_by_hand(make_multitask):
     parts = {part.name: part for part in model_summary(make_multitask()).parts}
     assert parts["latent"].parameters == 2 * (16 * 4 + 4) + 3

@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from triptych.models.image_transformer import ImageTransformer
 from triptych.models.multitask import MultiTaskImageTransformer
+from triptych.models.vit.encoder import ImageEncoder
 
 PARTS = {
     "patch embedding": "encoder.patch_embedding",
@@ -58,17 +59,23 @@ def model_summary(model: MultiTaskImageTransformer | ImageTransformer) -> ModelS
     """Count the parameters and the FLOPs per image of every part, by running one black image in evaluation mode.
 
     Counted are matrix products, convolutions and attention, a multiply-add as two, as is usual; sums, norms and
-    activations are not. The model's modes and the random generators are left as they were.
+    activations are not. An image is seen once, as in training: with mirror averaging, evaluation runs the encoder
+    twice. The model's modes and the random generators are left as they were.
     """
     modes = {module: module.training for module in model.modules()}
     pixels = model.pixels
     image = pixels.mean.new_zeros(1, pixels.in_channels, *pixels.image_size)
     model.eval()
+    averaging = [module for module in modes if isinstance(module, ImageEncoder) and module.mirror_averaging]
+    for encoder in averaging:
+        encoder.mirror_averaging = False
     try:
         # The CPU's fused attention is unknown to PyTorch's counter; the plain form does the same products.
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             model(image)
     finally:
+        for encoder in averaging:
+            encoder.mirror_averaging = True
         for module, training in modes.items():
             module.training = training
     flops = {name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
@@ -78,10 +85,8 @@ def model_summary(model: MultiTaskImageTransformer | ImageTransformer) -> ModelS
         if (part := _find(model, path)) is not None
     }
     if "encoder.patch_embedding" in measured:
-        encoder, stem = measured["encoder"], measured["encoder.patch_embedding"]
-        measured["encoder"] = PartSummary(
-            encoder.name, encoder.parameters - stem.parameters, encoder.flops - stem.flops
-        )
+        whole, stem = measured["encoder"], measured["encoder.patch_embedding"]
+        measured["encoder"] = PartSummary(whole.name, whole.parameters - stem.parameters, whole.flops - stem.flops)
     if "components" in measured:
         # They have two ways, neither of which is a module's `forward`, by which PyTorch counts.
         counted = sum(part.flops for part in measured.values())
