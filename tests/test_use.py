@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from triptych.cli.main import VERBS
-
 ROOT = Path(__file__).parents[1]
 USE = (ROOT / "docs" / "use.md").read_text()
 EMBEDDING = (ROOT / "docs" / "embedding.md").read_text()
@@ -49,7 +47,6 @@ def test_five_commands_lead_from_a_checkpoint_to_a_picture_of_what_was_found(pla
         picture.load()
 
 
-@pytest.mark.skipif("serve" not in VERBS, reason="this version has no server yet")
 def test_the_fifth_command_is_one_that_there_is(command: Callable) -> None:
     words = commands(blocks(USE, "")[0])[4]
     printed = command("serve", "--help").ends(0)

@@ -60,8 +60,6 @@ def test_a_model_without_a_decoder_has_none(make_checkpoint: Callable, tmp_path:
 def test_an_encoder_of_another_library_stays_on_the_server(
     make_checkpoint: Callable, vision_model: Callable, coloured_photos: Path, tmp_path: Path
 ) -> None:
-    from triptych.models.pretrained.backbone import BackboneDescription  # noqa: F401 # it is described below
-
     model = _pretrained(make_checkpoint, vision_model("vit"), coloured_photos, tmp_path)
 
     collection = of_images(coloured_photos / "photos", model.description)
