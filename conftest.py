@@ -110,7 +110,7 @@ WITH_FOLDER = (
     *(
         "triptych.artefacts.loading",
         "triptych.artefacts.model",
-        "triptych.artefacts.exporting",
+        "triptych.artefacts.export.exporting",
         "triptych.artefacts.embedding.job",
         "triptych.training.checkpoints.loading",
     ),

@@ -19,8 +19,8 @@ from typing import Any
 from measuring import conditions, in_own_process
 from shipped_way import fit_shipped, settled_precision, shipped, shipped_config
 
-from triptych.evaluation.measures import measure_split
-from triptych.evaluation.outputs import model_outputs
+from triptych.evaluation.measuring.measures import measure_split
+from triptych.evaluation.measuring.outputs import model_outputs
 from triptych.training.building import build_module
 from triptych.training.hardware.denormals import flushing_denormals
 

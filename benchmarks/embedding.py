@@ -20,7 +20,7 @@ import torch
 from measuring import in_own_process, peak_bytes, resident_bytes
 from PIL import Image
 
-from triptych.artefacts.quantising import INT8, quantise
+from triptych.artefacts.export.quantising import INT8, quantise
 from triptych.artefacts.run_pixels import LabelledPixels, RunPixels
 from triptych.config import load_config
 

@@ -22,17 +22,17 @@ from PIL import Image
 from triptych.config.schema import RunConfig
 from triptych.data.images import ImageData, Split
 from triptych.data.module import ImageDataModule
-from triptych.evaluation import measured
 from triptych.evaluation.audit.audit import Audit, _ranked
 from triptych.evaluation.audit.labels import doubt_labels
 from triptych.evaluation.audit.outliers import find_outliers
 from triptych.evaluation.audit.page import write_page
 from triptych.evaluation.audit.pool import pool_images
 from triptych.evaluation.audit.tables import write_tables
-from triptych.evaluation.baselines import measure_baselines
-from triptych.evaluation.measures import per_image, split_figures
+from triptych.evaluation.measuring import measured
+from triptych.evaluation.measuring.baselines import measure_baselines
+from triptych.evaluation.measuring.measures import per_image, split_figures
+from triptych.evaluation.measuring.outputs import model_outputs
 from triptych.evaluation.opening import OpenedModel
-from triptych.evaluation.outputs import model_outputs
 from triptych.evaluation.report import report_pictures, write_report
 from triptych.inspection import examine
 from triptych.inspection.duplicates import find_duplicates

@@ -33,7 +33,7 @@ from triptych.config import load_config
 from triptych.data.builder import open_images
 from triptych.data.images import Split
 from triptych.data.module import ImageDataModule
-from triptych.evaluation.outputs import model_outputs
+from triptych.evaluation.measuring.outputs import model_outputs
 from triptych.metrics import knn_accuracy, retrieval_metrics
 from triptych.training.checkpoints.loading import load_lightning_model
 from triptych.training.hardware.denormals import flushing_denormals

@@ -32,7 +32,7 @@ from triptych.config import load_config
 from triptych.config.schema import RunConfig
 from triptych.data.builder import load_dataset
 from triptych.data.module import ImageDataModule
-from triptych.evaluation.outputs import model_outputs
+from triptych.evaluation.measuring.outputs import model_outputs
 from triptych.models import model_summary
 from triptych.training.building import build_module
 from triptych.training.hardware.machine import resolve_hardware

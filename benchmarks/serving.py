@@ -51,7 +51,7 @@ def make_bundle(config_path: str, folder: Path) -> tuple[int, int, int]:
     """Export a model of a config with random weights, and return the shape of its images."""
     import torch
 
-    from triptych.artefacts.exporting import export
+    from triptych.artefacts.export.exporting import export
     from triptych.artefacts.loading import load
     from triptych.config import load_config
     from triptych.models.builder import build_model

@@ -216,7 +216,7 @@ def coloured_photos(make_checkpoint: Callable[..., dict[str, Any]], tmp_path_fac
 @pytest.fixture(scope="session")
 def coloured_bundle(coloured_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model of `coloured_photos` as `triptych export` writes it."""
-    from triptych.artefacts.exporting import export
+    from triptych.artefacts.export.exporting import export
     from triptych.artefacts.loading import load
 
     return export(load(coloured_photos / "best.ckpt", device="cpu"), tmp_path_factory.mktemp("export") / "bundle")

@@ -155,7 +155,7 @@ def test_help_and_errors_come_before_anything_heavy_is_loaded(arguments: tuple[s
         ("triptych.artefacts.model", {"PIL"}),
         ("triptych.artefacts.loading", {"PIL"}),
         ("triptych.artefacts.bundle", {"PIL"}),
-        ("triptych.artefacts.onnx_engine", set()),
+        ("triptych.artefacts.engines.onnx_engine", set()),
         ("triptych.artefacts.embedding", {"PIL"}),
         ("triptych.models", {"torch"}),
         ("triptych.models.builder", {"torch"}),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from triptych.artefacts.embedding.job import embed_images
     from triptych.artefacts.embeddings import Embeddings, Matches, nearest
-    from triptych.artefacts.exporting import export
+    from triptych.artefacts.export.exporting import export
     from triptych.artefacts.loading import load, load_model
     from triptych.artefacts.model import Classification, TrainedModel
     from triptych.config import load_config
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from triptych.data.batches.triplets import TripletDataset
     from triptych.data.builder import read_images
     from triptych.evaluation.audit import Audit
-    from triptych.evaluation.measured import Evaluation
+    from triptych.evaluation.measuring.measured import Evaluation
     from triptych.explorer import Explorer
     from triptych.inspection import examine
     from triptych.inspection.suggestion import suggest_config
@@ -58,7 +58,7 @@ PUBLIC = {
     "Explorer": "triptych.explorer",
     "examine": "triptych.inspection",
     "embed_images": "triptych.artefacts.embedding.job",
-    "export": "triptych.artefacts.exporting",
+    "export": "triptych.artefacts.export.exporting",
     "load": "triptych.artefacts.loading",
     "load_config": "triptych.config",
     "load_lightning_model": "triptych.training.checkpoints.loading",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from triptych.artefacts.exporting import export
+from triptych.artefacts.export.exporting import export
 from triptych.artefacts.loading import load
 from triptych.artefacts.model import TrainedModel
 

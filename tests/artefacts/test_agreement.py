@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 import triptych
-from triptych.artefacts.exporting import export
+from triptych.artefacts.export.exporting import export
 from triptych.artefacts.loading import load
 from triptych.data.builder import decode_listing, read_images
 

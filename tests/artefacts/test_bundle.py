@@ -14,9 +14,9 @@ from safetensors import safe_open
 
 import triptych
 from triptych.artefacts.bundle import read_description
-from triptych.artefacts.exporting import export
+from triptych.artefacts.export.exporting import export
+from triptych.artefacts.export.onnx_graphs import read_graph, write_graph
 from triptych.artefacts.loading import load
-from triptych.artefacts.onnx_graphs import read_graph, write_graph
 from triptych.errors import CheckpointError, DataError
 
 ROOT = Path(triptych.__file__).parents[1]

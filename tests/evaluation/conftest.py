@@ -11,9 +11,9 @@ from triptych.config.schema import RunConfig
 from triptych.data.builder import load_dataset
 from triptych.data.images import ImageData
 from triptych.data.module import ImageDataModule
-from triptych.evaluation.measured import Evaluation, measure
+from triptych.evaluation.measuring.measured import Evaluation, measure
+from triptych.evaluation.measuring.outputs import Model
 from triptych.evaluation.opening import OpenedModel
-from triptych.evaluation.outputs import Model
 from triptych.evaluation.report import Picture, report_pictures
 from triptych.training.checkpoints.loading import load_lightning_model
 from triptych.training.train import train

@@ -12,8 +12,8 @@ from PIL import Image
 import triptych
 from triptych.data.builder import load_dataset
 from triptych.explorer import explore
-from triptych.explorer.columns import encoded
-from triptych.explorer.payload import compressed
+from triptych.explorer.content.columns import encoded
+from triptych.explorer.content.payload import compressed
 
 SHARE = 0.05
 """Of the training labels that are wrong."""

@@ -183,7 +183,7 @@ def test_files_are_shown_as_they_are(coloured_photos: Path, tmp_path: Path) -> N
     folder.mkdir()
     Image.new("RGB", (1600, 400), (250, 10, 10)).save(folder / "a.jpg")
     shown = explore(coloured_photos / "best.ckpt", folder)
-    from triptych.explorer.pictures import Pictures
+    from triptych.explorer.content.pictures import Pictures
 
     pictures = Pictures(shown.collection, shown.view.model)
     content, kind = pictures.original(0)

@@ -62,7 +62,7 @@ def push(model: "TrainedModel", name: str, *, private: bool = False) -> str:
     with tempfile.TemporaryDirectory(prefix="triptych-") as scratch:
         folder = model.path
         if folder is None or not is_bundle(folder):
-            from triptych.artefacts.exporting import export
+            from triptych.artefacts.export.exporting import export
 
             folder = export(model, Path(scratch) / "bundle")
         try:

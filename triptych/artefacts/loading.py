@@ -58,7 +58,7 @@ def load(
         return _load_onnx(place, device)
     with training_packages():
         from triptych.artefacts.checkpoint import read_model
-        from triptych.artefacts.torch_engine import TorchEngine, choose_device
+        from triptych.artefacts.engines.torch_engine import TorchEngine, choose_device
 
     chosen = choose_device(device)
     saved = read_model(place)
@@ -132,7 +132,7 @@ def _load_onnx(place: Path, device: "str | torch.device") -> TrainedModel:
     Raises:
         CheckpointError: A file is missing, damaged, or of another model than the description.
     """
-    from triptych.artefacts.onnx_engine import OnnxEngine
+    from triptych.artefacts.engines.onnx_engine import OnnxEngine
 
     is_folder = place.suffix != ".onnx"
     file = checked_file(place, ENCODER) if is_folder else place

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from triptych.artefacts.description import ModelDescription
 from triptych.artefacts.embeddings import Embeddings
-from triptych.artefacts.engine import Encoded, Engine
+from triptych.artefacts.engines.engine import Encoded, Engine
 from triptych.data.own.unlabelled import Images, image_batches, listed, require_batch_size
 
 if TYPE_CHECKING:

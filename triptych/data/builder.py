@@ -12,8 +12,6 @@ from torch import Tensor
 
 from triptych.config.datasets import KNOWN_DATASETS, OWN_IMAGES
 from triptych.config.schema import DatasetConfig, RunConfig
-from triptych.data.corrections import corrected_labels
-from triptych.data.dividing import divided
 from triptych.data.images import ImageData
 from triptych.data.known.finding import list_known
 from triptych.data.known.locate import decoded_folder
@@ -27,6 +25,8 @@ from triptych.data.pixels.entries import Form
 from triptych.data.pixels.preprocessing import Preprocessing
 from triptych.data.pixels.quiet import own_stderr, summarised_warnings
 from triptych.data.pixels.traits import WHITE_LEVELS, traits_of, white_level
+from triptych.data.splits.corrections import corrected_labels
+from triptych.data.splits.dividing import divided
 from triptych.errors import ConfigError
 
 READ_AT_ONCE = 256

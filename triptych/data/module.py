@@ -14,10 +14,10 @@ from triptych.data.batches.class_sampling import ClassBalancedBatchSampler, PKBa
 from triptych.data.batches.loader import Batch, BatchLoader
 from triptych.data.batches.sampling import BalancedBatchSampler, FixedBatchSampler
 from triptych.data.batches.triplets import ImageDataset, TripletDataset
-from triptych.data.dividing import with_validation
-from triptych.data.holdout import held_out_labels, hold_out
 from triptych.data.images import ImageData, Split
 from triptych.data.pixels.mapped import padded, parts
+from triptych.data.splits.dividing import with_validation
+from triptych.data.splits.holdout import held_out_labels, hold_out
 from triptych.errors import ConfigError
 
 DEVICE_SHARE = 0.25

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from triptych.evaluation.measured import Evaluation, measure
+from triptych.evaluation.measuring.measured import Evaluation, measure
 from triptych.evaluation.opening import ModelLike, OpenedModel, best_checkpoint, open_model
 from triptych.evaluation.writing import write_figures
 from triptych.runs.folders import RunFolders

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from triptych.data.module import ImageDataModule
 from triptych.errors import CheckpointError
-from triptych.evaluation.outputs import Model
+from triptych.evaluation.measuring.outputs import Model
 from triptych.evaluation.run_images import run_images
 from triptych.runs.checkpoint_list import best_name
 from triptych.runs.find import find_run, run_of_checkpoint
@@ -58,7 +58,7 @@ def open_model(model: ModelLike, *, root: str | Path | None = None, output: str 
         DataError, DownloadError: The images cannot be read, or have other classes than the model.
     """
     from triptych.artefacts.checkpoint import read_model
-    from triptych.artefacts.torch_engine import choose_device
+    from triptych.artefacts.engines.torch_engine import choose_device
 
     path = find_model(model, output=output)
     saved = read_model(path)

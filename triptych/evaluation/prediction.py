@@ -15,8 +15,8 @@ from torch import Tensor
 
 from triptych.data.images import Split
 from triptych.errors import DataError, DownloadError
+from triptych.evaluation.measuring.outputs import BATCH, Model, model_outputs
 from triptych.evaluation.opening import ModelLike, find_model, open_model
-from triptych.evaluation.outputs import BATCH, Model, model_outputs
 from triptych.files import replacing
 from triptych.metrics import nearest_neighbours
 from triptych.metrics.inputs import sampled_rows
@@ -92,7 +92,7 @@ def predict(model: ModelLike, images: "Images", *, root: str | Path | None = Non
         DataError: A folder holds no image.
     """
     from triptych.artefacts.checkpoint import read_model
-    from triptych.artefacts.torch_engine import choose_device
+    from triptych.artefacts.engines.torch_engine import choose_device
     from triptych.data.own.unlabelled import flattened
 
     reference = None

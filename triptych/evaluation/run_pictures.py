@@ -8,7 +8,7 @@ from torch import Tensor
 from triptych.data.batches.triplets import TripletDataset
 from triptych.data.module import ImageDataModule
 from triptych.data.pixels.mapped import Images, parts
-from triptych.evaluation.outputs import Model
+from triptych.evaluation.measuring.outputs import Model
 from triptych.metrics.inputs import stratified_rows
 from triptych.visualisation import embedding_figure, project_tsne, save_figure, triplet_figure
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from triptych.evaluation.measured import Evaluation
+from triptych.evaluation.measuring.measured import Evaluation
 from triptych.runs.definitions import DEFINITIONS
 
 BASELINES = {

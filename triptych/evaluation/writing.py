@@ -9,7 +9,7 @@ import numpy as np
 from triptych.data.images import Split
 from triptych.data.module import ImageDataModule
 from triptych.data.pixels.mapped import parts
-from triptych.evaluation.measured import Evaluation
+from triptych.evaluation.measuring.measured import Evaluation
 from triptych.files import replacing
 from triptych.runs.metrics_file import update_metrics
 from triptych.runs.per_image import write_per_image

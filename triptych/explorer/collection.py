@@ -20,7 +20,7 @@ from triptych.data.pixels.cache import decode_once
 from triptych.data.pixels.entries import Form
 from triptych.data.pixels.mapped import Images, joined, padded, select
 from triptych.errors import DataError
-from triptych.evaluation.outputs import without_border
+from triptych.evaluation.measuring.outputs import without_border
 
 if TYPE_CHECKING:
     from triptych.data.module import ImageDataModule

@@ -10,11 +10,11 @@ from triptych.errors import CheckpointError
 from triptych.evaluation.opening import ModelLike, find_model
 from triptych.evaluation.run_images import run_images
 from triptych.explorer.collection import Collection, of_images, of_run
-from triptych.explorer.columns import OTHER
+from triptych.explorer.content.columns import OTHER
+from triptych.explorer.content.layout import known_map, neighbour_map
+from triptych.explorer.content.payload import Payload, build_payload
+from triptych.explorer.content.pictures import Pictures
 from triptych.explorer.corrections import CorrectionsFile
-from triptych.explorer.layout import known_map, neighbour_map
-from triptych.explorer.payload import Payload, build_payload
-from triptych.explorer.pictures import Pictures
 from triptych.explorer.server import ExplorerServer
 from triptych.explorer.static import write_static
 from triptych.explorer.viewpoint import Viewpoint, look_at

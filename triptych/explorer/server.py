@@ -10,10 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
 from triptych.errors import DataError, TriptychError
+from triptych.explorer.content.payload import Payload, compressed
+from triptych.explorer.content.pictures import Pictures
 from triptych.explorer.corrections import CorrectionsFile
 from triptych.explorer.page import page_html, runtime
-from triptych.explorer.payload import Payload, compressed
-from triptych.explorer.pictures import Pictures
 from triptych.explorer.static import RUNTIME_BLOB
 from triptych.explorer.tokens import HEADER, allowed_hosts, with_token
 

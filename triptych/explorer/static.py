@@ -3,8 +3,8 @@
 from base64 import b64encode
 from pathlib import Path
 
+from triptych.explorer.content.payload import Payload
 from triptych.explorer.page import page_html, runtime
-from triptych.explorer.payload import Payload
 from triptych.files import replacing
 
 RUNTIME_BLOB = "ort.wasm"

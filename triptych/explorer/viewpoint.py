@@ -8,14 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from triptych.artefacts.engines.torch_engine import Network
 from triptych.artefacts.model import TrainedModel
-from triptych.artefacts.torch_engine import Network
 from triptych.data.images import Split
 from triptych.data.own.unlabelled import image_batches
 from triptych.data.pixels.mapped import Images, parts
 from triptych.evaluation.audit.labels import LabelDoubts, doubt_labels
 from triptych.evaluation.audit.pool import SPLITS, pool_outputs
-from triptych.evaluation.outputs import ModelOutputs, Reconstructed, model_outputs
+from triptych.evaluation.measuring.outputs import ModelOutputs, Reconstructed, model_outputs
 from triptych.explorer.collection import Collection
 
 # N images, C channels, H/W image, E embedding_dim, K classes, L latent_dim.

@@ -53,7 +53,7 @@ def describe(config: ConfigLike, overrides: Sequence[str] = ()) -> Description:
     run = load_config(config, overrides)
 
     from triptych.data.builder import class_names
-    from triptych.data.holdout import held_out_labels
+    from triptych.data.splits.holdout import held_out_labels
     from triptych.models.builder import build_model
     from triptych.models.summary import model_summary
 

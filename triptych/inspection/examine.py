@@ -10,17 +10,17 @@ from triptych.config.schema import RunConfig
 from triptych.data.builder import decode_listing, divide
 from triptych.data.listing import SPLITS, Listing
 from triptych.data.module import ImageDataModule
-from triptych.inspection.file_findings import Sizes, file_findings, measured_sizes
-from triptych.inspection.finding import Finding, Severity
-from triptych.inspection.flips import advise_flips
-from triptych.inspection.label_findings import class_counts, label_findings
-from triptych.inspection.pixel_findings import (
+from triptych.inspection.findings.file_findings import Sizes, file_findings, measured_sizes
+from triptych.inspection.findings.finding import Finding, Severity
+from triptych.inspection.findings.label_findings import class_counts, label_findings
+from triptych.inspection.findings.pixel_findings import (
     FoundDuplicates,
     content_findings,
     duplicate_findings,
     duplicates_of,
     flip_findings,
 )
+from triptych.inspection.flips import advise_flips
 from triptych.inspection.survey import survey
 
 ORDER = list(Severity)

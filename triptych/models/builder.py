@@ -10,12 +10,12 @@ from triptych.config.schema import ModelConfig, RunConfig
 from triptych.errors import ConfigError, DownloadError
 from triptych.models.contract import Encoder
 from triptych.models.image_transformer import ImageTransformer
-from triptych.models.module_encoder import ModuleEncoder
 from triptych.models.multitask import MultiTaskImageTransformer
 from triptych.models.pretrained import hugging_face, timm_network
 from triptych.models.pretrained.backbone import Backbone, BackboneDescription, BackboneDownloadError, BackboneError
 from triptych.models.pretrained.encoder import PretrainedEncoder
 from triptych.models.pretrained.lora import add_lora
+from triptych.models.pretrained.module_encoder import ModuleEncoder
 from triptych.models.vit.encoder import ImageEncoder
 
 FETCH = {"hf": hugging_face.fetch, "timm": timm_network.fetch}

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from triptych.serving.limits import Limits
+from triptych.serving.requests.limits import Limits
 
 if TYPE_CHECKING:
     from triptych.serving.app import create_app

@@ -11,11 +11,11 @@ from starlette.responses import Response
 
 from triptych.artefacts.model import TrainedModel
 from triptych.search import Index
-from triptych.serving.access import Access
-from triptych.serving.answers import failure
-from triptych.serving.endpoints import add_endpoints
-from triptych.serving.limits import Limits
-from triptych.serving.problems import Problem
+from triptych.serving.api.answers import failure
+from triptych.serving.api.endpoints import add_endpoints
+from triptych.serving.api.problems import Problem
+from triptych.serving.requests.access import Access
+from triptych.serving.requests.limits import Limits
 from triptych.serving.service import Service
 from triptych.version import __version__
 

@@ -14,7 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Literal
 
 from triptych.errors import ServiceError
-from triptych.serving.limits import Limits
+from triptych.serving.requests.limits import Limits
 
 if TYPE_CHECKING:
     from triptych.artefacts.model import TrainedModel

@@ -10,18 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from triptych.artefacts.engine import Encoded
+from triptych.artefacts.engines.engine import Encoded
 from triptych.artefacts.model import TrainedModel
 from triptych.data.own.unlabelled import THREADS
 from triptych.data.pixels.opening import TooManyPixels, UndecodableImage
 from triptych.errors import SearchError
 from triptych.search import Index, Match, parse_where
+from triptych.serving.api.problems import RETRY_AFTER, Problem
 from triptych.serving.batching import Batcher
-from triptych.serving.gate import Gate
-from triptych.serving.limits import Limits
 from triptych.serving.logs import LOGGER
 from triptych.serving.metrics import Metrics
-from triptych.serving.problems import RETRY_AFTER, Problem
+from triptych.serving.requests.gate import Gate
+from triptych.serving.requests.limits import Limits
 
 # B batch, C channels, H/W image, L latent_dim.
 

@@ -24,8 +24,8 @@ from triptych.data.builder import open_images
 from triptych.data.images import Split
 from triptych.data.module import ImageDataModule
 from triptych.errors import OUT_OF_MEMORY, CheckpointError, ConfigError, TrainingError, is_out_of_memory
-from triptych.evaluation.losses import training_figures
-from triptych.evaluation.measures import holdout_figures
+from triptych.evaluation.measuring.losses import training_figures
+from triptych.evaluation.measuring.measures import holdout_figures
 from triptych.evaluation.run_pictures import draw_embeddings, draw_triplets
 from triptych.files import replacing
 from triptych.inspection import Severity, label_findings

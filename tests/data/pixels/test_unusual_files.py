@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from triptych.data.dividing import complete_splits
 from triptych.data.own.folder import list_folder
 from triptych.data.pixels.decoding import looks_grey
 from triptych.data.pixels.opening import UndecodableImage
 from triptych.data.pixels.resizing import decode_and_fit
+from triptych.data.splits.dividing import complete_splits
 
 RANDOM = np.random.default_rng(0)
 SMOOTH = Image.fromarray(RANDOM.integers(0, 256, (5, 7, 3), np.uint8)).resize((140, 100), Image.Resampling.BICUBIC)

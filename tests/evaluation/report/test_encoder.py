@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from triptych.evaluation.measured import EmbeddingMap
+from triptych.evaluation.measuring.measured import EmbeddingMap
 from triptych.evaluation.report import encoder
 from triptych.evaluation.report.encoder import map_data
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from triptych.evaluation.baselines import Baselines
+from triptych.evaluation.measuring.baselines import Baselines
 from triptych.evaluation.report.headlines import Comparison, comparisons, panels, percent
 from triptych.runs.per_image import PerImage
 

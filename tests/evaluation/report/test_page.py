@@ -14,7 +14,7 @@ from PIL import Image
 from triptych.config.schema import RunConfig
 from triptych.data.images import ImageData, Split
 from triptych.data.module import ImageDataModule
-from triptych.evaluation.measured import measure
+from triptych.evaluation.measuring.measured import measure
 from triptych.evaluation.opening import OpenedModel
 from triptych.evaluation.report import page, report_pictures, write_report
 from triptych.models.builder import build_model

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from triptych.data.images import Split
-from triptych.evaluation.outputs import ModelOutputs
+from triptych.evaluation.measuring.outputs import ModelOutputs
 from triptych.evaluation.report import retrieval
 from triptych.evaluation.report.retrieval import hardest_triplets
 from triptych.visualisation.paper.style import new_figure

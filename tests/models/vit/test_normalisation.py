@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from triptych.models.recomputing import recomputed
 from triptych.models.vit.normalisation import BatchNormalisation
+from triptych.models.vit.recomputing import recomputed
 
 ROOT = Path(__file__).parents[3]
 
@@ -88,7 +88,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import nn
-from triptych.models.recomputing import recomputed
+from triptych.models.vit.recomputing import recomputed
 from triptych.models.vit.normalisation import BatchNormalisation
 
 rank, folder = int(sys.argv[1]), sys.argv[2]

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from triptych.cli.options import HELP
-from triptych.serving.limits import Limits
+from triptych.serving.requests.limits import Limits
 
 DEFAULTS = Limits()
 

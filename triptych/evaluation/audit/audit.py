@@ -10,8 +10,8 @@ from triptych.data.module import ImageDataModule
 from triptych.evaluation.audit.labels import LabelDoubts, doubt_labels
 from triptych.evaluation.audit.outliers import Outliers, find_outliers
 from triptych.evaluation.audit.pool import SPLITS, Pool, pool_images
+from triptych.evaluation.measuring.outputs import Model
 from triptych.evaluation.opening import ModelLike, OpenedModel, open_model
-from triptych.evaluation.outputs import Model
 from triptych.inspection.duplicates import Duplicates, find_duplicates
 
 

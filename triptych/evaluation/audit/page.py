@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from triptych.evaluation.audit.audit import Audit
-from triptych.evaluation.outputs import Model, reconstructions
+from triptych.evaluation.measuring.outputs import Model, reconstructions
 from triptych.evaluation.pages import environment
 from triptych.evaluation.table import three_digits
 from triptych.files import replacing

@@ -10,7 +10,7 @@ from torch import Tensor
 from triptych.data.images import Split
 from triptych.data.module import ImageDataModule
 from triptych.data.pixels.mapped import Images, joined
-from triptych.evaluation.outputs import Model, ModelOutputs, model_outputs
+from triptych.evaluation.measuring.outputs import Model, ModelOutputs, model_outputs
 from triptych.metrics import nearest_neighbours
 
 NEIGHBOURS = 20

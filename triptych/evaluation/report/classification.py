@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from triptych.evaluation.measured import Evaluation
+from triptych.evaluation.measuring.measured import Evaluation
 from triptych.evaluation.report.headlines import percent, percent_range
 from triptych.evaluation.report.pictures import Picture, picture
 from triptych.evaluation.writing import misclassified

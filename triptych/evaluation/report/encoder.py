@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from triptych.evaluation.measured import Evaluation
-from triptych.evaluation.outputs import Model
+from triptych.evaluation.measuring.measured import Evaluation
+from triptych.evaluation.measuring.outputs import Model
 from triptych.evaluation.report.pictures import Picture, drawn_images, picture
 from triptych.inspection.thumbnails import sprite_sheet, thumbnails
 from triptych.metrics import nearest_neighbours

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.evaluation.measured import Evaluation
+from triptych.evaluation.measuring.measured import Evaluation
 from triptych.evaluation.table import shown, three_digits
 from triptych.metrics.intervals import LEVEL, Interval, mcnemar, ratio_of_errors
 from triptych.runs.definitions import DEFINITIONS

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from triptych.data.module import ImageDataModule
-from triptych.evaluation.measured import Evaluation
-from triptych.evaluation.outputs import Model
+from triptych.evaluation.measuring.measured import Evaluation
+from triptych.evaluation.measuring.outputs import Model
 from triptych.evaluation.report.pictures import Picture, picture
 from triptych.visualisation import curves_figure
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from triptych.config.loader import dump_config
 from triptych.data.module import ImageDataModule
-from triptych.evaluation.measured import Evaluation
+from triptych.evaluation.measuring.measured import Evaluation
+from triptych.evaluation.measuring.outputs import Model
 from triptych.evaluation.opening import OpenedModel
-from triptych.evaluation.outputs import Model
 from triptych.evaluation.pages import environment
 from triptych.evaluation.report.classification import class_rows, classification_pictures, misclassified_images
 from triptych.evaluation.report.encoder import attention_pictures, map_data

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from triptych.evaluation.measured import Evaluation
-from triptych.evaluation.outputs import Reconstructed, reconstructions
+from triptych.evaluation.measuring.measured import Evaluation
+from triptych.evaluation.measuring.outputs import Reconstructed, reconstructions
 from triptych.evaluation.report.pictures import Picture, drawn_images, picture
 from triptych.evaluation.table import three_digits
 from triptych.metrics import active_units

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from triptych.evaluation.measured import Evaluation
+from triptych.evaluation.measuring.measured import Evaluation
 from triptych.evaluation.report.pictures import Picture, drawn_images, picture
 from triptych.metrics import nearest_neighbours
 from triptych.visualisation import retrieval_figure, triplet_figure

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from triptych.data.module import ImageDataModule
-from triptych.evaluation.measured import Evaluation
+from triptych.evaluation.measuring.measured import Evaluation
 from triptych.evaluation.report.pictures import Picture
 from triptych.evaluation.table import FigureRow, baseline_rows, figure_rows
 from triptych.files import replacing

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from torch import Tensor, nn
 
 from triptych.models.contract import Encoder
-from triptych.models.recomputing import recomputed
 from triptych.models.vit.block import TransformerBlock
 from triptych.models.vit.patches import PATCH_EMBEDDINGS, ConvolutionalStage, PatchEmbedding, token_grid
 from triptych.models.vit.positions import sine_cosine_positions
+from triptych.models.vit.recomputing import recomputed
 
 # B batch, C channels, H/W image, h/w token grid, N = h * w tokens, D width.
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.models.latent import at_least_float32
-from triptych.models.recomputing import is_recomputing
+from triptych.models.vit.recomputing import is_recomputing
 
 # B batch, C channels, h/w grid of features.
 

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.models.layout import channels_last
-from triptych.models.recomputing import recomputed
 from triptych.models.vit.normalisation import BatchNormalisation
+from triptych.models.vit.recomputing import recomputed
 
 # B batch, C channels, H/W image, h/w grid of features, N tokens, D width, k side of a whitening filter.
 

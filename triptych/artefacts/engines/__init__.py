@@ -1,0 +1,1 @@
+"""What runs a loaded model: PyTorch or ONNX Runtime behind one contract."""

@@ -1,0 +1,1 @@
+"""Writes bundles: ONNX graphs, an encoder in integers, the model card and its pictures."""

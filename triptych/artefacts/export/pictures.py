@@ -1,0 +1,147 @@
+"""The pictures of a model card, drawn from test images: reconstructions, nearest neighbours, samples."""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from triptych.artefacts.engines.engine import Encoded
+from triptych.artefacts.model import BATCH_SIZE, TrainedModel
+from triptych.artefacts.run_pixels import LabelledPixels
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# N images, C channels, H/W image.
+
+COLUMNS = 8
+"""Images in a row of the sheet of samples."""
+GAP = 2
+"""Pixels between two images."""
+WIDTH = 1000
+"""Pixels of a picture: half of what the figures have, which keeps the squares of small images whole."""
+SHOWN = 10
+"""Images in the rows of reconstructions."""
+QUERIES, NEIGHBOURS = 4, 8
+
+RECONSTRUCTIONS = "reconstructions.png"
+NEAREST = "nearest.png"
+SAMPLES = "samples.png"
+MAP = "embeddings.png"
+CAPTIONS = {
+    MAP: "A map (t-SNE) of the embeddings of test images",
+    NEAREST: "Test images and their nearest neighbours among the others; framed in blue where the class is the same",
+    RECONSTRUCTIONS: "Test images above their reconstructions",
+    SAMPLES: "Images drawn from the prior",
+}
+"""What each picture shows, in the order of the card."""
+
+
+def encoded(model: TrainedModel, pixels: NDArray[np.float32]) -> Encoded:
+    """Compute embeddings, logits and latents of prepared images (N, C, H, W), a batch at a time."""
+    parts = [model.encode_pixels(pixels[start : start + BATCH_SIZE]) for start in range(0, len(pixels), BATCH_SIZE)]
+    latents = [part.latents for part in parts if part.latents is not None]
+    return Encoded(
+        np.concatenate([part.embeddings for part in parts]),
+        np.concatenate([part.logits for part in parts]),
+        np.concatenate(latents) if latents else None,
+    )
+
+
+def draw_pictures(model: TrainedModel, test: LabelledPixels, outputs: Encoded, folder: Path) -> None:
+    """Write the pictures that need images of the run into a folder.
+
+    Args:
+        model: The model.
+        test: Test images.
+        outputs: The model's, for these.
+        folder: Where the pictures go.
+    """
+    if len(test.labels) > NEIGHBOURS:
+        _draw_nearest(model, test, outputs, folder / NEAREST)
+    if outputs.latents is not None and len(test.labels):
+        _draw_reconstructions(model, test, outputs.latents, folder / RECONSTRUCTIONS)
+
+
+def draw_samples(model: TrainedModel, path: Path, *, count: int = 32) -> None:
+    """Write images drawn from the prior as one PNG, eight in a row."""
+    pictures = model.sample(count, seed=0)
+    _, height, width, *channels = pictures.shape
+    rows = -(-count // COLUMNS)
+    sheet = np.full((rows * (height + GAP) - GAP, COLUMNS * (width + GAP) - GAP, *channels), 255, np.uint8)
+    for number, picture in enumerate(pictures):
+        top, left = number // COLUMNS * (height + GAP), number % COLUMNS * (width + GAP)
+        sheet[top : top + height, left : left + width] = picture
+    shown = sheet if sheet.ndim == 2 or sheet.shape[-1] == 3 else sheet[..., 0]
+    image = Image.fromarray(shown)
+    larger = max(1, WIDTH // 2 // image.width)
+    image.resize((image.width * larger, image.height * larger), Image.Resampling.NEAREST).save(path, optimize=True)
+
+
+def shrink(source: Path, path: Path) -> None:
+    """Write a picture of a run at the width of the card."""
+    with Image.open(source) as image:
+        _save(image.convert("RGB"), path)
+
+
+def _draw_nearest(model: TrainedModel, test: LabelledPixels, outputs: Encoded, path: Path) -> None:
+    """Draw images of different classes, the first that were drawn, with their neighbours."""
+    import torch
+
+    from triptych.visualisation import retrieval_figure
+
+    _, firsts = np.unique(test.labels, return_index=True)
+    queries = np.sort(firsts)[:QUERIES]
+    similarities = outputs.embeddings[queries] @ outputs.embeddings.T
+    similarities[np.arange(len(queries)), queries] = -np.inf
+    found = np.argsort(-similarities, axis=1, kind="stable")[:, :NEIGHBOURS]
+    pixels = torch.from_numpy(_shown(model, test.pixels))
+    labels = torch.from_numpy(test.labels)
+    _save_figure(
+        retrieval_figure(
+            pixels[torch.from_numpy(queries)],
+            pixels[torch.from_numpy(found)],
+            labels[torch.from_numpy(queries)],
+            labels[torch.from_numpy(found)],
+            classes=model.classes,
+            title="",
+        ),
+        path,
+    )
+
+
+def _draw_reconstructions(model: TrainedModel, test: LabelledPixels, latents: NDArray[np.float32], path: Path) -> None:
+    import torch
+
+    from triptych.visualisation import ImageRow, image_rows_figure
+
+    count = min(SHOWN, len(test.labels))
+    pictures = model.decode(latents[:count]).reshape(count, *_shown(model, test.pixels[:1]).shape[2:], -1)
+    made = torch.from_numpy(pictures.transpose(0, 3, 1, 2).astype(np.float32) / 255)
+    rows = [
+        ImageRow(torch.from_numpy(_shown(model, test.pixels[:count]))),
+        ImageRow(made, joined=True),
+    ]
+    _save_figure(image_rows_figure(rows, title=""), path)
+
+
+def _shown(model: TrainedModel, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Cut the padding off, and show the first channel alone where there are neither one nor three."""
+    inner = model.description.preprocessing.without_padding(pixels)
+    return inner if inner.shape[1] in (1, 3) else inner[:, :1]
+
+
+def _save_figure(figure: "Figure", path: Path) -> None:
+    from triptych.visualisation import figure_png
+
+    with Image.open(io.BytesIO(figure_png(figure))) as image:
+        _save(image.convert("RGB"), path)
+
+
+def _save(image: Image.Image, path: Path) -> None:
+    """Save a picture at the width of the card, in 256 colours."""
+    height = max(1, round(image.height * WIDTH / image.width))
+    image.resize((WIDTH, height), Image.Resampling.BOX).quantize(256).save(path, optimize=True)

@@ -1,0 +1,1 @@
+"""Measures a model on a split: outputs, losses, metrics with intervals, and simple baselines."""

@@ -1,0 +1,147 @@
+"""The figures of simple methods without a learned embedding, beside which a reader judges the model's."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from triptych.data.images import Split
+from triptych.data.pixels.mapped import parts
+from triptych.evaluation.measuring.outputs import without_border
+from triptych.inspection.thumbnails import thumbnails
+from triptych.metrics.inputs import sampled_rows
+
+LINEAR_STEPS = 40
+"""Steps of L-BFGS for the linear classifier; twice as many change its accuracy on MNIST and CIFAR-10 by 0.003."""
+
+LONGEST = 48
+"""Pixels to a side that the simple methods see: larger images are shrunk, or their cost would exceed the model's."""
+
+MOST = 50_000
+"""Training images that the simple methods learn from, drawn at random where there are more: the cost is bounded."""
+
+EXACT = 1500
+"""Rows or columns up to which principal components are exact; beyond, a randomised method is far quicker."""
+
+HELD = 1024
+"""Images of full size that are held at once."""
+
+CHUNK_ELEMENTS = 2**24
+"""Distances that are computed at once: 64 MiB."""
+
+
+@dataclass(frozen=True, eq=False)
+class Baselines:
+    """What simple methods reach.
+
+    Attributes:
+        figures: By the names of metrics.json: `pixels_1nn`, the accuracy of the nearest training image by Euclidean
+            distance of pixels; `pca_1nn`, the same after PCA to `embedding_dim` dimensions; `linear_classifier`, the
+            accuracy of multinomial logistic regression on pixels; `pca_mse`, the squared error per pixel in [0, 1] of
+            reconstructions by PCA with `latent_dim` components, clipped to [0, 1] as the model's are: left out for a
+            model without a latent, and for images that were shrunk, which are easier to reconstruct.
+        correct: Of the classifiers among them, whether each image is classified correctly, (N,).
+    """
+
+    figures: dict[str, float]
+    correct: dict[str, NDArray[np.bool_]]
+
+
+def measure_baselines(
+    train: Split, split: Split, *, embedding_dim: int, latent_dim: int | None, pad: int = 0
+) -> Baselines:
+    """Measure what simple methods reach that learn from the same training images; it depends on the images alone.
+
+    Where the split is the training set itself, the nearest image is the nearest other one. Images larger than 48 pixels
+    are shrunk to that. Of more than 50,000 training images, 50,000 are used.
+    """
+    rows = sampled_rows(len(train), at_most=MOST, seed=0)
+    labels, truth = train.labels.cpu()[rows], split.labels.cpu()
+    pixels = pixel_rows(train.select(rows) if len(rows) < len(train) else train, pad=pad)
+    queries = pixels if split is train and len(rows) == len(train) else pixel_rows(split, pad=pad)
+    own = rows if split is train else None
+    mean, axes = principal_axes(pixels, max(embedding_dim, latent_dim or 0))
+    reduced, reduced_queries = ((images - mean) @ axes[:, :embedding_dim] for images in (pixels, queries))
+    predicted = {
+        "pixels_1nn": labels[_nearest(queries, pixels, own)],
+        "pca_1nn": labels[_nearest(reduced_queries, reduced, own)],
+        "linear_classifier": _linear_classes(pixels, labels, queries),
+    }
+    correct = {name: (classes == truth).numpy() for name, classes in predicted.items()}
+    figures = {name: float(right.mean()) for name, right in correct.items()}
+    if latent_dim is not None and max(split.images.shape[2:]) - 2 * pad <= LONGEST:
+        figures["pca_mse"] = _reconstruction_error(queries, mean, axes[:, :latent_dim])
+    return Baselines(figures, correct)
+
+
+def pixel_rows(split: Split, *, pad: int) -> Tensor:
+    """Return the pixels of a split in [0, 1], without their border and shrunk to at most 48 a side, (N, P)."""
+    small = (thumbnails(without_border(part, pad), longest=LONGEST) for part in parts(split.images, HELD))
+    return torch.cat([part.flatten(1).cpu() for part in small]).float() / 255
+
+
+def principal_axes(pixels: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the mean (P,) and at most `count` first axes (P, count) of pixels (N, P).
+
+    They come from the smaller of the two products, N x N or P x P; where both are large, from a randomised
+    decomposition (Halko et al. 2011), whose axes reconstruct as well to 4 digits.
+    """
+    mean = pixels.mean(0)
+    centred = pixels - mean
+    images, width = centred.shape
+    if min(images, width) > EXACT:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            _, _, axes = torch.svd_lowrank(centred, q=min(images, width, count + 16), niter=4)
+        return mean, axes[:, :count]
+    if images < width:
+        # The axes are combinations of the images, by the eigenvectors of their products (Gram matrix).
+        values, vectors = torch.linalg.eigh((centred @ centred.T).double())
+        kept = values > max(float(values[-1]), 1e-12) * 1e-9
+        axes = centred.T.double() @ (vectors[:, kept] / values[kept].sqrt())
+        return mean, axes.flip(1)[:, :count].float()
+    _, axes = torch.linalg.eigh((centred.T @ centred).double())
+    return mean, axes.flip(1)[:, :count].float()
+
+
+def _nearest(queries: Tensor, gallery: Tensor, own: Tensor | None) -> Tensor:
+    """Return the row (Q,) of the gallery nearest to each query, by Euclidean distance; never the query itself.
+
+    Args:
+        queries: (Q, P).
+        gallery: (G, P).
+        own: Which query each row of the gallery is, (G,); None where they are other images.
+    """
+    lengths = gallery.square().sum(1)
+    found = []
+    for rows in torch.split(torch.arange(len(queries)), max(1, CHUNK_ELEMENTS // len(gallery))):
+        distances = torch.addmm(lengths, queries[rows], gallery.T, alpha=-2)
+        if own is not None and len(gallery) > 1:
+            mine = ((own >= rows[0]) & (own <= rows[-1])).nonzero()[:, 0]
+            distances[own[mine] - rows[0], mine] = torch.inf
+        found.append(distances.argmin(1))
+    return torch.cat(found)
+
+
+def _linear_classes(pixels: Tensor, labels: Tensor, queries: Tensor) -> Tensor:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    if len(torch.unique(labels)) < 2:
+        return labels[:1].expand(len(queries))
+    # One scale for all pixels: standardising each would blow up those that are nearly always black.
+    mean, deviation = pixels.mean(), pixels.std().clamp(min=1e-6)
+    classifier = LogisticRegression(max_iter=LINEAR_STEPS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        classifier.fit(((pixels - mean) / deviation).numpy(), labels.numpy())
+    return torch.from_numpy(classifier.predict(((queries - mean) / deviation).numpy()))
+
+
+def _reconstruction_error(pixels: Tensor, mean: Tensor, axes: Tensor) -> float:
+    """The mean squared error of pixels (N, P) in [0, 1] that are projected on the axes."""
+    reconstructed = ((pixels - mean) @ axes @ axes.T + mean).clamp(0, 1)
+    return float((pixels - reconstructed).square().mean())

@@ -1,0 +1,1 @@
+"""The findings of `triptych doctor`: about files, labels and pixels."""

@@ -1,0 +1,1 @@
+"""The routes of the service, their answers and errors, and their OpenAPI document."""

@@ -1,0 +1,1 @@
+"""What a request passes before its image is decoded: access, limits, admission, body."""
