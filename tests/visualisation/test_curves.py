@@ -32,7 +32,7 @@ def charts(figure: Figure) -> list:
 def test_any_number_of_metrics_is_drawn_on_the_paper(
     metrics: int, drawn_pixels: Callable, clipped_texts: Callable, overlapping_texts: Callable
 ) -> None:
-    figure = curves_figure(run(metrics), title="Curves", subtitle="of a run")
+    figure = curves_figure(run(metrics))
 
     picture = drawn_pixels(figure)
     assert picture.shape[1] == 2000
@@ -44,7 +44,7 @@ def test_any_number_of_metrics_is_drawn_on_the_paper(
 
 def test_validation_is_drawn_as_it_is_and_each_point_marked() -> None:
     curves = run(1)
-    (axes,) = charts(curves_figure(curves, title=""))
+    (axes,) = charts(curves_figure(curves))
     steps, values = curves["metric 0"]["validation"]
 
     line = next(line for line in axes.lines if to_hex(line.get_color()) == SAME_CLASS)
@@ -55,7 +55,7 @@ def test_validation_is_drawn_as_it_is_and_each_point_marked() -> None:
 
 def test_training_is_drawn_raw_and_faint_and_over_it_smoothed() -> None:
     curves = run(1, points=200)
-    (axes,) = charts(curves_figure(curves, title=""))
+    (axes,) = charts(curves_figure(curves))
     steps, values = map(np.array, curves["metric 0"]["training"])
     raw, smooth = (line for line in axes.lines if to_hex(line.get_color()) != SAME_CLASS)
 
@@ -69,7 +69,7 @@ def test_training_is_drawn_raw_and_faint_and_over_it_smoothed() -> None:
 
 def test_a_constant_series_stays_constant_when_smoothed_to_its_ends() -> None:
     curve = {"loss": {"training": (np.arange(100), np.full(100, 0.5))}}
-    (axes,) = charts(curves_figure(curve, title=""))
+    (axes,) = charts(curves_figure(curve))
 
     assert np.allclose(axes.lines[1].get_ydata(), 0.5)
 
@@ -79,14 +79,14 @@ def test_the_last_values_stand_above_each_chart_and_the_series_in_the_key(texts_
         "accuracy": {"training": ([1, 2], [0.5, 0.875]), "validation": ([2], [0.8125])},
         "kl": {"training": ([1, 2], [300.0, 142.25]), "validation": ([2], [139.75])},
     }
-    texts = texts_of(curves_figure(curves, title="A run", subtitle="of two steps"))
+    texts = texts_of(curves_figure(curves))
 
     assert {"accuracy", "kl", "training", "validation", "0.875", "0.812", "142", "140", "step"} < set(texts)
     assert texts.count("training") == texts.count("validation") == 1
 
 
 def test_one_point_is_drawn_as_a_mark(drawn_pixels: Callable, clipped_texts: Callable) -> None:
-    figure = curves_figure({"loss": {"training": ([3], [0.7]), "validation": ([3], [0.6])}}, title="One step")
+    figure = curves_figure({"loss": {"training": ([3], [0.7]), "validation": ([3], [0.6])}})
     blue = (drawn_pixels(figure) == (0x00, 0x72, 0xB2)).all(axis=-1)
 
     assert len(charts(figure)[0].collections) == 2
@@ -100,7 +100,7 @@ def test_values_that_are_not_finite_and_empty_series_are_left_out(drawn_pixels: 
         "gone": {"training": ([1], [np.nan])},
         "none": {},
     }
-    figure = curves_figure(curves, title="Diverged")
+    figure = curves_figure(curves)
 
     assert drawn_pixels(figure).min() < 100
     assert np.array_equal(charts(figure)[0].lines[0].get_xydata(), [[1.0, 2.0]])
@@ -111,7 +111,7 @@ def test_noise_beyond_the_smooth_line_does_not_flatten_the_chart() -> None:
     values = np.linspace(1.0, 0.5, 100)
     values[50] = 1000.0
     curves = {"loss": {"training": (np.arange(100), values), "validation": ([99], [0.5])}}
-    (axes,) = charts(curves_figure(curves, title=""))
+    (axes,) = charts(curves_figure(curves))
 
     assert axes.get_ylim()[1] < 200
 
@@ -123,17 +123,8 @@ def test_names_that_are_long_or_look_like_mathematics_are_drawn_as_they_are(
         name: {"training": ([1, 2], [1e-7, 123456.0]), "$val_{": ([2], [-0.000123])}
         for name in ("$5_{$", "_hidden", "a metric with a name that no chart is wide enough for, not one")
     }
-    figure = curves_figure(curves, title="long " * 60, subtitle="longer " * 60)
+    figure = curves_figure(curves)
 
     assert clipped_texts(figure) == []
     assert overlapping_texts(figure) == []
     assert {"$5_{$", "_hidden", "$val_{"} < set(texts_of(figure))
-
-
-def test_curves_that_do_not_fit_are_rejected() -> None:
-    with pytest.raises(ValueError, match=r"^curves must have at least one metric, but it is empty; give"):
-        curves_figure({}, title="")
-    with pytest.raises(
-        ValueError, match=r"^curves\['loss'\]\['validation'\] must be as many .* \(2,\) and \(1,\); give"
-    ):
-        curves_figure({"loss": {"validation": ([1, 2], [0.5])}}, title="")

@@ -16,7 +16,7 @@ def test_any_number_of_dimensions_is_drawn_on_the_paper(
     dimensions: int, drawn_pixels: Callable, clipped_texts: Callable, overlapping_texts: Callable
 ) -> None:
     nats = torch.linspace(0, 5, dimensions)
-    figure = latent_figure(nats, active=nats > 0.01, title="Latent", subtitle="of a model")
+    figure = latent_figure(nats, active=nats > 0.01)
 
     picture = drawn_pixels(figure)
     assert picture.shape[1] == 2000
@@ -26,7 +26,7 @@ def test_any_number_of_dimensions_is_drawn_on_the_paper(
 
 
 def test_bars_are_ranked_numbered_and_blue_where_active(texts_of: Callable) -> None:
-    figure = latent_figure(np.array([0.5, 3.25, 0.0, 1.0]), active=np.array([True, True, False, True]), title="Latent")
+    figure = latent_figure(np.array([0.5, 3.25, 0.0, 1.0]), active=np.array([True, True, False, True]))
     axes = figure.axes[1]
     texts = texts_of(figure)
 
@@ -40,18 +40,8 @@ def test_bars_are_ranked_numbered_and_blue_where_active(texts_of: Callable) -> N
 def test_a_collapsed_latent_and_divergences_estimated_below_zero_are_drawn(
     nats: np.ndarray, clipped_texts: Callable
 ) -> None:
-    figure = latent_figure(nats, active=nats > 0.01, title="Latent")
+    figure = latent_figure(nats, active=nats > 0.01)
 
     assert clipped_texts(figure) == []
     low, high = figure.axes[1].get_ylim()
     assert low <= nats.min() <= nats.max() < high
-
-
-def test_divergences_and_marks_that_do_not_fit_are_rejected() -> None:
-    yes = torch.ones(3, dtype=torch.bool)
-    for wrong in (torch.ones(1, 3), torch.ones(0), torch.tensor([1.0, torch.nan, 1.0])):
-        with pytest.raises(ValueError, match=r"^kl_per_dimension must be finite numbers \(L,\), .*; give the mean"):
-            latent_figure(wrong, active=yes, title="")
-    for wrong in (yes[:2], torch.ones(3)):
-        with pytest.raises(ValueError, match=r"^active must be true or false for each of the 3 dimensions, .*; give"):
-            latent_figure(torch.ones(3), active=wrong, title="")

@@ -25,8 +25,8 @@ def found(queries: int, neighbours: int, channels: int, side: int) -> list[Tenso
     return [images[:, 0], images[:, 1:], labels, others]
 
 
-def draw(drawn: list[Tensor], **words: str) -> Figure:
-    return retrieval_figure(*drawn, classes=CLASSES, **{"title": "Retrieval", **words})
+def draw(drawn: list[Tensor]) -> Figure:
+    return retrieval_figure(*drawn, classes=CLASSES)
 
 
 def rim(picture: NDArray[np.uint8], figure: Figure, index: int) -> NDArray[np.uint8]:
@@ -46,7 +46,7 @@ def rim(picture: NDArray[np.uint8], figure: Figure, index: int) -> NDArray[np.ui
 def test_any_number_and_kind_of_image_is_drawn_on_the_paper(
     queries: int, neighbours: int, channels: int, side: int, drawn_pixels: Callable, clipped_texts: Callable
 ) -> None:
-    figure = draw(found(queries, neighbours, channels, side), subtitle="of some images")
+    figure = draw(found(queries, neighbours, channels, side))
 
     picture = drawn_pixels(figure)
     assert picture.shape[1] == 2000
@@ -105,28 +105,8 @@ def test_names_that_are_long_or_look_like_mathematics_do_not_touch(
     clipped_texts: Callable, overlapping_texts: Callable, texts_of: Callable
 ) -> None:
     names = ("a name that is far too long for the picture above it", "$5_{", "_another that is too long")
-    figure = retrieval_figure(*found(3, 10, 1, 8), classes=names, title="$_{ " * 99, subtitle="long " * 99)
+    figure = retrieval_figure(*found(3, 10, 1, 8), classes=names)
 
     assert clipped_texts(figure) == []
     assert overlapping_texts(figure) == []
     assert "$5_{" in texts_of(figure)
-
-
-@pytest.mark.parametrize(
-    ("position", "wrong", "name"),
-    [
-        (0, torch.rand(1, 8, 8), "queries"),
-        (1, torch.rand(2, 5, 1, 8, 9), "neighbours"),
-        (1, torch.rand(3, 5, 1, 8, 8), "neighbours"),
-        (1, torch.rand(2, 0, 1, 8, 8), "neighbours"),
-        (1, torch.zeros(2, 5, 1, 8, 8, dtype=torch.uint8), "neighbours"),
-        (2, torch.tensor([0, 3]), "query_labels"),
-        (3, torch.zeros(2, 4, dtype=torch.long), "neighbour_labels"),
-        (3, torch.full((2, 5), 3), "neighbour_labels"),
-    ],
-)
-def test_arguments_that_do_not_fit_are_named(position: int, wrong: Tensor, name: str) -> None:
-    drawn = found(2, 5, 1, 8)
-    drawn[position] = wrong
-    with pytest.raises(ValueError, match=f"^{name} must"):
-        draw(drawn)

@@ -129,11 +129,6 @@ def test_without_a_title_its_room_is_not_left_empty() -> None:
     assert heights[0] < heights[1]
 
 
-def test_distances_that_are_not_two_to_a_triplet_are_rejected() -> None:
-    with pytest.raises(ValueError, match=r"^distances must be two for each triplet, of shape \(2, 2\), but .* \(2,\)"):
-        triplet_figure(*triplets(2, 1, 8), classes=CLASSES, title="", distances=torch.ones(2))
-
-
 def test_values_beyond_the_range_and_half_precision_are_drawn(pixels_of: Callable) -> None:
     *images, anchor_labels, negative_labels = triplets(1, 1, 4)
     wide = [(4 * image - 1).half() for image in images]
@@ -155,20 +150,3 @@ def test_drawing_does_not_change_its_arguments() -> None:
     triplet_figure(*drawn, classes=CLASSES, title="")
 
     assert all(torch.equal(tensor, copy) for tensor, copy in zip(drawn, before, strict=True))
-
-
-@pytest.mark.parametrize(
-    ("position", "wrong", "name"),
-    [
-        (0, torch.rand(8, 8), "anchors"),
-        (1, torch.rand(2, 1, 8, 9), "positives"),
-        (2, torch.rand(3, 1, 8, 8), "negatives"),
-        (3, torch.tensor([0]), "anchor_labels"),
-        (4, torch.tensor([0, 3]), "negative_labels"),
-    ],
-)
-def test_arguments_that_do_not_fit_are_named(position: int, wrong: Tensor, name: str) -> None:
-    drawn = triplets(2, 1, 8)
-    drawn[position] = wrong
-    with pytest.raises(ValueError, match=f"^{name} must"):
-        triplet_figure(*drawn, classes=CLASSES, title="")

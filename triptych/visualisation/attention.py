@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from triptych.visualisation.paper.checks import require_images
 from triptych.visualisation.paper.sheet import MARGIN, ROOM, WIDTH, Sheet, open_sheet
 from triptych.visualisation.paper.style import QUIET_INK, house_style
 from triptych.visualisation.paper.tiles import Tile, draw_image, tiles_across
@@ -27,7 +26,7 @@ _SHINE = 0.45
 """How brightly the image, in grey, shines through the colours."""
 
 
-def attention_figure(images: Tensor, maps: Tensor, *, title: str, subtitle: str = "") -> "Figure":
+def attention_figure(images: Tensor, maps: Tensor) -> "Figure":
     """Draw images, and below each the same image in grey under the smooth colours of its attention map.
 
     The colours of each map go from nothing to its own largest share.
@@ -35,28 +34,16 @@ def attention_figure(images: Tensor, maps: Tensor, *, title: str, subtitle: str 
     Args:
         images: Images (B, C, H, W), float in [0, 1], grey (C = 1) or RGB (C = 3).
         maps: The result of `ImageEncoder.attention_maps` (B, h, w), finite.
-        title: One line above the pictures; an empty one takes no room.
-        subtitle: A smaller line below the title.
 
     Returns:
         A figure 2,000 pixels wide, eight images to a row.
-
-    Raises:
-        ValueError: If the images are none, or if there is no finite map for each.
     """
-    require_images({"images": images})
-    if maps.ndim != 3 or len(maps) != len(images) or 0 in maps.shape or not maps.isfinite().all():
-        raise ValueError(
-            f"maps must be one finite map (h, w) for each of the {len(images)} images, but the shape is "
-            f"{tuple(maps.shape)} and {int((~maps.isfinite()).sum())} numbers are not finite; give the result of "
-            "ImageEncoder.attention_maps"
-        )
     columns = min(_COLUMNS, len(images))
     tile, between = tiles_across(images, columns, ROOM)
     overlays = _overlays(images, maps, tile)
     pitch = 2 * tile.height + between + _ROW_GAP
     with house_style():
-        sheet = open_sheet(-(-len(images) // columns) * pitch - _ROW_GAP + _KEY, title=title, subtitle=subtitle)
+        sheet = open_sheet(-(-len(images) // columns) * pitch - _ROW_GAP + _KEY)
         for index, (image, overlay) in enumerate(zip(images, overlays, strict=True)):
             row, column = divmod(index, columns)
             x, y = MARGIN + column * (tile.width + between), _KEY + row * pitch

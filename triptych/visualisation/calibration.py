@@ -25,37 +25,29 @@ _BELOW = 80
 _FIGURES = MARGIN + _LEFT + _WIDTH + 100
 """Where the column of numbers begins."""
 
+_BINS = 15
 _PER_CENT = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 
 
 def calibration_figure(
     confidence: NDArray[np.floating] | Tensor,
     correct: NDArray[np.bool_] | Tensor,
-    *,
-    bins: int = 15,
-    title: str,
-    subtitle: str = "",
 ) -> "Figure":
     """Draw the accuracy of predictions against their confidence (Guo et al., ICML 2017).
 
-    Predictions are put into bins of equal width by their confidence; a bar is the share of a bin that is right, with
+    Predictions are put into 15 bins of equal width by their confidence; a bar is the share of a bin that is right, with
     its 95% interval (Wilson's), and the shaded gap is what is missing to, or beyond, the bin's mean confidence. The
     expected calibration error is the mean gap, weighted by the bins' sizes. A histogram shows the numbers of images.
 
     Args:
         confidence: Probabilities (N,) in [0, 1] that the model gave to its predictions, N at least 1.
         correct: Whether each prediction was right, (N,).
-        bins: Bins (lower, upper], at least 1; the first holds 0 too.
-        title: One line above the diagram; an empty one takes no room.
-        subtitle: A smaller line below the title.
 
     Returns:
         A figure 2,000 pixels wide.
-
-    Raises:
-        ValueError: If the two are not as long, or hold other numbers, or if there is no bin.
     """
-    sure, right = _checked(confidence, correct, bins)
+    sure, right = (torch.as_tensor(part).detach().cpu().double().numpy() for part in (confidence, correct))
+    sure, bins = np.minimum(sure, 1.0), _BINS
     number = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
     sizes = np.bincount(number, minlength=bins)
     with np.errstate(invalid="ignore"):
@@ -63,30 +55,11 @@ def calibration_figure(
     error = float(np.nansum(sizes * np.abs(mean_right - mean_sure)) / len(sure))
     with house_style():
         height = _DIAGRAM + _BETWEEN + _HISTOGRAM + _BELOW
-        sheet = open_sheet(height, title=title, subtitle=subtitle)
+        sheet = open_sheet(height)
         _draw_diagram(sheet.panel(MARGIN + _LEFT, 0, _WIDTH, _DIAGRAM), sizes, mean_sure, mean_right)
         _draw_histogram(sheet.panel(MARGIN + _LEFT, _DIAGRAM + _BETWEEN, _WIDTH, _HISTOGRAM), sizes)
         _write_figures(sheet, error, float(right.mean()), float(sure.mean()))
     return sheet.figure
-
-
-def _checked(
-    confidence: NDArray[np.floating] | Tensor, correct: NDArray[np.bool_] | Tensor, bins: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    sure, right = (torch.as_tensor(part).detach().cpu().double().numpy() for part in (confidence, correct))
-    if sure.ndim != 1 or not len(sure) or not ((sure >= 0) & (sure <= 1 + 1e-6)).all():
-        raise ValueError(
-            f"confidence must be probabilities (N,) in [0, 1], N at least 1, but the shape is {sure.shape} and "
-            f"{np.count_nonzero(~((sure >= 0) & (sure <= 1 + 1e-6)))} are no such numbers; give the softmax's largest"
-        )
-    if right.shape != sure.shape or not np.isin(right, (0, 1)).all():
-        raise ValueError(
-            f"correct must be true or false for each of the {len(sure)} confidences, but the shape is {right.shape}; "
-            "give whether each prediction equals its label"
-        )
-    if bins < 1:
-        raise ValueError(f"bins must be at least 1, but it is {bins}; 15 is usual")
-    return np.minimum(sure, 1.0), right
 
 
 def _draw_diagram(

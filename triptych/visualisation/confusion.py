@@ -20,9 +20,7 @@ _SMALLEST = 4.0
 """Points of type below which counts are not written."""
 
 
-def confusion_figure(
-    counts: NDArray[np.integer] | Tensor, *, classes: Sequence[str], title: str, subtitle: str = ""
-) -> "Figure":
+def confusion_figure(counts: NDArray[np.integer] | Tensor, *, classes: Sequence[str]) -> "Figure":
     """Draw how often the images of each class were given each name.
 
     A row is a true class, a column a predicted one. A colour is as strong as the square root of the cell's share of its
@@ -32,21 +30,15 @@ def confusion_figure(
     Args:
         counts: Numbers of images (K, K), those of true class i in row i. Rows may be without images.
         classes: The names of the K classes.
-        title: One line above the matrix; an empty one takes no room.
-        subtitle: A smaller line below the title.
 
     Returns:
         A figure 2,000 pixels wide.
-
-    Raises:
-        ValueError: If the counts are no square of numbers from 0 on, or if there is not a name for each class.
     """
     table = torch.as_tensor(counts).detach().cpu().double().numpy()
-    _require_counts(table, len(classes))
     shares = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     with house_style():
         layout = ConfusionLayout.of(table, classes)
-        sheet = open_sheet(layout.height, title=title, subtitle=subtitle)
+        sheet = open_sheet(layout.height)
         _draw_cells(sheet, np.sqrt(shares), layout)
         _write_counts(sheet, table, np.sqrt(shares), layout)
         _write_names(sheet, classes, layout)
@@ -55,20 +47,6 @@ def confusion_figure(
         x, y, width = layout.errors
         write_errors(sheet, table, classes, x=x, y=y, width=width)
     return sheet.figure
-
-
-def _require_counts(table: NDArray[np.float64], names: int) -> None:
-    is_count = np.isfinite(table) & (table >= 0)
-    if table.ndim != 2 or table.shape[0] != table.shape[1] or not len(table) or not is_count.all():
-        raise ValueError(
-            f"counts must be a square (K, K) of numbers from 0 on, K at least 1, but the shape is {table.shape} and "
-            f"{np.count_nonzero(~is_count)} are no such numbers; give a row for each true class"
-        )
-    if names != len(table):
-        raise ValueError(
-            f"classes must be {len(table)} names, one for each row of counts, but they are {names}; name every class, "
-            "in the order of the rows"
-        )
 
 
 def _draw_cells(sheet: Sheet, strength: NDArray[np.float64], layout: ConfusionLayout) -> None:

@@ -34,9 +34,7 @@ _MARKED = 60
 """Points up to which each is marked."""
 
 
-def curves_figure(
-    curves: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]], *, title: str, subtitle: str = ""
-) -> "Figure":
+def curves_figure(curves: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]]) -> "Figure":
     """Draw how metrics moved during training, one chart each, all over the same steps.
 
     The series named "training" is smoothed by a Gaussian, with what was measured faintly behind it; the others are
@@ -45,21 +43,11 @@ def curves_figure(
     Args:
         curves: For each metric, by its name, its series by their names: steps (n,) and values (n,). Values that are
             not finite are left out.
-        title: One line above the charts; an empty one takes no room.
-        subtitle: A smaller line below the title.
 
     Returns:
         A figure 2,000 pixels wide, three charts to a row.
-
-    Raises:
-        ValueError: If there is no metric, or if a series has not as many steps as values.
     """
-    if not curves:
-        raise ValueError("curves must have at least one metric, but it is empty; give the curves that the run logged")
-    drawn = {
-        metric: {name: _points(f"curves[{metric!r}][{name!r}]", *points) for name, points in series.items()}
-        for metric, series in curves.items()
-    }
+    drawn = {metric: {name: _points(*points) for name, points in series.items()} for metric, series in curves.items()}
     colours = _series_colours(drawn)
     columns = min(_COLUMNS, len(drawn)) if len(drawn) != 4 else 2
     rows = -(-len(drawn) // columns)
@@ -67,7 +55,7 @@ def curves_figure(
     width = (ROOM - _LEFT - (columns - 1) * _BETWEEN) / columns
     last = max((max(steps, default=0) for series in drawn.values() for steps, _ in series.values()), default=0) or 1
     with house_style():
-        sheet = open_sheet(_KEY + rows * pitch - _BELOW + 60, title=title, subtitle=subtitle)
+        sheet = open_sheet(_KEY + rows * pitch - _BELOW + 60)
         _write_key(sheet, colours)
         for index, (metric, series) in enumerate(drawn.items()):
             row, column = divmod(index, columns)
@@ -84,14 +72,9 @@ def curves_figure(
 _Points = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-def _points(name: str, steps: ArrayLike, values: ArrayLike) -> _Points:
+def _points(steps: ArrayLike, values: ArrayLike) -> _Points:
     """Take the finite points of a series, in the order of their steps."""
     x, y = np.asarray(steps, dtype=np.float64), np.asarray(values, dtype=np.float64)
-    if x.ndim != 1 or x.shape != y.shape:
-        raise ValueError(
-            f"{name} must be as many steps as values, (n,) and (n,), but the shapes are {x.shape} and {y.shape}; give "
-            "one step for each value"
-        )
     order = np.argsort(x, kind="stable")
     order = order[np.isfinite(x[order]) & np.isfinite(y[order])]
     return x[order], y[order]

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from triptych.visualisation.paper.checks import require_labels
 from triptych.visualisation.paper.names import medoid, shortened, write_names
 from triptych.visualisation.paper.style import (
     DOTS_PER_INCH,
@@ -44,7 +43,7 @@ def embedding_figure(
     *,
     classes: Sequence[str],
     title: str,
-    subtitle: str = "",
+    subtitle: str,
 ) -> "Figure":
     """Draw a map of points coloured by class, with the classes' names on the map and in a legend beside it.
 
@@ -57,19 +56,9 @@ def embedding_figure(
 
     Returns:
         A figure as wide as its legend needs.
-
-    Raises:
-        ValueError: If the points are no finite pairs, or if the labels do not fit points and classes.
     """
     places = torch.as_tensor(points).detach().cpu().double().numpy()
-    if places.ndim != 2 or places.shape[1] != 2 or not len(places) or not np.isfinite(places).all():
-        raise ValueError(
-            f"points must be finite places (N, 2) with N at least 1, but the shape is {places.shape}, and "
-            f"{np.count_nonzero(~np.isfinite(places))} numbers are not finite; give the result of project_tsne"
-        )
-    numbers = torch.as_tensor(labels)
-    require_labels("labels", numbers, count=len(places), num_classes=len(classes))
-    numbers = numbers.detach().cpu()
+    numbers = torch.as_tensor(labels).detach().cpu()
     present = sorted(set(numbers.tolist()))
     colours = class_colours(len(classes))
 
@@ -156,9 +145,6 @@ def project_tsne(embeddings: Tensor | NDArray[np.floating], *, seed: int) -> NDA
     Returns:
         Points (N, 2); only their relative distances mean anything.
 
-    Raises:
-        ValueError: If the embeddings are no such matrix, or not finite.
-
     Example:
         >>> project_tsne(torch.eye(5), seed=0).shape
         (5, 2)
@@ -166,16 +152,6 @@ def project_tsne(embeddings: Tensor | NDArray[np.floating], *, seed: int) -> NDA
     from sklearn.manifold import TSNE
 
     vectors = torch.as_tensor(embeddings).detach().cpu().double()
-    if vectors.ndim != 2 or 0 in vectors.shape:
-        raise ValueError(
-            f"embeddings must be a matrix (N, E) with N and E at least 1, but the shape is {tuple(vectors.shape)}; "
-            "give one row per image"
-        )
-    if not vectors.isfinite().all():
-        raise ValueError(
-            f"embeddings must be finite, but {int((~vectors.isfinite()).any(dim=1).sum())} of {len(vectors)} rows are "
-            "not; look for what makes the model overflow"
-        )
     if len(vectors) == 1:
         return np.zeros((1, 2), dtype=np.float32)
     unit = F.normalize(vectors).numpy()

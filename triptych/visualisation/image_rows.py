@@ -8,7 +8,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from triptych.visualisation.paper.checks import require_images
 from triptych.visualisation.paper.sheet import MARGIN, ROOM, open_sheet
 from triptych.visualisation.paper.style import INK, QUIET_INK, house_style
 from triptych.visualisation.paper.tiles import as_rgb, draw_image, tiles_across
@@ -44,21 +43,15 @@ class ImageRow:
     joined: bool = False
 
 
-def image_rows_figure(rows: Sequence[ImageRow], *, title: str, subtitle: str = "") -> "Figure":
+def image_rows_figure(rows: Sequence[ImageRow]) -> "Figure":
     """Draw rows of images below one another, all images at one size, with their words.
 
     Args:
         rows: At least one; their images are of the same size and channels.
-        title: One line above the rows; an empty one takes no room.
-        subtitle: A smaller line below the title.
 
     Returns:
         A figure 2,000 pixels wide, in which a pixel of a small image is a square of whole pixels.
-
-    Raises:
-        ValueError: If there is no row, or if images, captions or frames of a row do not fit.
     """
-    _require_rows(rows)
     left = MARGIN + (_NAMES if any(row.name or row.note for row in rows) else 0)
     tile, between = tiles_across(rows[0].images, max(len(row.images) for row in rows), MARGIN + ROOM - left)
     tops = [0]
@@ -66,7 +59,7 @@ def image_rows_figure(rows: Sequence[ImageRow], *, title: str, subtitle: str = "
         gap = 0 if following is None else between if following.joined else _ROW_GAP
         tops.append(tops[-1] + tile.height + (_CAPTION if any(row.captions) else 0) + gap)
     with house_style():
-        sheet = open_sheet(tops[-1], title=title, subtitle=subtitle)
+        sheet = open_sheet(tops[-1])
         for row, y in zip(rows, tops, strict=False):
             middle = y + tile.height / 2 + (0 if row.note else 10)
             sheet.write(MARGIN, middle, row.name, weight="bold", width=_NAMES - 24)
@@ -85,38 +78,16 @@ def image_rows_figure(rows: Sequence[ImageRow], *, title: str, subtitle: str = "
     return sheet.figure
 
 
-def _require_rows(rows: Sequence[ImageRow]) -> None:
-    if not rows:
-        raise ValueError("rows must be at least one ImageRow, but there is none; give the images to draw")
-    for number, row in enumerate(rows):
-        name = f"rows[{number}]"
-        require_images({f"{name}.images": row.images})
-        if row.images.shape[1:] != rows[0].images.shape[1:]:
-            raise ValueError(
-                f"{name}.images must have the size and channels of the first row's, {tuple(rows[0].images.shape[1:])}, "
-                f"but they have {tuple(row.images.shape[1:])}; draw other images in a figure of their own"
-            )
-        if row.captions and len(row.captions) != len(row.images):
-            raise ValueError(
-                f"{name}.captions must be one for each of the {len(row.images)} images, or none, but they are "
-                f"{len(row.captions)}; an empty caption writes nothing"
-            )
-        if not all(0 <= framed < len(row.images) for framed in row.framed):
-            raise ValueError(
-                f"{name}.framed must be numbers of its images, 0 to {len(row.images) - 1}, but they are "
-                f"{list(row.framed)}; the last image is len(images) - 1"
-            )
-
-
 # In pixels of the picture.
 _TILE = 96
 _GAP = 4
 _PAIR_GAP = 16
+_PAIRS = 8
 
 _WHITE = 255
 
 
-def reconstruction_grid(images: Tensor, reconstructions: Tensor, *, columns: int = 8) -> Tensor:
+def reconstruction_grid(images: Tensor, reconstructions: Tensor) -> Tensor:
     """Lay out originals in rows on white, each directly above its reconstruction.
 
     Small images are enlarged by a whole factor, a pixel to a square, so that the longer side comes near 96 pixels.
@@ -124,25 +95,18 @@ def reconstruction_grid(images: Tensor, reconstructions: Tensor, *, columns: int
     Args:
         images: Originals (B, C, H, W), float in [0, 1], on any device, see `as_rgb`.
         reconstructions: Their reconstructions, of the same shape; values beyond [0, 1] are clipped.
-        columns: Most pairs in a row, at least 1.
 
     Returns:
         One RGB picture (3, H', W'), uint8, on the CPU, as TensorBoard's `add_image` takes it.
 
-    Raises:
-        ValueError: If the two are no images of one shape, or if there is less than one column.
-
     Example:
         >>> images = torch.zeros(3, 1, 28, 28)
-        >>> reconstruction_grid(images, images, columns=2).shape
-        torch.Size([3, 368, 180])
+        >>> reconstruction_grid(images, images).shape
+        torch.Size([3, 180, 268])
     """
-    require_images({"images": images, "reconstructions": reconstructions})
-    if columns < 1:
-        raise ValueError(f"columns must be at least 1, but it is {columns}; give how many pairs may stand side by side")
     originals = F.pad(_tiles(images), (0, _GAP, 0, _GAP), value=_WHITE)
     pairs = torch.cat([originals, F.pad(_tiles(reconstructions), (0, _GAP, 0, _PAIR_GAP), value=_WHITE)], dim=2)
-    columns = min(columns, len(pairs))
+    columns = min(_PAIRS, len(pairs))
     rows = -(-len(pairs) // columns)
     pairs = F.pad(pairs, (0, 0, 0, 0, 0, 0, 0, rows * columns - len(pairs)), value=_WHITE)
     _, _, height, width = pairs.shape

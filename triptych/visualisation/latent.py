@@ -28,38 +28,21 @@ def latent_figure(
     kl_per_dimension: NDArray[np.floating] | Tensor,
     *,
     active: NDArray[np.bool_] | Tensor,
-    title: str,
-    subtitle: str = "",
 ) -> "Figure":
     """Draw the KL divergence of each latent dimension as a bar, the largest first.
 
     Args:
         kl_per_dimension: Mean KL divergence (L,) from the prior, in nats, L at least 1, finite.
         active: Which dimensions (L,) are active units (Burda et al., ICLR 2016): in blue, the others in grey.
-        title: One line above the chart; an empty one takes no room.
-        subtitle: A smaller line below the title.
 
     Returns:
         A figure 2,000 pixels wide.
-
-    Raises:
-        ValueError: If the divergences are no such vector, or if `active` is not a boolean for each.
     """
     nats = torch.as_tensor(kl_per_dimension).detach().cpu().double().numpy()
     is_active = torch.as_tensor(active).detach().cpu().numpy()
-    if nats.ndim != 1 or not len(nats) or not np.isfinite(nats).all():
-        raise ValueError(
-            f"kl_per_dimension must be finite numbers (L,), L at least 1, but the shape is {nats.shape} and "
-            f"{np.count_nonzero(~np.isfinite(nats))} are not finite; give the mean divergence of each dimension"
-        )
-    if is_active.shape != nats.shape or is_active.dtype != np.bool_:
-        raise ValueError(
-            f"active must be true or false for each of the {len(nats)} dimensions, but the shape is "
-            f"{is_active.shape} and the type {is_active.dtype}; give one truth value each"
-        )
     order = np.argsort(-nats, kind="stable")
     with house_style():
-        sheet = open_sheet(_KEY + _CHART + _BELOW, title=title, subtitle=subtitle)
+        sheet = open_sheet(_KEY + _CHART + _BELOW)
         axes = sheet.panel(MARGIN + _LEFT, _KEY, ROOM - _LEFT, _CHART)
         axes.bar(
             np.arange(len(nats)),

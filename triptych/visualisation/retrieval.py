@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from triptych.visualisation.paper.checks import require_images, require_labels
 from triptych.visualisation.paper.sheet import MARGIN, ROOM, WIDTH, Sheet, open_sheet
 from triptych.visualisation.paper.style import OTHER_CLASS, QUIET_INK, SAME_CLASS, house_style
 from triptych.visualisation.paper.tiles import Tile, draw_image
@@ -32,8 +31,6 @@ def retrieval_figure(
     neighbour_labels: Tensor,
     *,
     classes: Sequence[str],
-    title: str,
-    subtitle: str = "",
 ) -> "Figure":
     """Draw each query with its nearest neighbours, nearest first, in a row.
 
@@ -46,24 +43,15 @@ def retrieval_figure(
         query_labels: Class numbers (Q,).
         neighbour_labels: Class numbers (Q, R).
         classes: Names of the classes, by number.
-        title: One line above the pictures; an empty one takes no room.
-        subtitle: A smaller line below the title.
 
     Returns:
         A figure 2,000 pixels wide, in which a pixel of a small image is a square of whole pixels.
-
-    Raises:
-        ValueError: If the images differ in shape or are no images, or if the labels do not fit images and classes.
     """
-    _require_neighbours(queries, neighbours, neighbour_labels)
-    require_labels("query_labels", query_labels, count=len(queries), num_classes=len(classes))
-    found = neighbour_labels.flatten()
-    require_labels("neighbour_labels", found, count=len(found), num_classes=len(classes))
     column = (ROOM - _AFTER_QUERY) // (1 + neighbours.shape[1])
     tile = Tile.of(queries, side=column - _GAP)
     pitch = tile.height + _CAPTION + _ROW_GAP
     with house_style():
-        sheet = open_sheet(_HEADING + len(queries) * pitch - _ROW_GAP, title=title, subtitle=subtitle)
+        sheet = open_sheet(_HEADING + len(queries) * pitch - _ROW_GAP)
         _write_headings(sheet, neighbours.shape[1], x=MARGIN + column + _AFTER_QUERY)
         for row, label in enumerate(query_labels.tolist()):
             y = _HEADING + row * pitch
@@ -79,22 +67,6 @@ def retrieval_figure(
                     name = (x - _FRAME, y + tile.height + _CAPTION, classes[other])
                     sheet.write(*name, size=6, colour=OTHER_CLASS, width=column - 16)
     return sheet.figure
-
-
-def _require_neighbours(queries: Tensor, neighbours: Tensor, labels: Tensor) -> None:
-    require_images({"queries": queries})
-    count, *image = queries.shape
-    if neighbours.ndim != 5 or [len(neighbours), *neighbours.shape[2:]] != [count, *image] or not neighbours.shape[1]:
-        raise ValueError(
-            f"neighbours must be images for each query, ({count}, R, {', '.join(map(str, image))}) with R at least 1, "
-            f"but the shape is {tuple(neighbours.shape)}; give as many neighbours for every query"
-        )
-    require_images({"neighbours": neighbours.flatten(0, 1)})
-    if labels.shape != neighbours.shape[:2]:
-        raise ValueError(
-            f"neighbour_labels must have the shape {tuple(neighbours.shape[:2])}, but it is {tuple(labels.shape)}; "
-            "give the class number of every neighbour"
-        )
 
 
 def _write_headings(sheet: Sheet, count: int, *, x: float) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from triptych.visualisation.paper.checks import require_images, require_labels
 from triptych.visualisation.paper.style import OTHER_CLASS, QUIET_INK, SAME_CLASS, fit_text, house_style, new_figure
 from triptych.visualisation.paper.tiles import Tile, draw_image
 
@@ -57,18 +56,7 @@ def triplet_figure(
     Returns:
         A figure in which, saved, a pixel of an image is a square of whole pixels; images of more than 270 pixels a
         side are made smaller instead.
-
-    Raises:
-        ValueError: If the images differ in shape or are no images, or if labels or distances do not fit them.
     """
-    require_images({"anchors": anchors, "positives": positives, "negatives": negatives})
-    for name, labels in (("anchor_labels", anchor_labels), ("negative_labels", negative_labels)):
-        require_labels(name, labels, count=len(anchors), num_classes=len(classes))
-    if distances is not None and distances.shape != (len(anchors), 2):
-        raise ValueError(
-            f"distances must be two for each triplet, of shape ({len(anchors)}, 2), but the shape is "
-            f"{tuple(distances.shape)}; give the distance to the positive and to the negative, in this order"
-        )
     columns = (
         ("Anchor", anchors, anchor_labels, SAME_CLASS, None),
         ("Positive", positives, anchor_labels, SAME_CLASS, 0),

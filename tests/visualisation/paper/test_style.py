@@ -145,7 +145,7 @@ def test_drawing_needs_neither_pyplot_nor_an_import_of_matplotlib_beforehand() -
         "assert 'matplotlib' not in sys.modules and 'sklearn' not in sys.modules\n"
         "x, y = torch.rand(1, 1, 4, 4), torch.zeros(1, dtype=torch.long)\n"
         "v.triplet_figure(x, x, x, y, y, classes=('a',), title='')\n"
-        "v.embedding_figure(torch.rand(9, 2), torch.zeros(9, dtype=torch.long), classes=('a',), title='')\n"
+        "v.embedding_figure(torch.rand(9, 2), torch.zeros(9).long(), classes=('a',), title='', subtitle='')\n"
         "assert 'matplotlib' in sys.modules and 'matplotlib.pyplot' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -107,7 +107,6 @@ def _draw_nearest(model: TrainedModel, test: LabelledPixels, outputs: Encoded, p
             labels[torch.from_numpy(queries)],
             labels[torch.from_numpy(found)],
             classes=model.classes,
-            title="",
         ),
         path,
     )
@@ -125,7 +124,7 @@ def _draw_reconstructions(model: TrainedModel, test: LabelledPixels, latents: ND
         ImageRow(torch.from_numpy(_shown(model, test.pixels[:count]))),
         ImageRow(made, joined=True),
     ]
-    _save_figure(image_rows_figure(rows, title=""), path)
+    _save_figure(image_rows_figure(rows), path)
 
 
 def _shown(model: TrainedModel, pixels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -31,7 +31,7 @@ def classification_pictures(evaluation: Evaluation, classes: Sequence[str]) -> l
     return [
         picture(
             "confusion",
-            confusion_figure(counts, classes=classes, title=""),
+            confusion_figure(counts, classes=classes),
             title="Confusion matrix",
             caption="A row for each true class, a column for each predicted class. Correct predictions are on the "
             "diagonal.",
@@ -39,7 +39,7 @@ def classification_pictures(evaluation: Evaluation, classes: Sequence[str]) -> l
         ),
         picture(
             "calibration",
-            calibration_figure(confidence, correct, title=""),
+            calibration_figure(confidence, correct),
             title="Calibration",
             caption="Of the images with a confidence of 80%, 80% should be classified correctly: the diagonal. The "
             f"mean confidence is {percent(sure, of=count)}, the accuracy {percent(right, of=count)}: the classifier is "

@@ -106,7 +106,7 @@ def attention_pictures(model: Model, evaluation: Evaluation, classes: Sequence[s
     return [
         picture(
             "attention",
-            attention_figure(images.cpu(), maps.float().cpu(), title=""),
+            attention_figure(images.cpu(), maps.float().cpu()),
             title="Attention rollout",
             caption="How much each patch of an image contributes to the encoder's output, followed through the "
             "attention of all blocks (attention rollout). It shows where information is gathered; it is no proof that "

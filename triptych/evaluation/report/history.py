@@ -114,7 +114,7 @@ def curves_picture(folder: Path | None) -> Picture | None:
         return None
     return picture(
         "curves",
-        curves_figure(curves, title=""),
+        curves_figure(curves),
         title="Learning curves",
         caption="Training is measured batch by batch, on augmented images and with noise in the latent; validation "
         "after every epoch, without either, so that it may look better. Where training still improves and validation "

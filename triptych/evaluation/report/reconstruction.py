@@ -53,7 +53,7 @@ def _best_to_worst(model: MultiTaskImageTransformer, evaluation: Evaluation, lat
     ]
     return picture(
         "reconstructions",
-        image_rows_figure(rows, title=""),
+        image_rows_figure(rows),
         title="Reconstructions, from the best to the worst",
         caption="Images above their reconstructions, at even steps through the whole split in the order of their mean "
         f"squared error of a pixel in [0, 1]: the smallest on the left ({three_digits(errors[0])}), the median in the "
@@ -83,7 +83,7 @@ def _interpolations(
     return [
         picture(
             "interpolations",
-            image_rows_figure(rows, title=""),
+            image_rows_figure(rows),
             title="Interpolations between classes",
             caption="Straight lines through the latent space, from one image to one of another class, decoded at even "
             "steps. In a well-ordered latent space the images between look natural too.",
@@ -108,7 +108,7 @@ def _traversal(
         rows.append(ImageRow(_decoded(model, latents), name=f"dim. {dimension}", note=note))
     return picture(
         "traversal",
-        image_rows_figure(rows, title=""),
+        image_rows_figure(rows),
         title="Latent traversals",
         caption=f"An image of class {name} with the median reconstruction error. One dimension of its latent runs "
         f"through the values that occur, except for {REACH:.0%} at either end, while the others stay fixed. The "
@@ -122,7 +122,7 @@ def _samples(model: MultiTaskImageTransformer, evaluation: Evaluation) -> Pictur
     drawn = model.sample(SAMPLES, torch.Generator().manual_seed(0)).float().cpu()
     return picture(
         "samples",
-        image_rows_figure([ImageRow(row) for row in torch.split(drawn, SAMPLES_IN_A_ROW)], title=""),
+        image_rows_figure([ImageRow(row) for row in torch.split(drawn, SAMPLES_IN_A_ROW)]),
         title="Samples from the prior",
         caption="Images decoded from latents that are drawn from the prior N(0, I). Training pulls the latents of "
         "images towards the prior, as strongly as kl_weight sets. The larger their KL divergence, here "
@@ -135,7 +135,7 @@ def _dimensions(evaluation: Evaluation, latent: Reconstructed) -> Picture:
     knowledge, active = torch.tensor(evaluation.figures["kl_per_dimension"]), evaluation.figures["active_units"]
     return picture(
         "latent",
-        latent_figure(knowledge, active=active_units(latent.mean), title=""),
+        latent_figure(knowledge, active=active_units(latent.mean)),
         title="Information in the latent dimensions",
         caption=f"The KL divergence of each latent dimension from the prior, in nats. {active} of {len(knowledge)} "
         "dimensions are active: they vary with the image. The others hold no information.",

@@ -86,7 +86,6 @@ def _retrieval(
         labels[queries],
         labels[neighbours],
         classes=classes,
-        title="",
     )
     right = (labels[neighbours] == labels[queries, None]).sum(1).tolist()
     hits = "; ".join(

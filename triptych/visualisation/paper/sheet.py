@@ -1,4 +1,4 @@
-"""The paper of a report's figures: one width, a head, and places in pixels from where the content begins."""
+"""The paper of a report's figures: one width, and places in pixels from where the content begins."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,26 +22,19 @@ RULE = "#d0d5da"
 GRID = "#eceff1"
 """Lines behind a chart."""
 
-_TITLE_TOP = 66
-_TITLE_LINE = 64
-_SUBTITLE_LINE = 44
-_HEAD_GAP = 30
-
 
 @dataclass(frozen=True)
 class Sheet:
     """A figure to draw on, at places counted from the left edge and from where the content begins, downwards.
 
     Attributes:
-        figure: The figure, with its head written.
+        figure: The figure.
         axes: An axes over all of it, whose units are pixels.
-        top: Height of the head.
         height: Height of the figure.
     """
 
     figure: "Figure"
     axes: "Axes"
-    top: int
     height: int
 
     def write(
@@ -72,7 +65,7 @@ class Sheet:
 
     def panel(self, x: float, y: float, width: float, height: float) -> "Axes":
         """Open the axes of a chart, its upper left corner at a place: two quiet rules, lines behind, no ticks."""
-        bottom = self.height - self.top - y - height
+        bottom = self.height - MARGIN - y - height
         place = (x / WIDTH, bottom / self.height, width / WIDTH, height / self.height)
         axes = self.figure.add_axes(place)
         for side, spine in axes.spines.items():
@@ -83,23 +76,11 @@ class Sheet:
         return axes
 
 
-def open_sheet(height: float, *, title: str, subtitle: str) -> Sheet:
-    """Open a sheet for a content of so many pixels, and write its head; a line that is empty takes no room.
-
-    To be called, and drawn upon, within `house_style`.
-    """
-    head = (_TITLE_LINE if title else 0) + (_SUBTITLE_LINE if subtitle else 0)
-    top = _TITLE_TOP + head + _HEAD_GAP if head else MARGIN
-    whole = round(top + height + MARGIN)
+def open_sheet(height: float) -> Sheet:
+    """Open a sheet for a content of so many pixels, to be called, and drawn upon, within `house_style`."""
+    whole = round(height + 2 * MARGIN)
     figure = new_figure(WIDTH, whole)
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
-    axes.set(xlim=(0, WIDTH), ylim=(whole - top, -top), autoscale_on=False)
-    sheet = Sheet(figure, axes, top, whole)
-    y = _TITLE_TOP - top
-    if title:
-        sheet.write(MARGIN, y, title, size=10, weight="bold", baseline="top", width=ROOM)
-        y += _TITLE_LINE
-    if subtitle:
-        sheet.write(MARGIN, y, subtitle, colour=QUIET_INK, baseline="top", width=ROOM)
-    return sheet
+    axes.set(xlim=(0, WIDTH), ylim=(whole - MARGIN, -MARGIN), autoscale_on=False)
+    return Sheet(figure, axes, whole)
