@@ -1,5 +1,6 @@
 """The real command in real processes, forked from one that has imported everything: a start costs no seconds."""
 
+import copy
 import json
 import multiprocessing
 import os
@@ -26,16 +27,11 @@ PRELOADED = [
     "triptych.training.train",
 ]
 
-QUICK = {
+SMALL_RUN = {
     "dataset": {"name": "digits", "batch_size": 256, "augmentation": {"rotation": 5.0, "crop_padding": 1}},
     "model": {
-        "patch_size": 4,
-        "embed_dim": 16,
-        "num_heads": 2,
-        "num_layers": 1,
-        "latent_dim": 4,
-        "embedding_dim": 8,
-        "decoder_dim": 4,
+        **{"patch_size": 4, "embed_dim": 16, "num_heads": 2, "num_layers": 1},
+        **{"latent_dim": 4, "embedding_dim": 8, "decoder_dim": 4},
     },
     "training": {"epochs": 2, "deterministic": True, "devices": 1, "accelerator": "cpu"},
     "logging": {"triplet_samples": False, "embeddings": False, "tsne_samples": 100, "log_every_n_steps": 5},
@@ -72,11 +68,17 @@ def forks() -> ForkServerContext:
     return context
 
 
+@pytest.fixture
+def small_run() -> dict[str, dict[str, Any]]:
+    """The config of a small run, to be changed."""
+    return copy.deepcopy(SMALL_RUN)
+
+
 @pytest.fixture(scope="session")
 def quick_yaml(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A config file of a run that takes a second."""
     path = tmp_path_factory.mktemp("config") / "quick.yaml"
-    path.write_text(yaml.safe_dump(QUICK))
+    path.write_text(yaml.safe_dump(SMALL_RUN))
     return path
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,40 +18,31 @@ from triptych.data.images import ImageData
 
 ROOT = Path(__file__).parents[2]
 
-TINY = {
-    "dataset": {"name": "digits", "batch_size": 64, "augmentation": {"rotation": 5.0, "crop_padding": 1}},
-    "model": {
-        "patch_size": 4,
-        "embed_dim": 16,
-        "num_heads": 2,
-        "num_layers": 1,
-        "latent_dim": 4,
-        "embedding_dim": 8,
-        "decoder_dim": 4,
-    },
-    "training": {
-        **{"epochs": 3, "deterministic": True, "devices": 1, "accelerator": "cpu"},
-        # Plain sums of plain terms, which the tests work out by hand.
-        **{"reconstruction_loss": "mse", "reconstruction_weight": 1.0, "kl_weight": 1e-3},
-    },
-    "logging": {"triplet_samples": False, "embeddings": False, "tsne_samples": 100, "log_every_n_steps": 5},
-}
+# Plain sums of plain terms, which the tests work out by hand.
+PLAIN = {"epochs": 3, "reconstruction_loss": "mse", "reconstruction_weight": 1.0, "kl_weight": 1e-3}
+
+
+@pytest.fixture(scope="session")
+def tiny_run(quick_yaml: Path) -> dict[str, dict[str, Any]]:
+    """The small run with three epochs of 21 steps each, and plain losses."""
+    run = yaml.safe_load(quick_yaml.read_text())
+    run["dataset"]["batch_size"] = 64
+    run["training"] |= PLAIN
+    return run
 
 
 @pytest.fixture
-def tiny_yaml(tmp_path: Path) -> Path:
+def tiny_yaml(tmp_path: Path, tiny_run: dict[str, dict[str, Any]]) -> Path:
     """A config file of the tiny run."""
     path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(TINY))
+    path.write_text(yaml.safe_dump(tiny_run))
     return path
 
 
 @pytest.fixture(scope="session")
-def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., RunConfig]:
+def tiny_config(tiny_run: dict[str, dict[str, Any]]) -> Callable[..., RunConfig]:
     """Give the config of the tiny run, with changes as `--set` takes them."""
-    path = tmp_path_factory.mktemp("tiny") / "tiny.yaml"
-    path.write_text(yaml.safe_dump(TINY))
-    return lambda *changes: load_config(path, changes)
+    return lambda *changes: load_config(tiny_run, changes)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ WRONG = "0/11.png"
 
 
 @pytest.fixture
-def photos(tmp_path: Path) -> Path:
+def photos(tmp_path: Path, small_run: dict[str, dict[str, Any]]) -> Path:
     """Some zeros and ones as PNG files, one of them in the wrong folder; returns the config of a short run."""
     digits, labels = load_digits(return_X_y=True)
     for number in np.flatnonzero(labels < 2)[:120]:
@@ -24,20 +25,9 @@ def photos(tmp_path: Path) -> Path:
         pixels = (digits[number].reshape(8, 8) * 255 / 16).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / "photos" / folder / f"{number}.png")
     assert (tmp_path / "photos" / WRONG).is_file()
-    config = {
-        "dataset": {"name": "folder", "root": str(tmp_path / "photos"), "image_size": 8, "batch_size": 16},
-        "model": {
-            "patch_size": 4,
-            "embed_dim": 16,
-            "num_heads": 2,
-            "num_layers": 1,
-            "latent_dim": 4,
-            "embedding_dim": 8,
-        },
-        "training": {"epochs": 6, "devices": 1, "accelerator": "cpu", "use_multitask_loss": False},
-        "logging": {"triplet_samples": False, "embeddings": False},
-    }
-    (tmp_path / "photos.yaml").write_text(yaml.safe_dump(config))
+    small_run["dataset"] = {"name": "folder", "root": str(tmp_path / "photos"), "image_size": 8, "batch_size": 16}
+    small_run["training"] |= {"epochs": 6, "deterministic": False, "use_multitask_loss": False}
+    (tmp_path / "photos.yaml").write_text(yaml.safe_dump(small_run))
     return tmp_path
 
 
