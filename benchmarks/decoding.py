@@ -1,4 +1,4 @@
-"""Images of one's own: decoding into the cache beside other ways, and training from the map beside from memory.
+"""Your own images: decoding into the cache beside other ways, and training from the map beside from memory.
 
     python benchmarks/decoding.py [--images 2000] [--workers 2] [--rounds 3] [--only decode train]
 

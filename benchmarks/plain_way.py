@@ -43,7 +43,7 @@ class PlainImages(Dataset[tuple[Tensor, ...]]):
         return self.view(index), self.labels[index]
 
     def view(self, index: int) -> Tensor:
-        """Return an image, changed anew at every call: (C, H, W) float32 in [0, 1]."""
+        """Return an image, changed at random at every call: (C, H, W) float32 in [0, 1]."""
         pixels = np.array(changed(Image.fromarray(self.images[index]), self.augmentation))
         return torch.from_numpy(pixels.reshape(*pixels.shape[:2], -1)).permute(2, 0, 1).float().div(255)
 

@@ -38,7 +38,7 @@ OF_A_MODEL = ("triptych export", "triptych embed", "triptych index", "triptych s
 
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what a user's clone has at hand, and small data sets in the real formats."""
+    """A copy of what a user's clone contains, and small data sets in the real formats."""
     folder = tmp_path_factory.mktemp("clone")
     shutil.copytree(ROOT / "configs", folder / "configs")
     shutil.copy(ROOT / "run.py", folder)
@@ -93,7 +93,7 @@ def test_every_command_of_the_readme_is_of_a_kind_that_is_tested_here() -> None:
 @pytest.mark.parametrize("command", TRAINING)
 def test_the_training_commands_write_the_files_of_the_readme(command: str, workplace: Path) -> None:
     if "--resume" in command:
-        # Something to go on from, with the very options of the resumption.
+        # Something to resume from, with the very options of the resumption.
         assert run(f"{command.replace(' --resume', '')} {TINY}", workplace).returncode == 0
     finished = run(f"{command} {TINY}", workplace)
 

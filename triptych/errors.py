@@ -50,14 +50,14 @@ class Interruption(BaseException):
 
 
 OUT_OF_MEMORY = (
-    "The memory does not suffice. Use a smaller dataset.batch_size (training.accumulate_gradients keeps the size of a "
+    "There is not enough memory. Use a smaller dataset.batch_size (training.accumulate_gradients keeps the size of a "
     "step) or dataset.image_size; for training, model.activation_checkpointing: true helps too."
 )
 """What to do where `is_out_of_memory`."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory does not suffice, a GPU's or the main one.
+    """Return whether an error means that memory ran out, a GPU's or the main one.
 
     Example:
         >>> is_out_of_memory(RuntimeError("CUDA out of memory")), is_out_of_memory(RuntimeError("another"))

@@ -84,7 +84,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of processes that were killed; call it only where nobody else is writing."""
+    """Remove the temporary files of processes that were killed; call it only where no other process is writing."""
     for leftover in folder.glob(".*.part*"):
         leftover.unlink(missing_ok=True)
 

@@ -26,7 +26,7 @@ class Hub(BaseHTTPRequestHandler):
     """Repositories in memory: name -> path -> content. A push needs the token."""
 
     repositories: dict[str, dict[str, bytes]] = {}
-    asked: list[str] = []
+    requested: list[str] = []
 
     def do_HEAD(self) -> None:
         self._get()
@@ -36,7 +36,7 @@ class Hub(BaseHTTPRequestHandler):
 
     def _get(self) -> None:
         path = unquote(urlsplit(self.path).path)
-        self.asked.append(f"{self.command} {path}")
+        self.requested.append(f"{self.command} {path}")
         parts = path.strip("/").split("/")
         if parts[:2] == ["api", "models"] and "/".join(parts[2:4]) in self.repositories:
             files = self.repositories["/".join(parts[2:4])]
@@ -60,12 +60,16 @@ class Hub(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         path = urlsplit(self.path).path
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self.asked.append(f"POST {path}")
+        self.requested.append(f"POST {path}")
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return self._answer({"error": "Invalid username or password."}, code=401)
         if path == "/api/repos/create":
-            asked = json.loads(body)
-            name = f"{asked['organization']}/{asked['name']}" if asked.get("organization") else asked["name"]
+            requested = json.loads(body)
+            name = (
+                f"{requested['organization']}/{requested['name']}"
+                if requested.get("organization")
+                else requested["name"]
+            )
             self.repositories.setdefault(name, {})
             return self._answer({"url": f"http://{self.headers['Host']}/{name}"})
         if path.endswith("/preupload/main"):
@@ -161,7 +165,9 @@ def test_a_model_is_pushed_and_loaded_by_its_name(hub, photos_model, photos_bund
     assert url == f"{hub}/someone/photos/commit/{COMMIT}"
     assert "hf:someone/nothing: expected a bundle on the Hugging Face Hub, but it cannot be downloaded" in missing
     assert "hf:other/kind: expected a bundle, with config.json and encoder.onnx" in other_kind
-    assert not any("weights.bin" in asked for asked in Hub.asked)  # nothing but a bundle's files is downloaded
+    assert not any(
+        "weights.bin" in requested for requested in Hub.requested
+    )  # nothing but a bundle's files is downloaded
     assert [line.partition(":")[2].partition(".")[0].strip() for line in rest[:2]] == [
         f"{name}: expected hf:user/name, or hf:user/name@revision" for name in ("not-a-name", "a/b/c")
     ]

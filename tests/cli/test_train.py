@@ -80,17 +80,17 @@ def test_the_output_is_the_current_folder_by_default(command, config_of, tmp_pat
 )
 @pytest.mark.parametrize("last", [True, False])
 def test_resume_takes_a_path_or_none_wherever_it_stands(config_of, tmp_path, monkeypatch, resume, path, last):
-    asked: list[tuple[int, Path | None]] = []
+    started: list[tuple[int, Path | None]] = []
 
     def resumption(config, *, output, path):
-        asked.append((config.training.epochs, path))
+        started.append((config.training.epochs, path))
         raise SystemExit
 
     monkeypatch.setattr("triptych.training.checkpoints.resuming.resumption", resumption)
     others = ["--config", str(config_of()), "--output", str(tmp_path), "--epochs", "3"]
     with pytest.raises(SystemExit):
         train.main([*others, *resume] if last else [*resume, *others], standalone_mode=False)
-    assert asked == [(3, Path(path) if path else None)]
+    assert started == [(3, Path(path) if path else None)]
 
 
 def message(printed: str) -> str:

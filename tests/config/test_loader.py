@@ -263,11 +263,11 @@ class TestGathering:
         nested.setdefault("dataset", {}).setdefault("name", "mnist")
         path = write(yaml.safe_dump(nested, default_flow_style=False))
         line = next(number for number, text in enumerate(path.read_text().splitlines()) if text.endswith("- 1"))
-        heading, told = message_of(path).splitlines()
+        heading, line_text = message_of(path).splitlines()
         assert heading == f"{path}: 1 error"
-        assert told.startswith(f"  line {line}: {'.'.join(key)}: expected ")
-        # Of a list, the element that is wrong is told.
-        assert told.endswith("; got [1]" if known_keys()[key].get("type") == "array" else "; got [[1]]")
+        assert line_text.startswith(f"  line {line}: {'.'.join(key)}: expected ")
+        # Of a list, the wrong element is shown.
+        assert line_text.endswith("; got [1]" if known_keys()[key].get("type") == "array" else "; got [[1]]")
 
 
 def leaf_values(schema):

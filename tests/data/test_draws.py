@@ -172,9 +172,3 @@ def test_drawing_does_not_change_the_global_generator():
     before = torch.get_rng_state()
     draws_of(3).normal("a", 2)
     assert torch.equal(torch.get_rng_state(), before)
-
-
-@pytest.mark.parametrize("index", [torch.tensor(3), torch.tensor([[3]]), torch.tensor([3], dtype=torch.int32)])
-def test_an_index_that_is_no_vector_of_int64_is_rejected(index):
-    with pytest.raises(ValueError, match=r"index must be a vector of int64 .* got shape .*; pass"):
-        Draws(0, 0, index)

@@ -59,6 +59,6 @@ def test_known_features_stand_in_for_the_encoder(make_simple):
     model = make_simple()
     images = torch.rand(3, 1, 8, 8)
     expected, features = model(images), model.encode(images)
-    model.encoder.forward = None  # it is not asked
+    model.encoder.forward = None  # it is not called
     for one, other in zip(model(images, features), expected, strict=True):
         assert torch.equal(one, other)

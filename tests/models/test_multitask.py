@@ -247,7 +247,7 @@ def test_known_features_stand_in_for_the_encoder(make_multitask):
     images, noise = torch.rand(3, 1, 8, 8), torch.randn(3, 7)
     prepared(model)
     expected, features = model(images, noise), model.encoder(model.pixels(images))
-    model.encoder.forward = None  # it is not asked, and the components still see the images
+    model.encoder.forward = None  # it is not called, and the components still see the images
     for one, other in zip(model(images, noise, features), expected, strict=True):
         assert torch.equal(one, other)
 

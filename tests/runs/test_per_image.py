@@ -49,22 +49,6 @@ def test_other_programs_can_read_it(tmp_path):
     assert table.column("index").to_pylist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {},
-        {"index": np.arange(3)},
-        {"index": np.arange(3), "label": np.arange(2)},
-        {"index": np.zeros((3, 1), int), "label": np.zeros((3, 1), int)},
-    ],
-    ids=["nothing", "no labels", "two lengths", "two dimensions"],
-)
-def test_columns_that_make_no_table_are_rejected(tmp_path, wrong):
-    with pytest.raises(ValueError, match="columns must be one-dimensional"):
-        write_per_image(tmp_path / "table.parquet", wrong, {})
-    assert not list(tmp_path.iterdir())
-
-
 def cut(path):
     path.write_bytes(path.read_bytes()[:-20])
 

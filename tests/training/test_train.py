@@ -83,7 +83,7 @@ def finished(tiny_config: Config, tmp_path_factory: pytest.TempPathFactory) -> F
     return run
 
 
-# What a run leaves
+# Output files
 
 
 def test_the_config_in_the_version_folder_is_the_run(finished: Finished) -> None:

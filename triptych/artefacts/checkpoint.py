@@ -197,11 +197,11 @@ def described(content: dict[str, Any], path: Path) -> SavedModel:
             f"{path}: expected the description of its pretrained encoder ({config.model.backbone}) as 'backbone', got "
             "none. Use a checkpoint as training wrote it."
         )
-    channels = config.dataset.image_shape[0]
+    channels, known = config.dataset.image_shape[0], KNOWN_DATASETS.get(config.dataset.name)
     return SavedModel(
         path=path,
         config=config,
-        classes=_strings(described.get("classes", _known_classes(config)), path),
+        classes=_strings(described.get("classes", known.classes if known else None), path),
         pixel_mean=_numbers(described.get("pixel_mean", (0.0,) * channels), path),
         pixel_std=_numbers(described.get("pixel_std", (1.0,) * channels), path),
         backbone=backbone,
@@ -229,7 +229,7 @@ def read_checkpoint(path: Path, map_location: MAP_LOCATION = "cpu") -> dict[str,
         raise CheckpointError(f"Expected a readable checkpoint at {path}; got: {error.strerror}.") from error
     except MemoryError as error:
         raise CheckpointError(
-            f"{path}: the memory does not suffice for this checkpoint. Use another machine."
+            f"{path}: there is not enough memory for this checkpoint. Use another machine."
         ) from error
     except Exception as error:
         # Bytes that are not what they claim to be can fail in any way; no code of the file has run.
@@ -350,10 +350,6 @@ def _config(values: object, path: Path) -> RunConfig:
             f"{path}: this version cannot read the config in the checkpoint: {listed}. Load it with the version that "
             "wrote it."
         ) from error
-
-
-def _known_classes(config: RunConfig) -> tuple[str, ...] | None:
-    return KNOWN_DATASETS[config.dataset.name].classes if config.dataset.name in KNOWN_DATASETS else None
 
 
 def _strings(values: object, path: Path) -> tuple[str, ...]:

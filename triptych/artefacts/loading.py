@@ -162,9 +162,5 @@ def _load_onnx(place: Path, device: "str | torch.device") -> TrainedModel:
 
 def _latest_run(root: Path) -> RunFolders | None:
     """Return the run under an output directory that was begun last."""
-    return max(all_runs(root), key=_saved_at, default=None)
-
-
-def _saved_at(run: RunFolders) -> float:
-    """Return when a run saved a checkpoint last, in seconds; 0 where it has saved none."""
-    return run.checkpoint_list.stat().st_mtime if run.checkpoint_list.is_file() else 0.0
+    lists = {run.checkpoint_list: run for run in all_runs(root)}
+    return lists[max(lists, key=lambda path: path.stat().st_mtime if path.is_file() else 0.0)] if lists else None

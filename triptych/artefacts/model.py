@@ -23,7 +23,7 @@ BATCH_SIZE = 128
 
 
 class Classification(NamedTuple):
-    """What a model takes images for."""
+    """The predicted classes of images."""
 
     names: tuple[str, ...]
     """The most probable class of each image, (N,)."""

@@ -31,3 +31,24 @@ def takes_config(verb: Callable[..., None]) -> Callable[..., None]:
     of_path = click.Path(path_type=Path)
     option = click.option("--config", "config_option", type=of_path, metavar="CONFIG", help="The same as CONFIG.")
     return click.argument("config", metavar="CONFIG", type=of_path, required=False)(option(with_path))
+
+
+model_argument = click.argument("model", metavar="MODEL")
+out_option = click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Where to write; by default the run's version folder.",
+)
+output_option = click.option(
+    "--output",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=Path(),
+    metavar="DIR",
+    help="The output directory of the runs, for a MODEL such as digits/3; by default the working directory.",
+)
+root_option = click.option(
+    "--root",
+    metavar="PLACE",
+    help="Where the images of the run are now (dataset.root); by default where training found them.",
+)

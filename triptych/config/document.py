@@ -75,8 +75,9 @@ def read_document(text: str) -> Document:
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise NotYamlError(_problem(error), line, column) from None
     except ReaderError as error:
-        line, column = _position(text, error.position)
-        problem = f"the character {shown(text[error.position])} is not allowed in YAML; is this a text file?"
+        place = error.position
+        line, column = text.count("\n", 0, place) + 1, place - text.rfind("\n", 0, place)
+        problem = f"the character {shown(text[place])} is not allowed in YAML; is this a text file?"
         raise NotYamlError(problem, line, column) from None
     except RecursionError:
         raise NotYamlError("the brackets or sections are nested too deeply", 1, 1) from None
@@ -179,7 +180,3 @@ def _problem(error: yaml.MarkedYAMLError) -> str:
     if "'\\t'" in problem:
         return f"{problem}; indent with spaces, not with tabs"
     return problem
-
-
-def _position(text: str, index: int) -> tuple[int, int]:
-    return text.count("\n", 0, index) + 1, index - text.rfind("\n", 0, index)

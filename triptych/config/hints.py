@@ -12,7 +12,7 @@ from triptych.config.report import KeyPath, key_name, shown
 from triptych.config.schema import nested_schema
 
 LONGEST_MEANT = 60
-"""Characters of the longest value that is taken for a misspelling."""
+"""Characters of the longest value that is treated as a misspelling."""
 
 
 @cache

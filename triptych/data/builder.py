@@ -228,7 +228,7 @@ def _decided_by_images(dataset: dict[str, Any], listing: Listing) -> list[str]:
         if traits.deep:
             dataset["white_level"], largest = white_level(listing.encoded, threads=threads)
             notes.append(
-                f"Images of 16 bits have values up to {largest:,}: {dataset['white_level']:,} is taken for white "
+                f"Images of 16 bits have values up to {largest:,}: {dataset['white_level']:,} is used as white "
                 "(dataset.white_level)."
             )
     if traits.deep_colours:

@@ -34,9 +34,6 @@ class Draws:
         index: (B,) int64, the images' positions in the data set; the numbers come back on its device.
         family: The names of the forks that led here.
 
-    Raises:
-        ValueError: `index` is not a vector of int64.
-
     Example:
         >>> draws = Draws(seed=0, epoch=3, index=torch.tensor([5, 8]))
         >>> alone = Draws(seed=0, epoch=3, index=torch.tensor([8]))
@@ -48,13 +45,6 @@ class Draws:
     epoch: int
     index: Tensor
     family: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.index.ndim != 1 or self.index.dtype != torch.int64:
-            raise ValueError(
-                f"index must be a vector of int64 positions, but got shape {tuple(self.index.shape)} of "
-                f"{self.index.dtype}; pass e.g. torch.tensor([3, 7])"
-            )
 
     def fork(self, name: str) -> "Draws":
         """An independent family of draws for the same images, such as one for every view of a triplet."""

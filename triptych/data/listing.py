@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
 from pathlib import Path
-from typing import overload
-
-from torch import Tensor
+from typing import TYPE_CHECKING, overload
 
 from triptych.data.pixels.opening import Source
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SPLITS = ("train", "validation", "test")
 TRAIN, VALIDATION, TEST = range(3)
@@ -28,7 +29,7 @@ SPLIT_NAMES = {
     "testing": TEST,
     "tst": TEST,
 }
-"""How folders and tables spell the splits, in any case, perhaps followed by set, split, data or images."""
+"""How folders and tables spell the splits, in any case, optionally followed by set, split, data or images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +51,10 @@ class Listing:
         notes: What was left out or needs attention, in sentences.
     """
 
-    sources: Sequence[Source] | Tensor
-    labels: Tensor
+    sources: "Sequence[Source] | Tensor"
+    labels: "Tensor"
     classes: tuple[str, ...]
-    split: Tensor
+    split: "Tensor"
     origin: str
     names: Sequence[str] | None = None
     groups: Sequence[str | None] | None = None
@@ -65,7 +66,7 @@ class Listing:
     @property
     def encoded(self) -> Sequence[Source]:
         """The files or bytes of images that are not pixels yet."""
-        assert not isinstance(self.sources, Tensor), "these images have been decoded"
+        assert isinstance(self.sources, Sequence), "these images have been decoded"
         return self.sources
 
     def name(self, place: int) -> str:

@@ -139,16 +139,9 @@ class ImageDataModule(LightningDataModule):
 
     def val_dataloader(self) -> BatchLoader:
         """Validation batches in a fixed random order; triplets where training draws them instead of mining them."""
-        split = self.validation
-        rank, world_size = self._process()
-        sampler = FixedBatchSampler(
-            len(split),
-            batch_size=self.config.dataset.batch_size,
-            seed=self.config.training.seed,
-            rank=rank,
-            world_size=world_size,
-        )
-        return BatchLoader(self._dataset_kind()(split.images, split.labels, seed=self.config.training.seed), sampler)
+        split, seed = self.validation, self.config.training.seed
+        sampler = FixedBatchSampler(len(split), batch_size=self.config.dataset.batch_size, **self._process())
+        return BatchLoader(self._dataset_kind()(split.images, split.labels, seed=seed), sampler)
 
     def _dataset_kind(self) -> type[TripletDataset] | type[ImageDataset]:
         return TripletDataset if self.config.training.triplet_mining == "random" else ImageDataset
@@ -163,35 +156,24 @@ class ImageDataModule(LightningDataModule):
         Raises:
             ConfigError: The batch is to hold more classes than there are.
         """
-        dataset, labels = self.config.dataset, self.train.labels.cpu()
-        seed, (rank, world_size) = self.config.training.seed, self._process()
+        dataset, labels, process = self.config.dataset, self.train.labels.cpu(), self._process()
         if dataset.sampling == "shuffle":
-            return BalancedBatchSampler(
-                len(labels), batch_size=dataset.batch_size, shuffle=True, seed=seed, rank=rank, world_size=world_size
-            )
+            return BalancedBatchSampler(len(labels), batch_size=dataset.batch_size, shuffle=True, **process)
         if dataset.sampling == "class_balanced":
-            return ClassBalancedBatchSampler(
-                labels, batch_size=dataset.batch_size, seed=seed, rank=rank, world_size=world_size
-            )
+            return ClassBalancedBatchSampler(labels, batch_size=dataset.batch_size, **process)
         try:
             filled = fill_batch(
                 dataset.batch_size,
                 num_classes=len(torch.unique(labels)),
                 classes_per_batch=dataset.classes_per_batch,
                 images_per_class=dataset.images_per_class,
-                world_size=world_size,
+                world_size=process["world_size"],
             )
         except ValueError as error:
             raise ConfigError(f"dataset.sampling pk: {error}") from error
-        return PKBatchSampler(
-            labels,
-            classes_per_batch=filled.classes_per_batch,
-            images_per_class=filled.images_per_class,
-            seed=seed,
-            rank=rank,
-            world_size=world_size,
-        )
+        return PKBatchSampler(labels, **filled._asdict(), **process)
 
-    def _process(self) -> tuple[int, int]:
-        """Return which process this is, and how many there are."""
-        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+    def _process(self) -> dict[str, int]:
+        """Return the seed, which process this is, and how many there are, as samplers take them."""
+        rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return {"seed": self.config.training.seed, "rank": rank, "world_size": world_size}

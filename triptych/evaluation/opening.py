@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import TYPE_CHECKING, TypeAlias, Union
 
 from triptych.data.module import ImageDataModule
 from triptych.errors import CheckpointError
@@ -63,20 +63,15 @@ def open_model(model: ModelLike, *, root: str | Path | None = None, output: str 
     path = find_model(model, output=output)
     saved = read_model(path)
     data = run_images(saved.description(), root=root)
-    run = run_of_checkpoint(path)
+    run, training = run_of_checkpoint(path), saved.content.get("triptych_run")
     return OpenedModel(
         network=saved.network().to(choose_device("auto")),
         data=data,
         folder=result_folder(path),
         version_folder=run.version_folder if run else None,
         name=path.resolve().name,
-        note=_changed_images(saved.content, data),
+        note=data.changed_since(training.get("images")) if isinstance(training, Mapping) else "",
     )
-
-
-def _changed_images(checkpoint: Mapping[str, Any], data: ImageDataModule) -> str:
-    run = checkpoint.get("triptych_run")
-    return data.changed_since(run.get("images")) if isinstance(run, Mapping) else ""
 
 
 def find_model(model: ModelLike, *, output: str | Path = ".") -> Path:

@@ -1,10 +1,8 @@
 """Predictions for new images: class, confidence, and whether an image is unlike the training images."""
 
 import csv
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +23,7 @@ from triptych.text import csv_cell
 
 if TYPE_CHECKING:
     from triptych.data.own.unlabelled import Images
-    from triptych.data.pixels.preprocessing import AnyImage, Preprocessing
+    from triptych.data.pixels.preprocessing import AnyImage
 
 # N images, L latent_dim, R reference images.
 
@@ -93,7 +91,8 @@ def predict(model: ModelLike, images: "Images", *, root: str | Path | None = Non
     """
     from triptych.artefacts.checkpoint import read_model
     from triptych.artefacts.engines.torch_engine import choose_device
-    from triptych.data.own.unlabelled import flattened
+    from triptych.data.own.unlabelled import flattened, prefetched
+    from triptych.data.pixels.opening import UndecodableImage
 
     reference = None
     try:
@@ -103,9 +102,18 @@ def predict(model: ModelLike, images: "Images", *, root: str | Path | None = Non
     except (DataError, DownloadError):
         network = read_model(find_model(model)).network().to(choose_device("auto"))
     saved = read_model(find_model(model)).description()
+    preprocessing = saved.preprocessing
+
+    def prepared(image: "AnyImage") -> tuple[str, NDArray[np.float32] | None, str]:
+        path = str(image) if isinstance(image, str | Path) else ""
+        try:
+            return path, preprocessing.prepare(preprocessing.known(image)), ""
+        except (UndecodableImage, OSError) as error:
+            return path, None, str(error)
+
     rows: list[tuple[str, str | None, float, bool | None]] = []
     problems: dict[str, str] = {}
-    for batch in _batches(flattened(images), saved.preprocessing):
+    for batch in prefetched(flattened(images), prepared, size=BATCH):
         found = iter(_judged(network, [pixels for _, pixels, _ in batch if pixels is not None], reference))
         for path, pixels, problem in batch:
             if pixels is None:
@@ -196,23 +204,3 @@ def _judged(
             is_far |= errors > reference.largest_error
         unlike = is_far.tolist()
     return list(zip(labels.tolist(), confidence.tolist(), unlike, strict=True))
-
-
-def _batches(
-    images: "Iterable[AnyImage]", preprocessing: "Preprocessing"
-) -> Iterator[list[tuple[str, NDArray[np.float32] | None, str]]]:
-    """Yield path, pixels and problem of images, a batch at a time; threads decode them."""
-    from triptych.data.own.unlabelled import THREADS
-    from triptych.data.pixels.opening import UndecodableImage
-
-    def prepared(image: "AnyImage") -> tuple[str, NDArray[np.float32] | None, str]:
-        path = str(image) if isinstance(image, str | Path) else ""
-        try:
-            return path, preprocessing.prepare(preprocessing.known(image)), ""
-        except (UndecodableImage, OSError) as error:
-            return path, None, str(error)
-
-    remaining = iter(images)
-    with ThreadPoolExecutor(THREADS) as pool:
-        while batch := list(islice(remaining, BATCH)):
-            yield list(pool.map(prepared, batch))

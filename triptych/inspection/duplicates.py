@@ -89,7 +89,9 @@ def _near_pairs(images: Images, distinct: Tensor, neighbours: Tensor | None) -> 
     """Map pairs of near-duplicates among the `distinct` images to their correlation; `neighbours` are theirs."""
     if len(distinct) < 2:
         return {}
-    coarse = torch.cat([_unit(_reduced(part)) for part in parts(images, AT_ONCE)])
+    size = [min(side, COARSE_SIDE) for side in images.shape[2:]]
+    reduced = (F.interpolate(part.float() / 255, size=size, mode="area") for part in parts(images, AT_ONCE))
+    coarse = torch.cat([_unit(part) for part in reduced])
     if neighbours is None:
         neighbours = distinct[near_neighbours(coarse[distinct], k=min(CANDIDATES, len(distinct) - 1))]
     neighbours = neighbours[:, :CANDIDATES]
@@ -128,11 +130,6 @@ def appearances(images: Tensor) -> Tensor:
     """
     pixels = thumbnails(images, longest=LONGEST).float() / 255
     return _unit(F.avg_pool2d(pixels, kernel_size=2) if min(pixels.shape[2:]) >= 16 else pixels)
-
-
-def _reduced(images: Tensor) -> Tensor:
-    size = [min(side, COARSE_SIDE) for side in images.shape[2:]]
-    return F.interpolate(images.float() / 255, size=size, mode="area")
 
 
 def _unit(pixels: Tensor) -> Tensor:

@@ -37,10 +37,6 @@ def write_groups(found: Examination, file: str | Path) -> WrittenGroups:
     splits of their own, a group that lies in several moves to training. Train with `dataset.name: table` and
     `dataset.root: FILE`.
 
-    Args:
-        found: The examination of the images.
-        file: The CSV file to write.
-
     Raises:
         DataError: The images have no files of their own, or the file exists.
     """
@@ -53,7 +49,8 @@ def write_groups(found: Examination, file: str | Path) -> WrittenGroups:
     component = _components(listing, found)
     sizes = np.bincount(component)
     split = listing.split.numpy().copy()
-    crosses = np.array([len(set(parts)) > 1 for parts in _by_component(component, split)])
+    by_component = np.split(split[component.argsort(kind="stable")], sizes.cumsum()[:-1])
+    crosses = np.array([len(set(parts)) > 1 for parts in by_component])
     moved = crosses[component] & (split != TRAIN)
     split[moved] = TRAIN
     first = {number: listing.name(place) for place, number in reversed(list(enumerate(component.tolist())))}
@@ -87,11 +84,6 @@ def _components(listing: Listing, found: Examination) -> np.ndarray:
     for first, second in pairs:
         parents[root(first)] = root(second)
     return np.unique([root(row) for row in range(len(listing))], return_inverse=True)[1]
-
-
-def _by_component(component: np.ndarray, split: np.ndarray) -> list[np.ndarray]:
-    order = component.argsort(kind="stable")
-    return np.split(split[order], np.bincount(component).cumsum()[:-1])
 
 
 def _write(file: Path, listing: Listing, split: np.ndarray, groups: list[str]) -> None:

@@ -1,6 +1,5 @@
 """Inspects a sample of labelled images: sizes, channels, unreadable files, and whether flips help."""
 
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -42,18 +41,14 @@ class Survey:
 def survey(listing: Listing, *, threads: int = 1) -> Survey:
     """Decode a sample with an equal number of images of every class, as far as possible.
 
-    Args:
-        listing: The images.
-        threads: Threads that read and decode.
-
     Raises:
         DataError: No image of the sample can be decoded.
     """
     places = sample_by_class(listing.labels, SAMPLE)
     seen: list[_Seen] = []
     unreadable: dict[str, str] = {}
-    with summarised_warnings():
-        results = list(_seen(listing, places, threads))
+    with summarised_warnings(), ThreadPoolExecutor(max(1, threads)) as executor:
+        results = list(executor.map(_see, (listing.encoded[place] for place in places)))
     for place, found in zip(places, results, strict=True):
         if isinstance(found, _Seen):
             seen.append(found)
@@ -99,11 +94,6 @@ class _Seen(NamedTuple):
     size: tuple[int, int]
     channels: int
     thumbnail: np.ndarray
-
-
-def _seen(listing: Listing, places: Sequence[int], threads: int) -> Iterator[_Seen | str]:
-    with ThreadPoolExecutor(max(1, threads)) as executor:
-        yield from executor.map(_see, (listing.encoded[place] for place in places))
 
 
 def _see(source: Source) -> _Seen | str:

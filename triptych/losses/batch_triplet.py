@@ -101,7 +101,7 @@ class BatchTripletLoss(nn.Module):
         ref_emb: Tensor | None = None,
         ref_labels: Tensor | None = None,
     ) -> TripletStatistics:
-        """The same loss, with the number of triplets behind it; the arguments are those of `forward`.
+        """The same loss, with the number of its triplets; the arguments are those of `forward`.
 
         Raises:
             ValueError: shapes or types do not fit, labels or reference embeddings are missing, or the positions of
@@ -120,10 +120,6 @@ class BatchTripletLoss(nn.Module):
         if self.margin is None:
             return _all_soft(distances, positive, negative)
         return _within_margin(distances, positive, negative, self.margin, semihard=self.mining == "semihard")
-
-    def extra_repr(self) -> str:
-        """The margin and the mining, for `print(loss)`."""
-        return f"margin={self.margin}, mining={self.mining!r}"
 
 
 def _given(

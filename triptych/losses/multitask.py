@@ -20,7 +20,7 @@ class LossBreakdown(NamedTuple):
     weighted: dict[str, Tensor]
     """The terms of positive weight as they enter the sum, to be differentiated one by one."""
     statistics: dict[str, TripletStatistics]
-    """What stands behind the terms that count triplets, by name."""
+    """The statistics of the terms that count triplets, by name."""
 
 
 class MultiTaskLoss(nn.Module):
@@ -99,10 +99,6 @@ class MultiTaskLoss(nn.Module):
 
     def _named(self) -> Iterator[tuple[str, Any]]:
         yield from self.losses.items()
-
-    def extra_repr(self) -> str:
-        """The weights, for `print(loss)`."""
-        return ", ".join(f"{name}: {weight}" for name, weight in self.weights.items())
 
 
 def _errors(name: str) -> str:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class TripletStatistics(NamedTuple):
-    """A triplet loss and the triplets behind it: scalars on the embeddings' device, not read yet."""
+    """A triplet loss and the counts of its triplets: scalars on the embeddings' device, not read yet."""
 
     loss: Tensor
     """Of drawn triplets the mean over all; of mined ones the mean over the active, 0 where there are none."""
@@ -58,7 +58,7 @@ class TripletLoss(nn.Module):
         return self.measure(anchor, positive, negative).loss
 
     def measure(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> TripletStatistics:
-        """The same loss, with the number of triplets behind it.
+        """The same loss, with the number of its triplets.
 
         Raises:
             ValueError: the three are not of one shape (B, E).
@@ -77,10 +77,6 @@ class TripletLoss(nn.Module):
             losses = F.softplus(F.pairwise_distance(anchor, positive) - F.pairwise_distance(anchor, negative))
         drawn = losses.new_full((), len(losses), dtype=torch.int64)
         return TripletStatistics(losses.mean(), (losses > 0).sum(), drawn)
-
-    def extra_repr(self) -> str:
-        """The margin, for `print(loss)`."""
-        return f"margin={self.margin}"
 
 
 def checked_margin(margin: float | None) -> float | None:

@@ -79,10 +79,11 @@ def model_summary(model: MultiTaskImageTransformer | ImageTransformer) -> ModelS
         for module, training in modes.items():
             module.training = training
     flops = {name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
+    modules = dict(model.named_modules())
     measured = {
         path: PartSummary(name, _parameters(part), flops.get(f"{type(model).__name__}.{path}", 0))
         for name, path in PARTS.items()
-        if (part := _find(model, path)) is not None
+        if (part := modules.get(path)) is not None
     }
     if "encoder.patch_embedding" in measured:
         whole, stem = measured["encoder"], measured["encoder.patch_embedding"]
@@ -94,11 +95,6 @@ def model_summary(model: MultiTaskImageTransformer | ImageTransformer) -> ModelS
     return ModelSummary(
         parts=tuple(measured.values()), total=PartSummary("total", _parameters(model), flops.get("Global", 0))
     )
-
-
-def _find(model: nn.Module, path: str) -> nn.Module | None:
-    """Find a submodule by its dotted path, or nothing where this model has no such part."""
-    return dict(model.named_modules()).get(path)
 
 
 def _parameters(module: nn.Module) -> int:

@@ -39,12 +39,7 @@ def run_sides(a: RunRecord, b: RunRecord) -> Table:
 
 
 def figure_table(comparison: Comparison, *, width: int) -> Table:
-    """Lay out the figures, each with its interval, and the difference in words.
-
-    Args:
-        comparison: The two runs.
-        width: Columns of the terminal.
-    """
+    """Lay out the figures, each with its interval, and the difference in words."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("", no_wrap=True)
     for header in ("A", "B", "B - A"):

@@ -42,7 +42,7 @@ class RunFolders:
 
     @property
     def metrics(self) -> Path:
-        """What was measured; training writes it when it has come to its end."""
+        """What was measured; training writes it when it has finished."""
         return self.version_folder / "metrics.json"
 
     @property

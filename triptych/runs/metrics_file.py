@@ -1,6 +1,6 @@
 """A run's metrics.json: what training measured at its end, and what later evaluations put beside it.
 
-It is JSON by the book: a number that is not finite is written as null.
+It is strict JSON: a number that is not finite is written as null.
 """
 
 import json

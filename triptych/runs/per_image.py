@@ -48,7 +48,7 @@ class PerImage:
         """Whether the table has what intervals of retrieval figures need; those of older versions have not."""
         found = self.description.get("influences")
         wanted = [name for name in SHARES if name in self.columns]
-        return isinstance(found, dict) and all(_is_numbers(found.get(name)) for name in wanted)
+        return isinstance(found, dict) and all(isinstance(found.get(name), list) for name in wanted)
 
     def statistics(self) -> dict[str, Statistic]:
         """Return the figures of the split: those of the classifier, and the mean of every column that is a figure.
@@ -82,9 +82,6 @@ def write_per_image(path: Path, columns: Mapping[str, NDArray[Any]], description
         columns: One-dimensional arrays of one length; `index` and `label` are among them. NaN: not measured.
         description: Of which images it is, as JSON can hold it.
 
-    Raises:
-        ValueError: The columns make no table, or lack one that is required.
-
     Example:
         >>> import tempfile
         >>> path = Path(tempfile.mkdtemp()) / "per_image_test.parquet"
@@ -97,12 +94,6 @@ def write_per_image(path: Path, columns: Mapping[str, NDArray[Any]], description
     import pyarrow
     import pyarrow.parquet
 
-    shapes = {name: np.shape(column) for name, column in columns.items()}
-    if len(set(shapes.values())) != 1 or len(next(iter(shapes.values()))) != 1 or not shapes.keys() >= set(REQUIRED):
-        raise ValueError(
-            f"columns must be one-dimensional, of one length, with {' and '.join(REQUIRED)} among them, but they have "
-            f"the shapes {shapes}; give one value for each image"
-        )
     metadata = {KEY: json.dumps(dict(description)).encode()}
     table = pyarrow.table({name: pyarrow.array(column) for name, column in columns.items()}, metadata=metadata)
     with replacing(path) as temporary:
@@ -156,7 +147,3 @@ def _invalid(path: Path, received: str) -> DataError:
         f"{path}: expected a table of results per image, as `triptych evaluate` writes it, but received {received}. "
         "Remove it and evaluate the run's best checkpoint again."
     )
-
-
-def _is_numbers(values: object) -> bool:
-    return isinstance(values, list) and all(isinstance(value, int | float) for value in values)

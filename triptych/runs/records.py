@@ -1,4 +1,4 @@
-"""The files of a run, read so that a damaged one spoils no table: its problem is part of the record."""
+"""The files of a run, read so that a damaged one does not break a table: its problem is part of the record."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ class RunRecord:
     Attributes:
         folders: Where it wrote.
         began: When its training began, or was last resumed.
-        state: "running" while a process trains it; then "finished" if training came to its end and left its metrics,
+        state: "running" while a process trains it; then "finished" if training finished and wrote its metrics,
             "stopped" if it did not, "damaged" if its metrics cannot be read.
         config: Its config by dotted keys; empty where it cannot be read.
         metrics: Its numbers by dotted names, as "test.accuracy"; "epochs" and "train_seconds" are among them.

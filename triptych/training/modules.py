@@ -46,7 +46,7 @@ class StepResult(NamedTuple):
 
     @property
     def triplets(self) -> TripletStatistics:
-        """The triplet loss and the triplets behind it."""
+        """The triplet loss and the counts of its triplets."""
         return self.losses.statistics["triplet"]
 
     def values(self) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""The confusion matrix, right in blue and wrong in vermilion, to see which classes a model takes for which."""
+"""The confusion matrix, right in blue and wrong in vermilion, to see which classes a model confuses."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

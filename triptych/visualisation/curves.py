@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NOISY = "training"
-"""The series that is measured on single batches: a smooth line, with what was measured faintly behind it."""
+"""The series that is measured on single batches: a smooth line, with the measured values faintly below it."""
 
 # In pixels of the saved picture.
 _COLUMNS = 3
@@ -37,7 +37,7 @@ _MARKED = 60
 def curves_figure(curves: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]]) -> "Figure":
     """Draw how metrics moved during training, one chart each, all over the same steps.
 
-    The series named "training" is smoothed by a Gaussian, with what was measured faintly behind it; the others are
+    The series named "training" is smoothed by a Gaussian, with the measured values faintly below it; the others are
     drawn as they are, each point marked while there are few. The last value of every series stands above its chart.
 
     Args:
@@ -108,7 +108,7 @@ def _draw_series(axes: "Axes", series: Mapping[str, _Points], colours: Mapping[s
 
 
 def _drawn(name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Smooth a noisy series by a Gaussian window, which is cut off, and weighted anew, at both ends."""
+    """Smooth a noisy series by a Gaussian window, which is truncated and renormalised at both ends."""
     deviation = _SMOOTHING * len(values)
     if name != NOISY or deviation < 0.3:
         return values
@@ -119,7 +119,7 @@ def _drawn(name: str, values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _set_limits(axes: "Axes", series: Mapping[str, _Points], last: float) -> None:
-    """Show all steps from zero on, and all that is drawn in full strength: the noise behind it may leave the chart."""
+    """Show all steps from zero on, and all that is drawn in full strength: the noise may leave the chart."""
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     values = np.concatenate([np.zeros(0), *(_drawn(name, values) for name, (_, values) in series.items())])

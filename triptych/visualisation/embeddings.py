@@ -62,7 +62,8 @@ def embedding_figure(
     present = sorted(set(numbers.tolist()))
     colours = class_colours(len(classes))
 
-    map_height = _map_height(places)
+    wide, high = np.ptp(places, axis=0)
+    map_height = round(_MAP * float(np.clip(high / wide if wide else 1.0, 0.75, 1.0)))
     height = _HEAD + map_height + _MARGIN
     with house_style():
         figure = new_figure(_MAP, height)
@@ -77,12 +78,6 @@ def embedding_figure(
             line.set(size=size, weight=weight, color=ink)
             fit_text(line, width - 2 * _MARGIN)
     return figure
-
-
-def _map_height(places: NDArray[np.float64]) -> int:
-    """Choose the map's height for its width, as the points need it, from three quarters to a square."""
-    wide, high = np.ptp(places, axis=0)
-    return round(_MAP * float(np.clip(high / wide if wide else 1.0, 0.75, 1.0)))
 
 
 def _scatter(axes: "Axes", places: NDArray[np.float64], colours: list[str]) -> None:

@@ -74,7 +74,7 @@ def test_a_table_without_images_is_rejected(photos_model, tmp_path, content, mes
     with pytest.raises(DataError, match=message):
         embed_images(photos_model, tmp_path / "table.csv", tmp_path / "out")
     (tmp_path / "table.parquet").write_text("no table")
-    with pytest.raises(DataError, match="expected a Parquet file"):
+    with pytest.raises(DataError, match="expected a whole Parquet file"):
         embed_images(photos_model, tmp_path / "table.parquet", tmp_path / "out")
 
 

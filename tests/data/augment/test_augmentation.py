@@ -277,36 +277,3 @@ def test_the_images_given_are_not_modified():
     images = images_of(6)
     Augmentation(**EVERYTHING)(images, draws_of(6))
     assert torch.equal(images, images_of(6))
-
-
-@pytest.mark.parametrize(
-    "strengths",
-    [
-        {"rotation": 181.0},
-        {"rotation": -1.0},
-        {"translate": 1.5},
-        {"scale": 1.0},
-        {"shear": 90.0},
-        {"perspective": 1.0},
-        {"horizontal_flip": 1.1},
-        {"crop_padding": -1},
-        {"erasing": 2.0},
-        {"hue": 0.6},
-        {"brightness": float("nan")},
-    ],
-    ids=str,
-)
-def test_a_strength_out_of_range_is_rejected(strengths):
-    (name,) = strengths
-    with pytest.raises(ValueError, match=rf"{name} must be .*, but got .*; 0 switches it off"):
-        Augmentation(**strengths)
-
-
-@pytest.mark.parametrize(
-    "images",
-    [torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.zeros(1, 4, 4), torch.zeros(3, 1, 4, 4)],
-    ids=["uint8", "no batch", "more images than draws"],
-)
-def test_images_that_are_no_batch_of_floats_are_rejected(images):
-    with pytest.raises(ValueError, match=r"images must be floats of shape \(B, C, H, W\) .* got shape .*; convert"):
-        Augmentation(rotation=1.0)(images, draws_of(2))

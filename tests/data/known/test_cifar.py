@@ -18,10 +18,10 @@ READING = Reading(shape=(3, 32, 32), classes=CLASSES)
 NAMES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
 
 LAYOUTS = {
-    "python folder": (cifar.find_python_folder, cifar.read_python_folder, "cifar-10-batches-py"),
-    "python archive": (cifar.find_python_archive, cifar.read_python_archive, "cifar-10-python.tar.gz"),
-    "binary folder": (cifar.find_binary_folder, cifar.read_binary_folder, "cifar-10-batches-bin"),
-    "binary archive": (cifar.find_binary_archive, cifar.read_binary_archive, "cifar-10-binary.tar.gz"),
+    "python folder": (cifar.find_python_folder, cifar.read_python, "cifar-10-batches-py"),
+    "python archive": (cifar.find_python_archive, cifar.read_python, "cifar-10-python.tar.gz"),
+    "binary folder": (cifar.find_binary_folder, cifar.read_binary, "cifar-10-batches-bin"),
+    "binary archive": (cifar.find_binary_archive, cifar.read_binary, "cifar-10-binary.tar.gz"),
 }
 
 
@@ -102,14 +102,14 @@ def test_batches_of_any_pickle_protocol_with_keys_of_bytes_are_read(tmp_path, pr
         for name, data in files("python folder").items()
     }
     make(tmp_path, "python folder", content)
-    assert len(cifar.read_python_folder(cifar.find_python_folder(tmp_path), READING)[0]) == 20
+    assert len(cifar.read_python(cifar.find_python_folder(tmp_path), READING)[0]) == 20
 
 
 def test_nothing_of_an_archive_is_written_to_the_disk(tmp_path, monkeypatch):
     make(tmp_path, "python archive", {**files("python archive"), "../../escaped": b"x"})
     monkeypatch.chdir(tmp_path)
     before = sorted(tmp_path.parent.rglob("*"))
-    cifar.read_python_archive(tmp_path / "cifar-10-python.tar.gz", READING)
+    cifar.read_python(tmp_path / "cifar-10-python.tar.gz", READING)
     assert sorted(tmp_path.parent.rglob("*")) == before
 
 
@@ -232,14 +232,14 @@ def test_an_invalid_archive_gives_one_message_that_names_it(tmp_path, layout, da
 def test_a_folder_in_place_of_an_archive_is_named(tmp_path):
     (tmp_path / "cifar-10-python.tar.gz").mkdir()
     with pytest.raises(DataError, match=r"cifar-10-python\.tar\.gz: .*a folder of that name"):
-        cifar.read_python_archive(cifar.find_python_archive(tmp_path), READING)
+        cifar.read_python(cifar.find_python_archive(tmp_path), READING)
 
 
 def test_an_archive_that_unpacks_to_gigabytes_is_rejected(tmp_path, monkeypatch):
     monkeypatch.setattr(cifar, "MOST", 100_000)
     make(tmp_path, "python archive", files("python archive") | {"README": bytes(200_000)})
     with pytest.raises(DataError, match="it unpacks to more than 100,000 bytes"):
-        cifar.read_python_archive(tmp_path / "cifar-10-python.tar.gz", READING)
+        cifar.read_python(tmp_path / "cifar-10-python.tar.gz", READING)
 
 
 def test_a_batch_that_is_a_pipe_is_not_waited_for(tmp_path):
@@ -248,4 +248,4 @@ def test_a_batch_that_is_a_pipe_is_not_waited_for(tmp_path):
     batch.unlink()
     os.mkfifo(batch)
     with pytest.raises(DataError, match=r"data_batch_2: .* received a pipe, socket or device"):
-        cifar.read_python_folder(tmp_path / "cifar-10-batches-py", READING)
+        cifar.read_python(tmp_path / "cifar-10-batches-py", READING)

@@ -250,7 +250,7 @@ def test_classes_that_differ_in_case_alone_are_noted_or_merged(tmp_path):
     listing = list_folder(tmp_path / "two")
     assert listing.classes == ("Cat", "dog")
     assert listing.labels.tolist() == [0, 1, 0, 1]
-    assert any(note.startswith("Images of cat are taken for the class Cat") for note in listing.notes)
+    assert any(note.startswith("Images of cat are assigned to the class Cat") for note in listing.notes)
 
 
 @pytest.mark.parametrize(

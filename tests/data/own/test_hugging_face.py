@@ -148,10 +148,10 @@ def test_without_the_library_the_message_explains_how_to_install_it(monkeypatch,
 
 
 def test_a_hub_that_does_not_answer_gives_one_message(monkeypatch):
-    asked = []
+    requested = []
 
     def unreachable(*arguments):
-        asked.append(arguments)
+        requested.append(arguments)
         raise ConnectionError("Couldn't reach 'owner/name' on the Hub\nand a page of traces")
 
     monkeypatch.setattr(datasets, "load_dataset", unreachable)
@@ -160,11 +160,11 @@ def test_a_hub_that_does_not_answer_gives_one_message(monkeypatch):
     ) as caught:
         list_hugging_face("owner/name", subset="small")
     assert "\n" not in str(caught.value)
-    assert asked == [("owner/name", "small")]
+    assert requested == [("owner/name", "small")]
 
 
 def test_folders_that_are_none_do_not_go_to_the_hub(tmp_path, monkeypatch):
-    monkeypatch.setattr(datasets, "load_dataset", lambda *_: pytest.fail("the hub was asked"))
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_: pytest.fail("the hub was contacted"))
     for path in (tmp_path / "nowhere", str(tmp_path / "nowhere"), "./nowhere", "~/nowhere at all"):
         with pytest.raises(DataError, match="nothing: there is no such folder"):
             list_hugging_face(path)

@@ -186,9 +186,9 @@ def test_a_large_jpeg_may_come_smaller_but_not_too_small(orientation, at_least):
     smooth = Image.fromarray(RANDOM.integers(0, 256, (4, 8, 3), np.uint8)).resize((800, 400), Image.Resampling.BICUBIC)
     source = encoded(smooth, "JPEG", exif=exif, quality=95)
     whole = decode(source)
-    asked = []
-    pixels = decode(source, at_least=lambda *size: asked.append(size) or at_least)
-    assert asked == [whole.shape[:2]]
+    requested = []
+    pixels = decode(source, at_least=lambda *size: requested.append(size) or at_least)
+    assert requested == [whole.shape[:2]]
     factor = whole.shape[0] // pixels.shape[0]
     fitting = [
         one for one in (8, 4, 2, 1) if whole.shape[0] // one >= at_least[0] and whole.shape[1] // one >= at_least[1]

@@ -112,16 +112,3 @@ def test_a_large_jpeg_is_decoded_small_with_nearly_the_same_result(how, channels
 def test_what_cannot_be_decoded_is_not_fitted():
     with pytest.raises(UndecodableImage):
         decode_and_fit(b"no image", size=(8, 8))
-
-
-@pytest.mark.parametrize(
-    ("image", "how", "words"),
-    [
-        (np.zeros((4, 4), np.uint8), "crop", r"must be uint8 \(H, W, C\), but got uint8 of shape \(4, 4\)"),
-        (np.zeros((4, 4, 3)), "crop", "but got float64"),
-        (np.zeros((4, 4, 3), np.uint8), "squeeze", "how must be 'letterbox', 'crop' or 'stretch', but is 'squeeze'"),
-    ],
-)
-def test_wrong_arguments_are_rejected(image, how, words):
-    with pytest.raises(ValueError, match=words):
-        fit(image, (2, 2), how=how)

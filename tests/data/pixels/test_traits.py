@@ -82,7 +82,7 @@ def test_the_range_of_16_bit_files_is_found_used_and_reported(tmp_path, bits, le
     assert opened.config.dataset.white_level == level
     assert opened.images.train.images[:].unique().numel() > 200
     assert opened.images.train.images[:].max() == 255
-    assert any(f"{level:,} is taken for white (dataset.white_level)" in note for note in opened.images.notes)
+    assert any(f"{level:,} is used as white (dataset.white_level)" in note for note in opened.images.notes)
 
 
 def test_a_white_level_of_the_config_overrules(tmp_path):

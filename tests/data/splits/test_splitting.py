@@ -313,17 +313,9 @@ def test_labels_of_any_integer_type_give_the_same_split(dtype):
     assert torch.equal(stratified_split(labels.to(dtype), fraction=0.3, seed=2)[1], expected)
 
 
-@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, float("nan")])
-def test_a_fraction_that_is_none_is_rejected(fraction):
-    with pytest.raises(ValueError, match=r"fraction must lie between 0 and 1, but got .*; 0\.1 holds out"):
-        stratified_split(torch.tensor([0, 0]), fraction=fraction, seed=0)
-
-
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (torch.tensor([0.0, 0.0]), "labels must be integers .* torch.float32; number"),
-        (torch.tensor([[0, 0]]), r"labels must be integers .* \(1, 2\)"),
         (torch.tensor([0, 1, 2]), "at least one class must have two images, .* 3 images are of 3 classes; add"),
         (torch.tensor([], dtype=torch.int64), "at least one class must have two images"),
     ],

@@ -75,7 +75,7 @@ class Seen:
         self.settle()
         return int(self.canvas.evaluate(COLOURED))
 
-    def told(self) -> str:
+    def status(self) -> str:
         """What stands on the card, with single spaces; nothing where it is hidden."""
         self.settle()
         return " ".join(self.card.inner_text().split()) if self.card.is_visible() else ""
@@ -158,7 +158,7 @@ def test_pointing_at_a_point_shows_its_image_and_prediction(
         whole.page.mouse.move(*place(point))
 
         sure, predicted = evaluation.outputs.probabilities[image].max(0)
-        words = whole.told()
+        words = whole.status()
         assert words.startswith(" ".join(f"{classes[evaluation.outputs.labels[image]]} predicted".split()))
         assert words.endswith(f"image {image}")
         expected = f"predicted {classes[predicted]}, confidence {100 * sure:.0f}%"
@@ -177,7 +177,7 @@ def test_a_name_that_looks_like_markup_is_shown_as_it_is(
     point = next(point for point in lonely(reported, len(labels)) if labels[point] == 3)
     whole.page.mouse.move(*place(point))
 
-    assert "<script>alert(1)</script>" in whole.told()
+    assert "<script>alert(1)</script>" in whole.status()
     assert whole.page.locator("#legend").get_by_text("<script>alert(1)</script>").count() == 1
 
 
@@ -193,13 +193,13 @@ def test_a_wheel_zooms_where_the_pointer_is_and_a_drag_moves_the_map(
 
     assert whole.zoom() > 2
     assert whole.canvas.evaluate("canvas => canvas.toDataURL()") != before
-    assert whole.told().endswith(f"image {int(reported.evaluation.map.indices[point])}")
+    assert whole.status().endswith(f"image {int(reported.evaluation.map.indices[point])}")
 
     whole.page.mouse.down()
     whole.page.mouse.move(x + 90, y + 60, steps=3)
     whole.page.mouse.up()
     whole.page.mouse.move(x + 91, y + 60)
-    assert whole.told().endswith(f"image {int(reported.evaluation.map.indices[point])}")
+    assert whole.status().endswith(f"image {int(reported.evaluation.map.indices[point])}")
 
     whole.page.locator("#whole-map").click()
     assert whole.zoom() == 1
@@ -218,7 +218,7 @@ def test_a_class_can_be_hidden_and_shown_again(
     assert whole.coloured() != all_of_them
     whole.canvas.scroll_into_view_if_needed()
     whole.page.mouse.move(*place(point))
-    assert not whole.told().endswith(f"image {int(reported.evaluation.map.indices[point])}")
+    assert not whole.status().endswith(f"image {int(reported.evaluation.map.indices[point])}")
 
     whole.page.locator("#no-classes").click()
     assert whole.coloured() == 0
@@ -262,7 +262,7 @@ def test_the_map_can_be_walked_by_keys_alone(whole: Seen) -> None:
     visited = set()
     for key in ("ArrowRight", "ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp"):
         whole.page.keyboard.press(key)
-        visited.add(whole.told())
+        visited.add(whole.status())
     assert len(visited - {""}) >= 3
 
     whole.page.keyboard.press("Enter")

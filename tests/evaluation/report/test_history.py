@@ -9,14 +9,14 @@ from triptych.evaluation.report.history import Finding, curves_picture, findings
 
 
 @pytest.mark.parametrize(
-    ("split", "told"),
+    ("split", "expected"),
     [("test", "not trained on"), ("val", "the figures are optimistic"), ("train", "do not hold for new images")],
 )
-def test_the_lead_states_how_reliable_the_figures_of_a_split_are(split: str, told: str, reported: Any) -> None:
+def test_the_lead_states_how_reliable_the_figures_of_a_split_are(split: str, expected: str, reported: Any) -> None:
     said = lead(reported.model, reported.data, replace(reported.evaluation, split_name=split))
 
     assert said.endswith(".")
-    assert told in said
+    assert expected in said
     assert f"trained on {len(reported.data.train):,} images of 10 classes" in said
 
 
@@ -40,12 +40,12 @@ def test_a_checkpoint_that_left_its_run_has_fewer_facts(reported: Any) -> None:
 
 
 def test_what_the_guard_found_is_reported_in_its_own_words() -> None:
-    told = [
+    expected = [
         {"epoch": 2, "last_epoch": 2, "name": "a", "what": "embeddings have collapsed"},
         {"epoch": 1, "last_epoch": 4, "name": "b", "what": "the latent is off"},
     ]
 
-    assert findings({"diagnoses": told}) == [
+    assert findings({"diagnoses": expected}) == [
         Finding("Epoch 2", "embeddings have collapsed"),
         Finding("Epochs 1 to 4", "the latent is off"),
     ]

@@ -163,7 +163,7 @@ def test_classes_that_were_held_out_are_reported_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("record", "training", "told"),
+    ("record", "training", "expected"),
     [
         ({"diagnoses": []}, {}, "No sign of collapse."),
         (
@@ -180,13 +180,13 @@ def test_classes_that_were_held_out_are_reported_alone(tmp_path: Path) -> None:
     ],
 )
 def test_the_page_reports_whether_the_run_collapsed(
-    tmp_path: Path, record: dict[str, Any], training: dict[str, Any], told: str
+    tmp_path: Path, record: dict[str, Any], training: dict[str, Any], expected: str
 ) -> None:
     (tmp_path / "metrics.json").write_text(json.dumps(record))
 
     page = untrained(tmp_path / "report.html", classes=("a", "b"), version_folder=tmp_path, training=training)
 
-    assert told in re.sub(r"\s+", " ", Words(page).text)
+    assert expected in re.sub(r"\s+", " ", Words(page).text)
 
 
 def test_a_checkpoint_without_its_run_has_a_page_without_curves(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def images() -> Tensor:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def batch_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many images the encoder has been shown, batch by batch."""
     counts: list[int] = []
     forward = file.parts
@@ -132,12 +132,12 @@ def test_an_interrupted_computation_writes_no_partial_features(model, images, tm
     assert model.training
 
 
-def test_images_on_the_disk_are_read_a_part_at_a_time(model, images, tmp_path, asked, monkeypatch):
+def test_images_on_the_disk_are_read_a_part_at_a_time(model, images, tmp_path, batch_sizes, monkeypatch):
     monkeypatch.setattr(file, "AT_ONCE", 8)
 
     frozen_features(model, images, structure={}, folder=tmp_path, console=QUIET)
 
-    assert asked == [8, 8, 8, 6]
+    assert batch_sizes == [8, 8, 8, 6]
 
 
 # When features change from step to step
@@ -236,7 +236,7 @@ def test_known_features_are_those_of_each_image_of_a_step(config, digits, sampli
     with torch.no_grad():
         features = module.model.encoder(module.model.pixels(data.train.images.float() / 255))
     module.known_features = KnownFeatures({"train": features})
-    module.model.encoder.forward = None  # it is not asked again
+    module.model.encoder.forward = None  # it is not batch_sizes again
 
     assert any((batch.index >= len(data.train)).any() for batch in batches) == (sampling != "shuffle")
     for batch, loss in zip(batches, expected, strict=True):

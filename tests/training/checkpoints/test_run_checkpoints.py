@@ -248,10 +248,10 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path):
 def test_only_the_first_process_writes(tmp_path):
     run = Run(RunFolders(tmp_path, "digits", 0))
     run.is_global_zero = False
-    asked: list[Path] = []
-    run.save_checkpoint = asked.append  # every process has to join in Lightning's own
+    saved_paths: list[Path] = []
+    run.save_checkpoint = saved_paths.append  # every process has to join in Lightning's own
     run.train(2)
-    assert len(asked) == 3
+    assert len(saved_paths) == 3
     assert list(tmp_path.iterdir()) == []
 
 

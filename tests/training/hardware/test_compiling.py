@@ -161,11 +161,11 @@ def test_batches_of_one_size_are_compiled_for_that_size(
         config = tiny_config(f"dataset.batch_size={batch_size}")
         data = ImageDataModule(config, digits)
         module = build_module(config, data)
-        asked: list[bool | None] = []
-        monkeypatch.setattr(module.model, "compile", lambda **options: asked.append(options.get("dynamic")))
+        requested: list[bool | None] = []
+        monkeypatch.setattr(module.model, "compile", lambda **options: requested.append(options.get("dynamic")))
         with compiled_training(module, data, replace(hardware, compiled=True)):
             pass
-        return asked[0]
+        return requested[0]
 
     # 1,293 = 3 x 431
     assert dynamic(431) is None

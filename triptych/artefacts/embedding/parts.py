@@ -2,8 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.artefacts.embedding.plan import FOLDER, Plan, planned_images
-from triptych.artefacts.embedding.reading import SourceReader
+from triptych.artefacts.embedding.sources import SourceReader
 from triptych.artefacts.model import BATCH_SIZE, TrainedModel, softmax
-from triptych.data.own.unlabelled import THREADS
+from triptych.data.own.unlabelled import prefetched
 from triptych.data.pixels.opening import UndecodableImage
 from triptych.errors import DataError
 from triptych.files import replacing
@@ -134,10 +132,4 @@ def _batches(images: list[dict[str, Any]], model: TrainedModel) -> Iterator[list
         except Exception as error:  # a file system of fsspec can fail in any way
             return _Prepared(image, None, f"cannot be read ({type(error).__name__}: {error})")
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        remaining = iter(images)
-        waiting = [pool.submit(prepared, image) for image in islice(remaining, BATCH_SIZE)]
-        while waiting:
-            ahead = [pool.submit(prepared, image) for image in islice(remaining, BATCH_SIZE)]
-            yield [one.result() for one in waiting]
-            waiting = ahead
+    return prefetched(images, prepared, size=BATCH_SIZE)

@@ -1,13 +1,16 @@
-"""The images of a job as a list: their ids, where they are, and their labels; nothing is decoded for it."""
+"""The images of a job: a list of their ids, where they are, and their labels; and how they are read by it."""
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
+from triptych.artefacts.embedding.tables import ROW, embedded_images, list_rows
 from triptych.config.datasets import KNOWN_DATASETS
 from triptych.data.own.names import natural_key
+from triptych.data.own.parquet import ParquetImages
 from triptych.data.pixels.opening import EXTENSIONS
 from triptych.errors import DataError
 
@@ -63,8 +66,6 @@ def list_sources(images: str | Path) -> ImageList:
         )
     if place.is_file():
         if place.suffix.lower() in TABLES:
-            from triptych.artefacts.embedding.tables import list_rows
-
             return once(list_rows(place))
         return ImageList([str(place)], [None])
     files = image_files(place)
@@ -121,6 +122,40 @@ def open_split(name: str) -> KnownSplit:
     positions = [place for place, part in enumerate(listing.split.tolist()) if part == wanted]
     labels = listing.labels[positions].tolist()
     return KnownSplit(listing.sources, positions[0], labels, listing.classes)
+
+
+class SourceReader:
+    """Reads images of a job by their places; tables and data sets are opened once. Threads may read at once."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._splits: dict[str, KnownSplit] = {}
+        self._tables: dict[str, ParquetImages] = {}
+
+    def read(self, place: str) -> Any:  # noqa: ANN401 - an image of any kind that `Preprocessing.known` takes
+        """Return a file to be opened, the bytes of an image, or its pixels as a tensor (C, H, W).
+
+        Raises:
+            OSError: A URL cannot be read.
+            DataError: A table or data set cannot be opened.
+        """
+        name, _, number = place.rpartition("#")
+        if number.isdecimal() and SPLIT.fullmatch(name):
+            with self._lock:
+                split = self._splits[name] = self._splits.get(name) or open_split(name)
+            return split.images[split.first + int(number)]
+        file, found, row = place.rpartition(ROW)
+        if found and row.isdecimal() and "://" not in place:
+            with self._lock:
+                table = self._tables[file] = self._tables.get(file) or embedded_images(Path(file))
+            return table.at(int(row))
+        if "://" not in place:
+            return Path(place)
+        import fsspec
+
+        with fsspec.open(place, "rb") as stream:
+            content: bytes = stream.read()
+        return content
 
 
 def _list_url(url: str) -> ImageList:

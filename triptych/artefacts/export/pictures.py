@@ -52,14 +52,7 @@ def encoded(model: TrainedModel, pixels: NDArray[np.float32]) -> Encoded:
 
 
 def draw_pictures(model: TrainedModel, test: LabelledPixels, outputs: Encoded, folder: Path) -> None:
-    """Write the pictures that need images of the run into a folder.
-
-    Args:
-        model: The model.
-        test: Test images.
-        outputs: The model's, for these.
-        folder: Where the pictures go.
-    """
+    """Write the pictures that need images of the run into a folder."""
     if len(test.labels) > NEIGHBOURS:
         _draw_nearest(model, test, outputs, folder / NEAREST)
     if outputs.latents is not None and len(test.labels):

@@ -29,11 +29,6 @@ def quantise(folder: Path, description: ModelDescription, images: RunPixels) -> 
 
     Weights are quantised per channel and activations by the ranges that training images show (static quantisation).
 
-    Args:
-        folder: The bundle, which has its encoder.
-        description: Of the model.
-        images: Of its run.
-
     Returns:
         What was measured on test images.
     """

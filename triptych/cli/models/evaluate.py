@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from triptych.cli.models.checkpoints import model_argument, out_option, output_option, root_option
-from triptych.cli.options import HELP
+from triptych.cli.options import HELP, model_argument, out_option, output_option, root_option
 
 
 @click.command(short_help="Measure a trained model and write its report.", context_settings=HELP)

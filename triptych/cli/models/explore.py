@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from triptych.cli.models.checkpoints import model_argument, output_option, root_option
-from triptych.cli.options import HELP
+from triptych.cli.options import HELP, model_argument, output_option, root_option
 
 
 @click.command(short_help="Explore embeddings and fix labels on a page with the live model.", context_settings=HELP)

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from triptych.cli.models.checkpoints import root_option
-from triptych.cli.options import HELP
+from triptych.cli.options import HELP, root_option
 
 
 @click.command(short_help="Write a trained model as a portable bundle.", context_settings=HELP)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from triptych.cli.models.checkpoints import model_argument, output_option, root_option
-from triptych.cli.options import HELP
+from triptych.cli.options import HELP, model_argument, output_option, root_option
 
 
 @click.command(short_help="Classify images with a trained model.", context_settings=HELP)

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import click
 
-from triptych.cli.models.checkpoints import model_argument, output_option
-from triptych.cli.options import HELP
+from triptych.cli.options import HELP, model_argument, output_option
 
 
 @click.command(short_help="Write corrections of labels for training.", context_settings=HELP)

@@ -1,7 +1,6 @@
 """Random changes of training images, on whole batches, different and reproducible for every image."""
 
-import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -9,10 +8,6 @@ from torch import Tensor
 from triptych.data.augment import geometry
 from triptych.data.augment.colour import recolour
 from triptych.data.draws import Draws
-
-_AT_MOST = {"rotation": 180.0, "horizontal_flip": 1.0, "crop_padding": math.inf, "erasing": 1.0, "hue": 0.5}
-_BELOW = {"shear": 90.0}
-"""Largest strengths; all others are below 1, where an image would shrink to a point or leave altogether."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +34,6 @@ class Augmentation:
         saturation: Largest relative change of saturation.
         hue: Largest turn of the colour circle either way, as a fraction of it.
 
-    Raises:
-        ValueError: A strength is out of its range.
-
     Example:
         >>> augment = Augmentation(horizontal_flip=1.0)
         >>> augment(torch.tensor([[[[0.0, 0.5, 1.0]]]]), Draws(seed=0, epoch=0, index=torch.tensor([7])))
@@ -62,15 +54,6 @@ class Augmentation:
     saturation: float = 0.0
     hue: float = 0.0
 
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            strength, most, below = getattr(self, field.name), _AT_MOST.get(field.name), _BELOW.get(field.name, 1.0)
-            if not (0 <= strength < below if most is None else 0 <= strength <= most):
-                upper = f"less than {below:g}" if most is None else f"{most:g}"
-                raise ValueError(
-                    f"{field.name} must be a number from 0 to {upper}, but got {strength!r}; 0 switches it off"
-                )
-
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
         """Change each image by its own draws.
 
@@ -80,15 +63,7 @@ class Augmentation:
 
         Returns:
             (B, C, H, W) float32 in [0, 1]; `images` itself where nothing is to be done.
-
-        Raises:
-            ValueError: `images` is not a batch of floats, or not of as many images as `draws`.
         """
-        if images.ndim != 4 or not images.is_floating_point() or len(images) != len(draws.index):
-            raise ValueError(
-                f"images must be floats of shape (B, C, H, W) with one draw each, but got shape {tuple(images.shape)} "
-                f"of {images.dtype} and {len(draws.index)} draws; convert uint8 images with images.float() / 255"
-            )
         if images.shape[1] == 3 and (self.brightness or self.contrast or self.saturation or self.hue):
             images = recolour(
                 images,

@@ -27,7 +27,7 @@ class BalancedBatchSampler(Sampler[Tensor]):
         world_size: Number of processes.
 
     Raises:
-        ValueError: A number is out of range, or there are too few images for every process to have one in each batch.
+        ValueError: There are too few images for every process to have one in each batch.
 
     Example:
         >>> sampler = BalancedBatchSampler(10, batch_size=4, shuffle=False)
@@ -38,12 +38,6 @@ class BalancedBatchSampler(Sampler[Tensor]):
     def __init__(
         self, size: int, *, batch_size: int, shuffle: bool, seed: int = 0, rank: int = 0, world_size: int = 1
     ) -> None:
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, but got {batch_size}; give the images of one batch")
-        if not 0 <= rank < world_size:
-            raise ValueError(
-                f"rank must be from 0 to world_size - 1, but got rank {rank} of {world_size}; number processes from 0"
-            )
         self.size = size
         self.batch_size = batch_size
         self.shuffle = shuffle
@@ -95,7 +89,7 @@ class BalancedBatchSampler(Sampler[Tensor]):
         return sum(1 for _ in self._batches_after(done))
 
     def _batches_after(self, done: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The global batches that are left of an epoch: as they are where one begins there, otherwise cut anew."""
+        """The global batches that are left of an epoch: as they are where one begins there, otherwise cut again."""
         batches = list(self._global_batches())
         ends = [0, *accumulate(len(indices) for indices, _ in batches)]
         if done in ends:

@@ -45,42 +45,29 @@ find_python_archive = partial(find_archive, name="cifar-10-python.tar.gz")
 find_binary_archive = partial(find_archive, name="cifar-10-binary.tar.gz")
 
 
-def read_python_folder(folder: Path, reading: Reading) -> Parts:
-    """Read `data_batch_1` to `data_batch_5` and `test_batch`.
+def read_python(place: Path, reading: Reading) -> Parts:
+    """Read `data_batch_1` to `data_batch_5` and `test_batch` in a folder, or in `cifar-10-python.tar.gz`, in memory.
 
     Raises:
         DataError: A batch is missing, damaged, names code, or is not of the expected shape and classes.
     """
-    return _read_python(folder, _folder_contents(folder, (*PYTHON_BATCHES, PYTHON_META)), reading)
+    contents = _contents(place, (*PYTHON_BATCHES, PYTHON_META))
+    if PYTHON_META in contents:
+        meta = _table(load_arrays(contents[PYTHON_META], path=place / PYTHON_META), place / PYTHON_META, "label_names")
+        names = meta["label_names"]
+        if isinstance(names, list):
+            names = [name.decode("latin1") if isinstance(name, bytes) else name for name in names]
+        check_classes(names, reading=reading, path=place / PYTHON_META)
+    return _splits(place, contents, PYTHON_BATCHES, partial(_python_batch, reading=reading))
 
 
-def read_python_archive(archive: Path, reading: Reading) -> Parts:
-    """Read the pickled batches inside `cifar-10-python.tar.gz`, in memory; raises as `read_python_folder` does."""
-    return _read_python(archive, _archive_contents(archive, (*PYTHON_BATCHES, PYTHON_META)), reading)
-
-
-def read_binary_folder(folder: Path, reading: Reading) -> Parts:
-    """Read `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin`.
+def read_binary(place: Path, reading: Reading) -> Parts:
+    """Read `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin` in a folder or in `cifar-10-binary.tar.gz`.
 
     Raises:
         DataError: A batch is missing, cut off, or is not of the expected shape and classes.
     """
-    return _read_binary(folder, _folder_contents(folder, (*BINARY_BATCHES, BINARY_META)), reading)
-
-
-def read_binary_archive(archive: Path, reading: Reading) -> Parts:
-    """Read the binary batches inside `cifar-10-binary.tar.gz`, in memory; raises as `read_binary_folder` does."""
-    return _read_binary(archive, _archive_contents(archive, (*BINARY_BATCHES, BINARY_META)), reading)
-
-
-def _read_python(place: Path, contents: dict[str, bytes], reading: Reading) -> Parts:
-    if PYTHON_META in contents:
-        meta = _table(load_arrays(contents[PYTHON_META], path=place / PYTHON_META), place / PYTHON_META, "label_names")
-        check_classes(meta["label_names"], reading=reading, path=place / PYTHON_META)
-    return _splits(place, contents, PYTHON_BATCHES, partial(_python_batch, reading=reading))
-
-
-def _read_binary(place: Path, contents: dict[str, bytes], reading: Reading) -> Parts:
+    contents = _contents(place, (*BINARY_BATCHES, BINARY_META))
     if BINARY_META in contents:
         names = contents[BINARY_META].decode("latin1").split()
         check_classes(names, reading=reading, path=place / BINARY_META)
@@ -140,8 +127,12 @@ def _folder_with(names: Iterable[str], folders: Iterable[Path]) -> Path | None:
     return next((folder for folder in folders if any((folder / name).exists() for name in names)), None)
 
 
+def _contents(place: Path, names: Iterable[str]) -> dict[str, bytes]:
+    """Read the files of these names in a folder or an archive, as far as they are there."""
+    return _archive_contents(place, names) if place.name.endswith(".tar.gz") else _folder_contents(place, names)
+
+
 def _folder_contents(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
-    """Read the files of these names that are there."""
     contents = {}
     for path in (folder / name for name in names):
         if path.exists():

@@ -30,10 +30,10 @@ LAYOUTS: dict[Reader, tuple[Layout, ...]] = {
     "digits": (),
     "idx": (Layout(idx.find_idx, idx.read_idx),),
     "cifar": (
-        Layout(cifar.find_python_folder, cifar.read_python_folder),
-        Layout(cifar.find_python_archive, cifar.read_python_archive),
-        Layout(cifar.find_binary_folder, cifar.read_binary_folder),
-        Layout(cifar.find_binary_archive, cifar.read_binary_archive),
+        Layout(cifar.find_python_folder, cifar.read_python),
+        Layout(cifar.find_python_archive, cifar.read_python),
+        Layout(cifar.find_binary_folder, cifar.read_binary),
+        Layout(cifar.find_binary_archive, cifar.read_binary),
         Layout(parquet.find_parquet, parquet.read_parquet),
     ),
 }
@@ -94,8 +94,8 @@ def _read(dataset: KnownDataset, root: str | Path | None) -> tuple[Parts, str]:
     cache = Place("cache", cache_folder())
     searched = [*places(root, dataset.system), cache]
     for place in searched:
-        if place is cache and _download_begun(dataset, cache.folder):
-            break
+        if place is cache and any((cache.folder / dataset.folders[0] / name).exists() for name in dataset.files):
+            break  # a download has begun: some of the files may be missing
         if found := _find(dataset, place):
             layout, path = found
             return layout.read(path, reading), f"read from {path} ({place.title})"
@@ -128,11 +128,6 @@ def _named_after_another(folder: Path, dataset: KnownDataset) -> bool:
 
 def _plain(name: str) -> str:
     return name.lower().replace("-", "").replace("_", "")
-
-
-def _download_begun(dataset: KnownDataset, cache: Path) -> bool:
-    """Whether some of the files have been downloaded; the others may still be missing."""
-    return any((cache / dataset.folders[0] / name).exists() for name in dataset.files)
 
 
 def _nowhere(dataset: KnownDataset, searched: list[Place], folder: Path, error: DownloadError) -> str:

@@ -1,4 +1,4 @@
-"""Reads the IDX files of MNIST and its kin, zipped or not, as torchvision and Debian keep them.
+"""Reads the IDX files of MNIST and similar data sets, zipped or not, as torchvision and Debian keep them.
 
 Format: http://yann.lecun.com/exdb/mnist/ (two zero bytes, the type 8 for uint8, the number of dimensions, the sizes as
 big-endian 32-bit integers, then the values).

@@ -80,7 +80,7 @@ def one_spelling(names: Sequence[str], codes: np.ndarray, split: np.ndarray) -> 
         if len(kept) == 1:
             codes = np.where(np.isin(codes, others), kept[0], codes)
             notes.append(
-                f"Images of {listed(names[code] for code in others)} are taken for the class {names[kept[0]]}, whose "
+                f"Images of {listed(names[code] for code in others)} are assigned to the class {names[kept[0]]}, whose "
                 "name differs in case, spaces or hyphens alone."
             )
         elif kept:

@@ -22,8 +22,8 @@ def list_folder(root: str | Path) -> Listing:
 
     The folders of splits are train, val and test, or other usual spellings, such as Training and test_set; only train
     has to be there. They may also lie within each class folder, and all of this in one folder more. Beside folders of
-    other names they are taken for splits where train holds folders and no images, and for classes otherwise. Images may
-    lie in further folders within a class. Files are taken for images by their extension; hidden files and those that
+    other names they are splits where train holds folders and no images, and classes otherwise. Images may lie in
+    further folders within a class. Files are recognised as images by their extension; hidden files and those that
     systems leave are left out. An image that symbolic links give several names is listed once.
 
     Returns:
@@ -82,7 +82,7 @@ class _ClassFolder(NamedTuple):
 
 @dataclass
 class _Layout:
-    """The upper floors of the tree, and what lies about there."""
+    """The upper levels of the tree, and what else is in them."""
 
     root: Path
     left_out: Counter[str] = field(default_factory=Counter)

@@ -1,15 +1,14 @@
 """Lists data sets of Hugging Face's library `datasets`: folders that it has saved, and names of its hub."""
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, repeat
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from triptych.data.listing import SPLITS, TRAIN, LazySources, Listing, listed, split_of
+from triptych.data.listing import SPLITS, TRAIN, Joined, LazySources, Listing, listed, split_of
 from triptych.data.own.classes import check_groups, class_name, number_classes, number_values, one_spelling, plain_text
 from triptych.data.own.parquet import embedded
 from triptych.data.pixels.opening import Source
@@ -81,7 +80,7 @@ def list_hugging_face(
     notes += alike
     numbered, classes = number_classes(labels, codes, parts, origin=str(name), order=class_names)
     return Listing(
-        sources=_Images(list(loaded.values()), image),
+        sources=Joined([_Images(split, image) for split in loaded.values()]),
         names=rows,
         labels=numbered,
         classes=classes,
@@ -93,22 +92,19 @@ def list_hugging_face(
 
 
 class _Images(LazySources):
-    """The images of several splits, encoded as they are stored."""
+    """The images of a split, encoded as they are stored."""
 
-    def __init__(self, splits: "Sequence[datasets.Dataset]", column: str) -> None:
+    def __init__(self, split: "datasets.Dataset", column: str) -> None:
         import datasets
 
-        undecoded = datasets.Image(decode=False)
         self._column = column
-        self._splits = [split.select_columns([column]).cast_column(column, undecoded) for split in splits]
-        self._firsts = list(accumulate(map(len, splits), initial=0))
+        self._split = split.select_columns([column]).cast_column(column, datasets.Image(decode=False))
 
     def __len__(self) -> int:
-        return self._firsts[-1]
+        return len(self._split)
 
     def at(self, place: int) -> Source:
-        number = bisect_right(self._firsts, place) - 1
-        return embedded(self._splits[number][place - self._firsts[number]][self._column], Path())
+        return embedded(self._split[place][self._column], Path())
 
 
 def _loaded(name: str | Path, subset: str | None) -> "dict[str, datasets.Dataset]":
@@ -128,7 +124,8 @@ def _loaded(name: str | Path, subset: str | None) -> "dict[str, datasets.Dataset
         elif folder.is_dir() or not is_path:
             found = datasets.load_dataset(str(folder) if is_path else str(name), subset)
         else:
-            raise DataError(f"{name}: expected a folder of a data set, but received {_kind(folder)}.")
+            received = "a file" if folder.exists() else "nothing: there is no such folder"
+            raise DataError(f"{name}: expected a folder of a data set, but received {received}.")
     except DataError:
         raise
     except Exception as error:  # of many kinds: the library's, its hub's, those of the network and of the readers
@@ -140,10 +137,6 @@ def _loaded(name: str | Path, subset: str | None) -> "dict[str, datasets.Dataset
             f"({reason}). Check the name and the connection, or name a folder that holds the data set."
         ) from error
     return dict(found) if isinstance(found, dict) else {"train": found}
-
-
-def _kind(path: Path) -> str:
-    return "a file" if path.exists() else "nothing: there is no such folder"
 
 
 def _by_part(loaded: "dict[str, datasets.Dataset]", origin: str) -> "tuple[dict[int, datasets.Dataset], list[str]]":

@@ -1,12 +1,11 @@
 """Images without labels, from wherever they come, prepared as a run prepares its own; without PyTorch."""
 
 import os
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +23,9 @@ Images: TypeAlias = AnyImage | Iterable[AnyImage]
 
 THREADS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 """Threads that decode while the model computes."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Batch(NamedTuple):
@@ -48,22 +50,30 @@ def image_batches(images: Images, preprocessing: Preprocessing, *, size: int) ->
         >>> [batch.pixels.shape for batch in image_batches([Image.new("RGB", (40, 30))] * 3, form, size=2)]
         [(2, 1, 8, 8), (1, 1, 8, 8)]
     """
-    numbered = enumerate(flattened(images))
-    waiting = deque[list[tuple[Path | None, Future[NDArray[np.float32]]]]]()
+    known = ((number, _known(image, number, preprocessing)) for number, image in enumerate(flattened(images)))
+
+    def prepared(item: tuple[int, Known]) -> tuple[NDArray[np.float32], Path | None]:
+        number, image = item
+        return _prepared(image, number, preprocessing), image if isinstance(image, Path) else None
+
+    for batch in prefetched(known, prepared, size=size):
+        yield Batch(np.stack([pixels for pixels, _ in batch]), [path for _, path in batch])
+
+
+def prefetched(items: Iterable[Item], prepare: Callable[[Item], Result], *, size: int) -> Iterator[list[Result]]:
+    """Take items through a function, in order, `size` at a time; threads are a batch ahead of the caller.
+
+    Example:
+        >>> list(prefetched("abc", str.upper, size=2))
+        [['A', 'B'], ['C']]
+    """
+    remaining = iter(items)
     with ThreadPoolExecutor(THREADS) as pool:
-
-        def begun(number: int, image: AnyImage) -> tuple[Path | None, Future[NDArray[np.float32]]]:
-            known = _known(image, number, preprocessing)
-            return known if isinstance(known, Path) else None, pool.submit(_prepared, known, number, preprocessing)
-
-        while True:
-            if begun_batch := [begun(number, image) for number, image in islice(numbered, size)]:
-                waiting.append(begun_batch)
-            if not waiting:
-                return
-            if len(waiting) > 1 or not begun_batch:
-                batch = waiting.popleft()
-                yield Batch(np.stack([pixels.result() for _, pixels in batch]), [path for path, _ in batch])
+        waiting = [pool.submit(prepare, item) for item in islice(remaining, size)]
+        while waiting:
+            ahead = [pool.submit(prepare, item) for item in islice(remaining, size)]
+            yield [one.result() for one in waiting]
+            waiting = ahead
 
 
 def require_batch_size(size: int) -> None:

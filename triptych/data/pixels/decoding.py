@@ -46,10 +46,10 @@ def decode(
 ) -> np.ndarray:
     """Decode one image and turn it upright by its EXIF data.
 
-    JPEG, PNG, WebP, BMP, TIFF (the first page), GIF (the first frame), PPM and its kin, AVIF, HEIC (by the package
-    pillow-heif), and NumPy arrays (`.npy`) of uint8, (H, W) or
-    (H, W, C), which alone can have other than 1 or 3 channels. The inks of a CMYK JPEG are taken to be inverted, as
-    Adobe writes them. Colour profiles are not applied.
+    JPEG, PNG, WebP, BMP, TIFF (the first page), GIF (the first frame), PPM and related formats, AVIF, HEIC (by the
+    package pillow-heif), and NumPy arrays (`.npy`) of uint8, (H, W) or (H, W, C), which alone can have other than 1 or
+    3 channels. The inks of a CMYK JPEG are assumed to be inverted, as Adobe writes them. Colour profiles are not
+    applied.
 
     Args:
         source: The file, its bytes, an image of Pillow, or an array of uint8.
@@ -72,7 +72,7 @@ def decode(
     Example:
         >>> import io
         >>> stream = io.BytesIO()
-        >>> Image.new("LA", (4, 2)).save(stream, "PNG")  # wholly transparent
+        >>> Image.new("LA", (4, 2)).save(stream, "PNG")  # fully transparent
         >>> pixels = decode(stream.getvalue())
         >>> pixels.shape, int(pixels.min())
         ((2, 4, 1), 255)

@@ -172,7 +172,7 @@ def cache_entries(cache: Path) -> list[Entry]:
 
 def remove_entry(entry: Entry) -> None:
     """Remove an entry from the cache; a run that has it open can continue (but for Windows, where it stays)."""
-    # Under another name first: what is half removed must not be taken for an entry.
+    # Under another name first: what is half removed must not look like an entry.
     leaving = entry.folder.with_name(f".{entry.folder.name}.removed")
     entry.folder.rename(leaving)
     shutil.rmtree(leaving)

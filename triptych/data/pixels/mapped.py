@@ -17,7 +17,7 @@ Shape = tuple[int, int, int]
 
 
 class MappedImages:
-    """Some images of a file of raw pixels, in an order of their own, each perhaps with a black border.
+    """Some images of a file of raw pixels, in an order of their own, each with an optional black border.
 
     Indexing reads the indexed images, and nothing else; the system keeps in memory what it has room for, and drops it
     where room is needed.

@@ -22,7 +22,6 @@ def decode_and_fit(
     size: tuple[int, int],
     how: Fit = "letterbox",
     channels: int | None = None,
-    bars: int = 0,
     background: Colour = WHITE,
     white: int = 65535,
     max_pixels: int = MAX_PIXELS,
@@ -51,7 +50,7 @@ def decode_and_fit(
     pixels = decode(
         source, channels=channels, at_least=at_least, background=background, white=white, max_pixels=max_pixels
     )
-    return fit(pixels, size, how=how, bars=bars)
+    return fit(pixels, size, how=how)
 
 
 def fit(image: np.ndarray, size: tuple[int, int], *, how: Fit = "letterbox", bars: int = 0) -> np.ndarray:
@@ -70,16 +69,11 @@ def fit(image: np.ndarray, size: tuple[int, int], *, how: Fit = "letterbox", bar
     Returns:
         uint8 (H, W, C).
 
-    Raises:
-        ValueError: The image is not uint8 (h, w, C), or there is no such `how`.
-
     Example:
         >>> wide = np.full((1, 4, 1), 255, np.uint8)
         >>> fit(wide, (4, 4))[:, 0, 0].tolist()
         [0, 255, 0, 0]
     """
-    if image.dtype != np.uint8 or image.ndim != 3:
-        raise ValueError(f"image must be uint8 (H, W, C), but got {image.dtype} of shape {image.shape}")
     height, width = image.shape[:2]
     if (height, width) == size:
         return image
@@ -97,14 +91,10 @@ def fit(image: np.ndarray, size: tuple[int, int], *, how: Fit = "letterbox", bar
 def _scale(height: int, width: int, size: tuple[int, int], how: Fit) -> tuple[float, float]:
     """By what factors the sides of an image are multiplied: downwards and across."""
     down, across = size[0] / height, size[1] / width
-    match how:
-        case "letterbox":
-            return (min(down, across),) * 2
-        case "crop":
-            return (max(down, across),) * 2
-        case "stretch" | "exact":
-            return down, across
-    raise ValueError(f"how must be 'letterbox', 'crop' or 'stretch', but is {how!r}")
+    if how in ("stretch", "exact"):
+        return down, across
+    both = min(down, across) if how == "letterbox" else max(down, across)
+    return both, both
 
 
 def _resampled(image: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:

@@ -57,7 +57,7 @@ def held_out_labels(wanted: Sequence[int | str], classes: Sequence[str]) -> list
 
 
 def hold_out(split: Split, labels: Sequence[int], *, num_classes: int) -> Partition:
-    """Take the images of the classes `labels` out of a split, and number both parts' classes anew, in their order.
+    """Take the images of the classes `labels` out of a split, and renumber both parts' classes, in their order.
 
     Without labels the known part is the split itself.
     """

@@ -23,9 +23,6 @@ LONGEST = 48
 MOST = 50_000
 """Training images that the simple methods learn from, drawn at random where there are more: the cost is bounded."""
 
-EXACT = 1500
-"""Rows or columns up to which principal components are exact; beyond, a randomised method is far quicker."""
-
 HELD = 1024
 """Images of full size that are held at once."""
 
@@ -73,7 +70,9 @@ def measure_baselines(
     correct = {name: (classes == truth).numpy() for name, classes in predicted.items()}
     figures = {name: float(right.mean()) for name, right in correct.items()}
     if latent_dim is not None and max(split.images.shape[2:]) - 2 * pad <= LONGEST:
-        figures["pca_mse"] = _reconstruction_error(queries, mean, axes[:, :latent_dim])
+        kept = axes[:, :latent_dim]
+        reconstructed = ((queries - mean) @ kept @ kept.T + mean).clamp(0, 1)
+        figures["pca_mse"] = float((queries - reconstructed).square().mean())
     return Baselines(figures, correct)
 
 
@@ -84,27 +83,11 @@ def pixel_rows(split: Split, *, pad: int) -> Tensor:
 
 
 def principal_axes(pixels: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Return the mean (P,) and at most `count` first axes (P, count) of pixels (N, P).
+    """Return the mean (P,) and at most `count` first principal axes (P, count) of pixels (N, P)."""
+    from sklearn.decomposition import PCA
 
-    They come from the smaller of the two products, N x N or P x P; where both are large, from a randomised
-    decomposition (Halko et al. 2011), whose axes reconstruct as well to 4 digits.
-    """
-    mean = pixels.mean(0)
-    centred = pixels - mean
-    images, width = centred.shape
-    if min(images, width) > EXACT:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            _, _, axes = torch.svd_lowrank(centred, q=min(images, width, count + 16), niter=4)
-        return mean, axes[:, :count]
-    if images < width:
-        # The axes are combinations of the images, by the eigenvectors of their products (Gram matrix).
-        values, vectors = torch.linalg.eigh((centred @ centred.T).double())
-        kept = values > max(float(values[-1]), 1e-12) * 1e-9
-        axes = centred.T.double() @ (vectors[:, kept] / values[kept].sqrt())
-        return mean, axes.flip(1)[:, :count].float()
-    _, axes = torch.linalg.eigh((centred.T @ centred).double())
-    return mean, axes.flip(1)[:, :count].float()
+    found = PCA(min(count, *pixels.shape), random_state=0).fit(pixels.numpy())
+    return torch.from_numpy(found.mean_), torch.from_numpy(found.components_.T.copy())
 
 
 def _nearest(queries: Tensor, gallery: Tensor, own: Tensor | None) -> Tensor:
@@ -139,9 +122,3 @@ def _linear_classes(pixels: Tensor, labels: Tensor, queries: Tensor) -> Tensor:
         warnings.simplefilter("ignore", ConvergenceWarning)
         classifier.fit(((pixels - mean) / deviation).numpy(), labels.numpy())
     return torch.from_numpy(classifier.predict(((queries - mean) / deviation).numpy()))
-
-
-def _reconstruction_error(pixels: Tensor, mean: Tensor, axes: Tensor) -> float:
-    """The mean squared error of pixels (N, P) in [0, 1] that are projected on the axes."""
-    reconstructed = ((pixels - mean) @ axes @ axes.T + mean).clamp(0, 1)
-    return float((pixels - reconstructed).square().mean())

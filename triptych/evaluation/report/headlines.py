@@ -208,14 +208,11 @@ def _shares(title: str, ours: tuple[str, Errors], others: Mapping[str, Errors]) 
 
 def _fewer(ratio: Interval) -> str:
     if ratio.estimate >= CLEARLY:
-        factor, low, high = map(_factor, (ratio.estimate, ratio.low, ratio.high))
+        bounds = (ratio.estimate, ratio.low, ratio.high)
+        factor, low, high = (f"{value:.1f}" if value < 10 else f"{value:.0f}" for value in bounds)
         return f"{factor} times fewer errors (95% interval: {low} to {high})"
     less, least, most = (100 * (1 - 1 / value) for value in (ratio.estimate, ratio.low, ratio.high))
     return f"{less:.0f}% fewer errors (95% interval: {least:.0f}% to {most:.0f}%)"
-
-
-def _factor(value: float) -> str:
-    return f"{value:.1f}" if value < 10 else f"{value:.0f}"
 
 
 def _reconstruction(figures: Mapping[str, Any], baselines: Mapping[str, float]) -> Comparison:
@@ -244,9 +241,6 @@ def _bars(ours: tuple[str, float], others: Mapping[str, float], write: Callable[
     longest = max(values.values()) or 1.0
     ordered = sorted(values.items(), key=lambda item: item[1])
     return tuple(
-        Bar(_capital(title), value, write(value), value / longest, title == ours[0]) for title, value in ordered
+        Bar(title[0].upper() + title[1:], value, write(value), value / longest, title == ours[0])
+        for title, value in ordered
     )
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]

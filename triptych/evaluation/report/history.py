@@ -1,4 +1,4 @@
-"""The run behind a report: its facts, the findings of the collapse guard, and the learning curves."""
+"""The run that a report is about: its facts, the findings of the collapse guard, and the learning curves."""
 
 import re
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ def run_facts(
     Args:
         model: The model.
         data: The images of its run.
-        record: What training wrote into metrics.json; empty where that is not at hand.
+        record: What training wrote into metrics.json; empty where that is not available.
         checkpoint: The name of the file that the model was loaded from.
     """
     channels, height, width = data.config.dataset.image_shape

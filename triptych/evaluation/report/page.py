@@ -41,11 +41,6 @@ CONTENTS = {
 def report_pictures(model: Model, data: ImageDataModule, evaluation: Evaluation) -> dict[str, list[Picture] | str]:
     """Draw the figures of a report.
 
-    Args:
-        model: The model, on any device.
-        data: The images of its run.
-        evaluation: What was measured of it.
-
     Returns:
         By section, "compare", "name", "attention", and "repaint" for a model with a decoder: its figures, or why they
         could not be drawn. The evaluation is done by then, and no figure ends it.

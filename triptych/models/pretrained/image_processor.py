@@ -27,11 +27,6 @@ class ExpectedImages(NamedTuple):
 def expected_images(processing: Mapping[str, Any], *, config: Mapping[str, Any], name: str) -> ExpectedImages:
     """Read size and normalisation.
 
-    Args:
-        processing: The content of preprocessor_config.json.
-        config: That of config.json.
-        name: The model, for a complaint.
-
     Raises:
         BackboneError: The files lack it, have something other than numbers, or need steps that are not supported.
 

@@ -22,7 +22,7 @@ def blocks_of(network: nn.Module) -> dict[str, nn.Module]:
 def layers_of(network: nn.Module) -> list[list[nn.Parameter]]:
     """Divide the parameters that learn by depth: what lies before the first block, then each block.
 
-    What lies between two blocks or behind the last one goes with the block before it. Layers without parameters that
+    What lies between two blocks or after the last one goes with the block before it. Layers without parameters that
     learn are left out.
     """
     names = list(blocks_of(network))

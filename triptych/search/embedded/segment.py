@@ -188,14 +188,7 @@ class Segment:
 
 
 def write_segment(folder: Path, number: int, table: "pa.Table", *, with_codes: bool) -> StoredSegment:
-    """Write rows, and codes for them, and bring them to the disk; the manifest has to name them next.
-
-    Args:
-        folder: That of the index.
-        number: One that no segment had.
-        table: `id`, `embedding` and metadata.
-        with_codes: Whether to make codes.
-    """
+    """Write rows, and codes for them, and bring them to the disk; the manifest has to name them next."""
     import pyarrow as pa
 
     stored = StoredSegment(number=number, rows=len(table), data=StoredFile(bytes=0, sha256="0" * 64))

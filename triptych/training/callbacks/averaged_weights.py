@@ -16,7 +16,7 @@ class AveragedWeights(Callback):
 
     Training continues with the weights that its steps lead to. The average replaces them while the run is validated, in
     the checkpoints that it writes, and at its end. The running statistics of batch normalisation belong to the weights:
-    for the average they are measured anew on training images (Izmailov et al., 2018). A checkpoint holds the trained
+    for the average they are measured again on training images (Izmailov et al., 2018). A checkpoint holds the trained
     weights and their statistics too, so that a resumed run ends as it would have.
 
     Args:
@@ -44,14 +44,7 @@ class AveragedWeights(Callback):
         self.average = {name: weight.to(pl_module.device) for name, weight in self.average.items()}
 
     @torch.no_grad()
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: object,  # noqa: ARG002
-        batch: object,  # noqa: ARG002
-        batch_idx: int,  # noqa: ARG002
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         """Move the average towards the weights, where there was a step of the optimiser."""
         if trainer.global_step == self._latest_step or trainer.global_step < self._first_step:
             return

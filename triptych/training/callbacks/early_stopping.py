@@ -15,7 +15,7 @@ class EarlyStopping(Callback):
     augmentation, and weights are averaged. They are not cancelled: the run skips to the first of them, as if the epochs
     between had passed. A run without such epochs ends at once.
 
-    It belongs behind all other callbacks: epochs are skipped when the checkpoint is written, which records that they
+    It belongs after all other callbacks: epochs are skipped when the checkpoint is written, which records that they
     will be.
 
     Args:

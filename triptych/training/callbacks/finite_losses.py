@@ -27,14 +27,7 @@ class FiniteLosses(Callback):
         self.every_n_steps = every_n_steps
         self._unchecked: list[tuple[int, dict[str, Tensor]]] = []
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: object,  # noqa: ARG002
-        batch: object,  # noqa: ARG002
-        batch_idx: int,  # noqa: ARG002
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         """Keep the step's terms, and check all that are kept when it is time.
 
         Raises:
@@ -51,10 +44,10 @@ class FiniteLosses(Callback):
             TrainingError: A loss is not finite.
         """
         self._check(trainer)
-        if guilty := _not_finite(cast(TaskModule, pl_module).validated):
+        if wrong := _not_finite(cast(TaskModule, pl_module).validated):
             raise TrainingError(
                 f"The validation loss became NaN or infinite after epoch {trainer.current_epoch + 1} (step "
-                f"{trainer.global_step}), in {guilty}. {REMEDY}"
+                f"{trainer.global_step}), in {wrong}. {REMEDY}"
             )
 
     def _check(self, trainer: Trainer) -> None:
@@ -64,9 +57,9 @@ class FiniteLosses(Callback):
         # One copy from the device for all of them.
         rows = torch.stack([torch.stack(list(terms.values())) for _, terms in unchecked]).tolist()
         for (step, terms), values in zip(unchecked, rows, strict=True):
-            if guilty := _not_finite(dict(zip(terms, values, strict=True))):
+            if wrong := _not_finite(dict(zip(terms, values, strict=True))):
                 raise TrainingError(
-                    f"The loss became NaN or infinite at step {step} (epoch {trainer.current_epoch + 1}), in {guilty}. "
+                    f"The loss became NaN or infinite at step {step} (epoch {trainer.current_epoch + 1}), in {wrong}. "
                     f"{REMEDY}"
                 )
 
@@ -78,6 +71,6 @@ def _not_finite(terms: dict[str, float]) -> str:
     """
     if isfinite(terms["loss"]):
         return ""
-    guilty = {name: value for name, value in terms.items() if not isfinite(value)}
-    causes = {name: value for name, value in guilty.items() if name != "loss"} or guilty
+    wrong = {name: value for name, value in terms.items() if not isfinite(value)}
+    causes = {name: value for name, value in wrong.items() if name != "loss"} or wrong
     return " and ".join(f"{name} ({value})" for name, value in causes.items())

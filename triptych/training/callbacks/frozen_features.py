@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from triptych.config.schema import AugmentationConfig, RunConfig
+from triptych.config.schema import RunConfig
 from triptych.data.known.locate import features_folder
 from triptych.data.module import ImageDataModule
 from triptych.data.pixels.mapped import Images, content_digest, parts
@@ -80,7 +80,8 @@ def why_features_change(config: RunConfig) -> str:
     """Return why a frozen encoder's features of an image cannot be computed once; nothing where they can."""
     if not config.model.cache_features:
         return "model.cache_features is false"
-    if _augments(config.dataset.augmentation) and config.dataset.unaugmented_share < 1:
+    augmentation = config.dataset.augmentation.model_dump(exclude={"erasing_area"})
+    if any(augmentation.values()) and config.dataset.unaugmented_share < 1:
         return (
             "augmentation changes the images; without it (dataset.augmentation) they are computed once, and the heads "
             "train in seconds"
@@ -172,8 +173,3 @@ def _evaluating(model: Model) -> Iterator[None]:
         yield
     finally:
         model.train(training)
-
-
-def _augments(augmentation: AugmentationConfig) -> bool:
-    strengths = augmentation.model_dump(exclude={"erasing_area"})
-    return any(strengths.values())

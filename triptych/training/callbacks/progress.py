@@ -18,11 +18,7 @@ SECONDS_BETWEEN_READINGS = 0.5
 
 
 class RunProgress(ProgressBar):
-    """Prints a table of the validation results, a row an epoch, and on a terminal a bar below it.
-
-    Args:
-        console: Where they are shown.
-    """
+    """Prints a table of the validation results, a row an epoch, and on a terminal a bar below it."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
@@ -54,14 +50,7 @@ class RunProgress(ProgressBar):
             (task,) = self._bar.task_ids
             self._bar.update(task, completed=trainer.fit_loop.total_batch_idx + 1)
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: object,  # noqa: ARG002
-        batch: object,  # noqa: ARG002
-        batch_idx: int,  # noqa: ARG002
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         """Advance the bar."""
         if self._bar is None:
             return

@@ -15,7 +15,6 @@ from triptych.files import name_again, point_to, remove_leftovers
 from triptych.runs.checkpoint_list import free_name, own_names, write_names
 from triptych.runs.folders import RunFolders
 from triptych.training.callbacks.averaged_weights import AveragedWeights
-from triptych.training.checkpoints.rescaling import rescale
 from triptych.training.checkpoints.state import BEST_NAME
 from triptych.training.modules import TaskModule
 
@@ -136,7 +135,7 @@ class RunCheckpoints(Callback):
         self.seconds, self._began = self.train_seconds, 0.0
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
-        """Correct the links, which a kill may have left behind, and release the version folder."""
+        """Correct the links, which a kill may have left unfinished, and release the version folder."""
         if trainer.is_global_zero:
             with self._alone():
                 self._tidy()
@@ -180,7 +179,7 @@ class RunCheckpoints(Callback):
             if self.best_name:
                 point_to(self.best, folder / "best.ckpt")
             else:
-                # An older run's best beside this run's last would be taken for this run's.
+                # An older run's best beside this run's last would look like this run's.
                 (folder / "best.ckpt").unlink(missing_ok=True)
         others = set().union(*(own_names(other) for other in self.folders.others()))
         for surpassed in self._own_names() - kept - others:
@@ -209,3 +208,42 @@ def _check_finite(pl_module: LightningModule, trainer: Trainer) -> None:
                 f"The weights became NaN or infinite by step {trainer.global_step}, in {name}. The last good "
                 "checkpoint was kept. Try a lower training.learning_rate or training.gradient_clip_norm."
             )
+
+
+def rescale(checkpoint: dict[str, Any], *, before: int, now: int, left: int | None) -> None:
+    """Change the step counters of a saved state in place, so that the run stands where it stood in its epochs.
+
+    Learning rate and averaging are functions of the step. Without the change they would follow the schedule of a run of
+    another length.
+
+    Args:
+        checkpoint: What Lightning is about to restore.
+        before: Batches of an epoch when it was saved.
+        now: Batches of an epoch now.
+        left: Batches that are left of the epoch in which it was saved; None at an epoch's end.
+    """
+    loop = checkpoint["loops"]["fit_loop"]
+
+    def scaled(steps: int) -> int:
+        return round(steps * now / before)
+
+    batches = loop["epoch_loop.batch_progress"]
+    for counters in (batches["total"], *_counters(loop["epoch_loop.automatic_optimization.optim_progress"])):
+        counters.update({name: scaled(value) for name, value in counters.items()})
+    done = now if left is None else now - left
+    batches["current"].update(dict.fromkeys(batches["current"], done))
+    batches["is_last_batch"] = left is None
+    state = loop["epoch_loop.state_dict"]
+    state["_batches_that_stepped"] = scaled(state["_batches_that_stepped"])
+    for schedule in checkpoint["lr_schedulers"]:
+        schedule["last_epoch"] = scaled(schedule["last_epoch"])
+    if "averaged_steps" in checkpoint:
+        checkpoint["averaged_steps"] = max(1, scaled(checkpoint["averaged_steps"]))
+    checkpoint["global_step"] = scaled(checkpoint["global_step"])
+
+
+def _counters(progress: dict[str, Any]) -> list[dict[str, int]]:
+    """Return the innermost mappings: those that count."""
+    if all(isinstance(value, int) for value in progress.values()):
+        return [progress]
+    return [found for inner in progress.values() if isinstance(inner, dict) for found in _counters(inner)]

@@ -42,7 +42,7 @@ class CollapseGuard(Callback):
 
     Attributes:
         found: Each diagnosis once, as metrics.json has it: the first and the last of its epochs, counted from 1, its
-            name, the line that was printed, and the numbers behind it.
+            name, the line that was printed, and its numbers.
         stopped: Whether it has ended the run.
     """
 
@@ -83,29 +83,14 @@ class CollapseGuard(Callback):
         self._epoch.squares = squared_gradients(result.losses.weighted, result.shared, scale=scale)
         self._epoch.losses = result.losses.terms
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,  # noqa: ARG002
-        pl_module: LightningModule,
-        outputs: object,  # noqa: ARG002
-        batch: object,  # noqa: ARG002
-        batch_idx: int,  # noqa: ARG002
-    ) -> None:
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:  # noqa: ARG002
         """Count the step, whether it had triplets, and the share of them that was active."""
         triplets = _result(pl_module).triplets
         empty = (triplets.valid == 0).float()
         counts = torch.stack([torch.ones_like(empty), empty, triplets.active_fraction.float()])
         self._epoch.sums = self._epoch.sums.to(counts.device) + counts
 
-    def on_validation_batch_end(  # noqa: PLR0917 # as Lightning calls it
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: object,  # noqa: ARG002
-        batch: object,  # noqa: ARG002
-        batch_idx: int,  # noqa: ARG002
-        dataloader_idx: int = 0,  # noqa: ARG002
-    ) -> None:
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         """Keep some of the embeddings and latents, on the device."""
         result = _result(pl_module)
         size = len(result.label)

@@ -62,7 +62,7 @@ class Signs:
     """What is measured at the end of an epoch; NaN where there was nothing to measure."""
 
     steps: int
-    """Training steps behind the run."""
+    """Training steps so far."""
     active_fraction: float
     """Share of the triplets that was active, the mean over the epoch's training batches that had any."""
     without_triplets: float

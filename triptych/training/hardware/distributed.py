@@ -40,7 +40,7 @@ def _with_own(rows: Tensor, own: Tensor, start: int) -> Tensor:
 
 
 def _exchange(rows: Tensor) -> list[Tensor]:
-    """Return the rows of every process, by rank; they are padded to one length for the journey."""
+    """Return the rows of every process, by rank; they are padded to one length for the exchange."""
     lengths = [torch.zeros(1, dtype=torch.long, device=rows.device) for _ in range(world_size())]
     dist.all_gather(lengths, torch.tensor([len(rows)], device=rows.device))
     sizes = torch.cat(lengths).tolist()

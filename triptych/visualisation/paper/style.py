@@ -112,9 +112,6 @@ def class_colours(count: int) -> list[str]:
     the hues are spread evenly over three lightnesses, in an order in which classes with neighbouring numbers differ
     clearly. No palette is safe for so many classes: figures name them too.
 
-    Args:
-        count: Number of classes, at least 1.
-
     Returns:
         Distinct colours as "#rrggbb".
 
@@ -175,9 +172,6 @@ def figure_png(figure: "Figure") -> bytes:
     """Return a figure as a PNG, at its own resolution, to save it or to write it into a page.
 
     The file carries no date and no software version: the same figure gives the same bytes.
-
-    Args:
-        figure: Any Matplotlib figure.
 
     Returns:
         The bytes of the file.
