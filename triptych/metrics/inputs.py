@@ -8,10 +8,6 @@ from torch import Tensor
 def require_matrix(name: str, rows: Tensor) -> None:
     """Demand a matrix (N, E) of finite real numbers, N and E at least 1.
 
-    Args:
-        name: The argument that the matrix came in.
-        rows: The matrix, of any real type and on any device.
-
     Raises:
         ValueError: Naming the argument, what is wrong with it, and what to do.
     """
@@ -65,11 +61,6 @@ def require_same_shape(tensors: dict[str, Tensor], *, letters: str) -> None:
 
 def require_whole_number(name: str, number: int, *, least: int) -> None:
     """Demand a whole number of at least `least`.
-
-    Args:
-        name: The argument that the number came in.
-        number: What came in.
-        least: The smallest number allowed.
 
     Raises:
         ValueError: Naming the argument, what it is, and what to do.

@@ -73,10 +73,6 @@ def close(folder: Path, plan: Plan, out: Path) -> EmbeddingReport:
 def finished(out: Path, plan: "Plan | tuple[str, str]") -> EmbeddingReport | None:
     """Return the report of a job that has written its single file; None where there is no such file.
 
-    Args:
-        out: The file.
-        plan: The job, or its model's fingerprint and its source.
-
     Raises:
         DataError: There is a file, of another job or of none.
     """

@@ -33,13 +33,6 @@ def write_part(
 ) -> int:
     """Embed the images of a shard and write its part, whole or not at all.
 
-    Args:
-        folder: Where the parts are.
-        plan: The job.
-        shard: The number of the shard.
-        model: The model.
-        embedded: Called after each batch with its number of images.
-
     Returns:
         The images of the shard, those that could not be read among them.
     """

@@ -19,13 +19,6 @@ def run_on_ray(
     Core tasks write the parts themselves, by rename: a task that runs twice writes the same file twice. Ray Data is not
     used, since its files hold tensors of a type that other readers do not know.
 
-    Args:
-        place: The model, on a file system that all nodes share.
-        folder: Where the parts go, likewise.
-        plan: The job.
-        shards: The numbers of the shards.
-        embedded: Called with the images of each part that is there.
-
     Raises:
         DataError: Ray is missing, the model has no file, or a task failed for a reason that a retry does not change.
     """

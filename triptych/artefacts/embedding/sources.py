@@ -1,22 +1,25 @@
 """The images of a job: a list of their ids, where they are, and their labels; and how they are read by it."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from triptych.artefacts.embedding.tables import ROW, embedded_images, list_rows
 from triptych.config.datasets import KNOWN_DATASETS
+from triptych.data.own.columns import CsvTable, Table
 from triptych.data.own.names import natural_key
-from triptych.data.own.parquet import ParquetImages
+from triptych.data.own.parquet import ParquetImages, ParquetTable
 from triptych.data.pixels.opening import EXTENSIONS
 from triptych.errors import DataError
 
 TABLES = (".csv", ".tsv", ".parquet")
 SPLIT = re.compile(rf"({'|'.join(KNOWN_DATASETS)}):(train|test)")
 """A split of a known data set, as its makers divide it."""
+ROW = "#row="
+"""Between the path of a table and the number of a row."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def list_sources(images: str | Path) -> ImageList:
         )
     if place.is_file():
         if place.suffix.lower() in TABLES:
-            return once(list_rows(place))
+            return once(_list_rows(place))
         return ImageList([str(place)], [None])
     files = image_files(place)
     labels = [None if file.parent == place else file.parent.name for file in files]
@@ -147,7 +150,7 @@ class SourceReader:
         file, found, row = place.rpartition(ROW)
         if found and row.isdecimal() and "://" not in place:
             with self._lock:
-                table = self._tables[file] = self._tables.get(file) or embedded_images(Path(file))
+                table = self._tables[file] = self._tables.get(file) or _embedded_images(Path(file))
             return table.at(int(row))
         if "://" not in place:
             return Path(place)
@@ -184,3 +187,47 @@ def _list_url(url: str) -> ImageList:
         for path, parent in zip(kept, parents, strict=True)
     ]
     return ImageList([str(system.unstrip_protocol(path)) for path in kept], labels)
+
+
+def _list_rows(file: Path) -> Iterator[tuple[str, str | None]]:
+    """Yield place and label of each row.
+
+    A row names a file in the column `path` (or `image`), relative to the folder of the table, or a URL; or it holds the
+    image itself in the column `image`, as bytes or as {bytes, path}. The column `label` need not exist. Training reads
+    tables with more conditions (`data/own/table.py`); a job needs an image in each row, and no PyTorch.
+
+    Raises:
+        DataError: The table is damaged, or has no such column, or a row without an image.
+    """
+    import pyarrow as pa
+
+    is_parquet = file.suffix.lower() == ".parquet"
+    table: Table = ParquetTable(file) if is_parquet else CsvTable.read(file, expected=("path", "image", "label"))
+    name = _image_column(table)
+    kind = table.kind(name)
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind)
+    images: Iterable[Any] = table.column(name).to_pylist() if is_text else repeat(True, len(ParquetImages(file, name)))
+    labels = table.column("label").to_pylist() if "label" in table.names else repeat(None)
+    for number, (image, label) in enumerate(zip(images, labels, strict=False)):
+        text = None if label in (None, "") else str(label)
+        if image is True:
+            yield f"{file}{ROW}{number}", text
+        elif isinstance(image, str) and image.strip():
+            yield image if "://" in image else str(file.parent / image.strip().replace("\\", "/")), text
+        else:
+            raise DataError(f"{file}: expected an image in every row, but row {number} has none. Fix the table.")
+
+
+def _embedded_images(file: Path) -> ParquetImages:
+    """Open the images that a Parquet file holds itself."""
+    return ParquetImages(file, _image_column(ParquetTable(file)))
+
+
+def _image_column(table: Table) -> str:
+    found = next((name for name in ("image", "path") if name in table.names), None)
+    if found is None:
+        raise DataError(
+            f"{table.file}: expected a column path of files, or image of encoded images; got "
+            f"{', '.join(table.names)[:200]}. Rename the column."
+        )
+    return found

@@ -64,10 +64,6 @@ def features_folder() -> Path:
 def first_found(folders: Iterable[Path], find: Callable[[Path], Path | None]) -> Path | None:
     """Look in one folder after the other.
 
-    Args:
-        folders: Where to look, in the order of preference.
-        find: Returns what it finds in a folder, or None.
-
     Raises:
         DataError: A folder may not be read.
     """

@@ -126,9 +126,6 @@ def curves_picture(folder: Path | None) -> Picture | None:
 def learning_curves(folder: Path | None) -> dict[str, dict[str, Curve]]:
     """Read the curves of training and validation from a run's version folder.
 
-    Args:
-        folder: The version folder; None where there is none.
-
     Returns:
         By metric, in the order in which training logged them, and by "training" or "validation", a curve. Empty where
         the run kept no curves.

@@ -67,12 +67,6 @@ def write_report(
 ) -> None:
     """Write the page about a trained model, whole or not at all.
 
-    Args:
-        path: The file.
-        opened: The model, with its images and its run.
-        evaluation: What was measured of it.
-        pictures: As `report_pictures` draws them.
-
     Raises:
         DataError: The run's metrics.json is damaged.
     """

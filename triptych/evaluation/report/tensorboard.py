@@ -38,12 +38,6 @@ def write_tensorboard(
     Everything is named after the split: scalars and a table of all figures, the report's pictures as images, and in
     the projector the images of the map with their thumbnails. Each file takes its name when it is complete, the event
     file last.
-
-    Args:
-        folder: A run's version folder, or any other.
-        data: The images of the run.
-        evaluation: What was measured.
-        pictures: As `report_pictures` draws them.
     """
     suffix = f".evaluation-{evaluation.split_name}"
     with tempfile.TemporaryDirectory() as name:

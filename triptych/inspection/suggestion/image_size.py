@@ -51,11 +51,6 @@ class Fit(NamedTuple):
 def usual_side(sizes: Sequence[tuple[int, int]], *, images: int, has_gpu: bool) -> int:
     """Choose the shorter side that images are resized to; small ones keep theirs.
 
-    Args:
-        sizes: Heights and widths of some of the images.
-        images: Number of all images.
-        has_gpu: Whether a GPU trains on them.
-
     Example:
         >>> usual_side([(480, 640)], images=9000, has_gpu=True), usual_side([(28, 28)], images=9000, has_gpu=False)
         (128, 28)
@@ -134,11 +129,6 @@ def usual_ratio(sizes: Sequence[tuple[int, int]]) -> float:
 
 def choose_fit(size: Size, sizes: Sequence[tuple[int, int]], *, keeps_all: bool) -> Fit:
     """Choose by how much the aspect ratios of the images differ from that of the size.
-
-    Args:
-        size: The size that they are resized to.
-        sizes: Heights and widths of some of the images.
-        keeps_all: Whether nothing may be cut off, as in text.
 
     Example:
         >>> choose_fit(Size(64, 64, 0), [(480, 640), (640, 480)], keeps_all=False).how

@@ -17,11 +17,7 @@ NOT_TENSORS = {"UnpicklingError"}
 
 @contextmanager
 def in_our_words(name: str) -> Iterator[None]:
-    """Turn the library's error about a model into a `BackboneError` or a `BackboneDownloadError`.
-
-    Args:
-        name: The model as the user named it.
-    """
+    """Turn the library's error about a model into a `BackboneError` or a `BackboneDownloadError`."""
     try:
         yield
     except BackboneError:

@@ -85,14 +85,6 @@ class EmbeddedIndex(Index):
     ) -> Self:
         """Make an empty index.
 
-        Args:
-            folder: A new or empty folder.
-            dimension: Of the embeddings.
-            fingerprint: Of the model that makes them.
-            model: Where the model is; a hint for people.
-            patience: Seconds to wait for another writer.
-            exact_rows: Rows up to which every search is exact.
-
         Raises:
             SearchError: The folder has something in it already; nothing is overwritten.
         """

@@ -57,12 +57,6 @@ class PostgresIndex(Index):
     def create(cls, urls: Sequence[str], *, dimension: int, fingerprint: str, model: str | None = None) -> Self:
         """Make an empty index.
 
-        Args:
-            urls: One for each shard.
-            dimension: Of the embeddings, at most 2,000.
-            fingerprint: Of the model that makes them.
-            model: Where the model is; a hint for people.
-
         Raises:
             SearchError: An index of the name is there, a server lacks pgvector, or cannot be reached.
         """

@@ -37,12 +37,6 @@ class FrozenFeatures(Callback):
     """Gives the module the features of the training and validation images, so that only the heads are left to train.
 
     Where the features of an image differ from step to step, they are computed at every step, and the reason is shown.
-
-    Args:
-        config: The run.
-        data: Its images.
-        console: Where reason and progress are shown.
-        folder: Where features are kept; by default in the user's cache.
     """
 
     def __init__(

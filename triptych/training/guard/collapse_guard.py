@@ -35,11 +35,6 @@ class CollapseGuard(Callback):
     where the losses meet, and some of the validation's embeddings stay there until the epoch's end. The weights are the
     same with and without it, bit for bit. It belongs before the checkpoints, which then hold what it has found.
 
-    Args:
-        task: What the run learns.
-        console: Where a diagnosis is printed.
-        stops: Whether a collapse ends the run after its epoch.
-
     Attributes:
         found: Each diagnosis once, as metrics.json has it: the first and the last of its epochs, counted from 1, its
             name, the line that was printed, and its numbers.
