@@ -48,10 +48,16 @@ def decode_and_fit(
         down, across = _scale(height, width, size, how)
         return ceil(REDUCING_GAP * down * height), ceil(REDUCING_GAP * across * width)
 
-    pixels = decode(
-        source, channels=channels, at_least=at_least, background=background, white=white, max_pixels=max_pixels
+    _scale(1, 1, size, how)  # a wrong argument is no fault of the image
+    return decode(
+        source,
+        channels=channels,
+        at_least=at_least,
+        background=background,
+        white=white,
+        max_pixels=max_pixels,
+        finish=lambda pixels: fit(pixels, size, how=how, bars=bars),
     )
-    return fit(pixels, size, how=how, bars=bars)
 
 
 def fit(image: np.ndarray, size: tuple[int, int], *, how: Fit = "letterbox", bars: int = 0) -> np.ndarray:
