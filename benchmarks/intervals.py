@@ -1,6 +1,6 @@
 """Coverage of the 95 % intervals, and how often two equally good models are called different: simulated.
 
-python benchmarks/intervals.py [--trials 200] [--quick]
+python benchmarks/intervals.py [--trials 200] [--images 200 360 1000 2000]
 
 Embeddings of classes in clouds around random centres: a sample of n images is drawn again and again, each time with its
 intervals. The truth is the mean figure over all samples. Two models see the same images with noise of their own.
@@ -16,6 +16,7 @@ from scipy import stats
 from triptych.metrics import retrieval_metrics
 from triptych.metrics.intervals import Statistic, difference, interval, mean
 from triptych.metrics.random_groups import retrieval_influences
+from triptych.runs.per_image import HITS
 
 DIMENSIONS = 8
 FIGURES = ("precision_at_1", "recall_at_5", "map_at_r")
@@ -52,7 +53,13 @@ def retrieval(count: int, classes: int, noise: float, trials: int) -> None:
             embeddings, numbers = torch.from_numpy(points), torch.from_numpy(labels)
             figures = retrieval_metrics(embeddings, numbers, k=(5,))
             influences = retrieval_influences(embeddings, numbers, k=(5,))
-            found.append({name: Statistic(figures[name], influences[name], count, is_share=True) for name in FIGURES})
+            mates = int((numbers.bincount()[numbers] > 1).sum())
+            found.append(
+                {
+                    name: Statistic(figures[name], influences[name], mates, is_share=True, counts_images=name in HITS)
+                    for name in FIGURES
+                }
+            )
         for name in FIGURES:
             bounds[name].append(interval(found[0][name]))
             one = difference(found[0][name], found[1][name], paired=True)
@@ -69,13 +76,13 @@ def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--trials", type=int, default=200)
-    parser.add_argument("--quick", action="store_true", help="200 images only")
+    parser.add_argument("--images", type=int, nargs="+", default=[200, 360, 1000, 2000])
     given = parser.parse_args()
     accuracies()
     print(f"\nretrieval: simulated coverage, {given.trials} samples; and equal models called different")
     print("|    n |  K | figure         | truth | coverage | called different |")
     begun = time.perf_counter()
-    for count in (200,) if given.quick else (200, 360, 1000, 2000):
+    for count in given.images:
         for classes, noise in ((10, 0.3), (10, 0.7), (40, 0.2), (40, 0.4)):
             retrieval(count, classes, noise, given.trials)
     print(f"{time.perf_counter() - begun:.0f} s")

@@ -5,7 +5,7 @@ figure's variance. Two figures of the same images have paired influences, so tha
 the sum of the squares of the influences' differences. Letters: N images, M influences.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import comb, exp, sqrt
 from statistics import NormalDist
 
@@ -21,6 +21,10 @@ CALIBRATION_BINS = 15
 """Of the expected calibration error, as in Guo et al. 2017."""
 
 QUANTILE = NormalDist().inv_cdf((1 + LEVEL) / 2)
+
+FEW = 3
+"""Images, such as errors, up to which Wilson's bound of their share is too near: their number has a Poisson
+distribution, which is far from normal (Brown, Cai & DasGupta 2001, section 4.1.1)."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,15 @@ class Statistic:
         influences: (M,), finite; their squares sum up to the variance of the figure.
         images: N, the images that have a value.
         is_share: Whether the figure lies between 0 and 1, as an accuracy does.
+        counts_images: Whether it is the share of the images for which something is true, the mean of zeros and ones: it
+            then varies at least as much as that of N independent images.
     """
 
     value: float
     influences: Floats
     images: int
     is_share: bool
+    counts_images: bool = False
 
     @property
     def variance(self) -> float:
@@ -122,8 +129,9 @@ def interval(statistic: Statistic) -> Interval:
     """Bound a figure.
 
     A share has Wilson's interval (JASA 1927) for as many independent images as give its variance (the effective sample
-    size, Korn & Graubard 1998); where the variance is zero, as of an accuracy of 1, for its N images. Any other figure
-    has value ± 1.96 standard errors.
+    size, Korn & Graubard 1998), at most N of a share of images; where the variance is zero, as of an accuracy of 1, for
+    its N images. Up to three images from 0 or from 1, the bound beyond which the share is hardly anything is that of a
+    Poisson number (Brown, Cai & DasGupta 2001). Any other figure has value ± 1.96 standard errors.
 
     Example:
         >>> found = interval(mean(np.ones(100), is_share=True))
@@ -135,7 +143,22 @@ def interval(statistic: Statistic) -> Interval:
         half = QUANTILE * sqrt(variance)
         return Interval(value, value - half, value + half)
     effective = value * (1 - value) / variance if variance > 0 and 0 < value < 1 else statistic.images
-    return wilson(value, effective)
+    if statistic.counts_images:
+        effective = min(effective, statistic.images)
+    return _few_images(wilson(value, effective), effective)
+
+
+def _few_images(found: Interval, count: float) -> Interval:
+    """Widen Wilson's interval of a share of so many images where only few of them make it differ from 0 or 1."""
+    from scipy.special import gammaincinv
+
+    low, high = found.low, found.high
+    of, others = (round(share * count, 6) for share in (found.estimate, 1 - found.estimate))
+    if 0 < of <= FEW:
+        low = min(low, float(gammaincinv(of, 1 - LEVEL)) / count)
+    if 0 < others <= FEW:
+        high = max(high, 1 - float(gammaincinv(others, 1 - LEVEL)) / count)
+    return replace(found, low=low, high=high)
 
 
 def wilson(share: float, count: float) -> Interval:

@@ -5,6 +5,7 @@ import collections
 import os
 import pickle
 import re
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -37,18 +38,19 @@ class Runs:
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_arrays_and_plain_containers_open_in_every_protocol(protocol):
-    value = {"data": ARRAY, b"labels": [1, 2], "others": (None, True, 0.5, b"\xff", "é")}
+    value = {"data": ARRAY, b"labels": [1, 2], "others": (None, True, 0.5, b"\xff", "é", {"nested": ARRAY[:1].copy()})}
     loaded = load_arrays(pickle.dumps(value, protocol), path=PATH)
     assert (loaded["data"] == ARRAY).all()
     assert loaded["data"].dtype == np.uint8
     assert loaded[b"labels"] == [1, 2]
-    assert loaded["others"] == value["others"]
+    assert loaded["others"][:-1] == value["others"][:-1]
+    assert (loaded["others"][-1]["nested"] == ARRAY[:1]).all()
 
 
 def test_a_pickle_of_python_2_opens():
     loaded = load_arrays(PYTHON_2, path=PATH)
-    assert loaded[b"data"].tolist() == [[0, 1], [2, 3]]
-    assert loaded[b"labels"] == [7, 1]
+    assert loaded["data"].tolist() == [[0, 1], [2, 3]]
+    assert loaded["labels"] == [7, 1]
 
 
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
@@ -106,3 +108,49 @@ def test_types_with_a_state_of_their_own_are_not_built():
         load_arrays(crafted, path=PATH)
     with pytest.raises(DataError, match="something else than numbers"):
         load_arrays(pickle.dumps(np.array([{}, None])), path=PATH)
+
+
+def test_contents_nested_in_themselves_cost_no_time():
+    value: object = [1]
+    for _ in range(60):
+        value = [value, value]
+    loaded = load_arrays(pickle.dumps(value), path=PATH)
+    assert loaded[0] is loaded[1]
+    circle: list[object] = []
+    circle.append(circle)
+    with pytest.raises(DataError, match="a damaged one"):
+        load_arrays(pickle.dumps(circle), path=PATH)
+
+
+NESTED = b"K\x00\x85" + b"".join(b"q%c(h%ch%ct" % (n, n, n) for n in range(1, 90))
+"""A tuple of two tuples of two tuples, and so on: tiny in the file, and endless when hashed or written as text."""
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x80\x02}" + NESTED + b"K\x01s.",
+        b"\x80\x02(" + NESTED + b"K\x01d.",
+        b"\x80\x02}(" + NESTED + b"K\x01u.",
+        b"\x80\x02}" + b"K\x01" + b"\x85" * 1_000_000 + b"K\x01s.",
+        b"\x80\x04" + NESTED + b"\x8c\x01x\x93.",
+        b"\x80\x02c_codecs\nencode\n(" + NESTED + b"X\x06\0\0\0latin1tR.",
+        b"\x80\x02c_codecs\nencode\n(X\x01\0\0\0a" + NESTED + b"tR.",
+        PYTHON_2.replace(b"K\x02K\x02\x86", b"J\xff\xff\xff\x7fK\x01\x85\x86"),
+        PYTHON_2.replace(b"K\x02K\x02\x86", NESTED),
+        PYTHON_2.replace(b"K\x02K\x02\x86", b"J\xfe\xff\xff\xffJ\xfe\xff\xff\xff\x86"),
+    ],
+    ids=["item", "dictionary", "items", "deep key", "name", "text", "encoding", "tuple times", "shape", "negative"],
+)
+def test_nested_tuples_where_keys_texts_or_sizes_belong_are_one_message(content):
+    with pytest.raises(DataError, match="data_batch_1: expected a pickle of arrays, but received a damaged one"):
+        load_arrays(content, path=PATH)
+
+
+def test_an_index_of_the_memo_costs_no_memory():
+    content = b"\x80\x02]r\xff\xff\xff\x7f."
+    tracemalloc.start()
+    assert load_arrays(content, path=PATH) == []
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10_000_000

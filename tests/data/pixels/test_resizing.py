@@ -1,6 +1,8 @@
 """Images of any size come to one size: whole with bars, cut at the middle, or stretched; and antialiased."""
 
 import io
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from triptych.data.pixels import opening, resizing
 from triptych.data.pixels.decoding import decode
 from triptych.data.pixels.opening import UndecodableImage
 from triptych.data.pixels.resizing import decode_and_fit, fit
@@ -112,3 +115,28 @@ def test_a_large_jpeg_is_decoded_small_with_nearly_the_same_result(how, channels
 def test_what_cannot_be_decoded_is_not_fitted():
     with pytest.raises(UndecodableImage):
         decode_and_fit(b"no image", size=(8, 8))
+
+
+def test_threads_resize_no_more_pixels_at_once_than_they_may_hold(tmp_path, monkeypatch):
+    """An image of 88 megapixels takes 600 MB until it has its final size, not only until it is decoded."""
+    monkeypatch.setattr(opening, "_ROOM", opening._Room(64 * 64))
+    paths = [tmp_path / f"{number}.png" for number in range(4)]
+    for path in paths:
+        Image.new("RGB", (64, 64)).save(path)
+    inside, most, fitted = [0], [0], resizing.fit
+
+    def counted(*arguments, **options):
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(0.02)
+        try:
+            return fitted(*arguments, **options)
+        finally:
+            inside[0] -= 1
+
+    monkeypatch.setattr(resizing, "fit", counted)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda path: decode_and_fit(path, size=(8, 8)), paths))
+
+    assert most == [1]
+    assert {pixels.shape for pixels in found} == {(8, 8, 3)}

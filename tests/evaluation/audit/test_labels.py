@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 import torch
 from cleanlab.rank import get_label_quality_scores
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score
 
 from triptych.evaluation.audit.labels import count_errors, doubt_labels, votes
 from triptych.evaluation.audit.pool import Pool
+from triptych.metrics import nearest_neighbours
 
 
 def test_wrong_labels_are_ranked_better_than_by_cleanlab(flipped: Callable) -> None:
@@ -175,3 +177,52 @@ def test_a_model_that_is_too_weak_judges_no_label(digits, judged):
     assert not doubts.likely.any()
     assert doubts.score.isfinite().all()
     assert doubt_labels(pool).is_reliable
+
+
+def pool_of_points(points: np.ndarray, labels: np.ndarray, *, classes: int) -> Pool:
+    """Judge points by logistic regression, trained on the first four fifths, and by their neighbours."""
+    count = len(labels)
+    train = 4 * count // 5
+    classifier = LogisticRegression().fit(points[:train], labels[:train])
+    found = nearest_neighbours(torch.from_numpy(points), k=20, distance="euclidean")
+    probabilities = np.full((count, classes), 1e-9)
+    probabilities[:, classifier.classes_] = classifier.predict_proba(points)
+    place = torch.arange(count)
+    return Pool(
+        images=torch.zeros(count, 1, 2, 2, dtype=torch.uint8),
+        labels=torch.from_numpy(labels),
+        split=(place >= train).long(),
+        position=place,
+        probabilities=torch.from_numpy(probabilities),
+        neighbours=found.indices,
+        distances=found.distances.double(),
+        error=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("shares", "distance"),
+    [([0.5, 0.5], 0.0), ([0.9, 0.1], 0.0), ([0.8, 0.05, 0.05, 0.05, 0.05], 0.0), ([0.5, 0.5], 0.1), ([0.1] * 10, 0.35)],
+    ids=["two classes of noise", "one frequent class", "one of five frequent", "two hardly apart", "ten, half right"],
+)
+def test_correct_labels_of_a_weak_model_are_not_called_wrong(shares, distance):
+    """Agreement by chance, of two classes or with the most frequent one, says nothing about labels."""
+    for seed in range(4):
+        generator = np.random.default_rng(seed)
+        centres = distance * generator.normal(size=(len(shares), 16))
+        labels = generator.choice(len(shares), p=shares, size=240)
+        points = centres[labels] + generator.normal(size=(240, 16))
+        assert not doubt_labels(pool_of_points(points, labels, classes=len(shares))).likely.any()
+
+
+def test_many_label_errors_of_two_clear_classes_are_still_judged():
+    generator = np.random.default_rng(0)
+    truth = generator.integers(2, size=600)
+    is_wrong = generator.random(600) < 0.15
+    points = np.where(truth, 1.0, -1.0)[:, None] + generator.normal(size=(600, 16))
+
+    doubts = doubt_labels(pool_of_points(points, truth ^ is_wrong, classes=2))
+
+    assert doubts.is_reliable
+    assert is_wrong[doubts.likely.numpy()].mean() > 0.9
+    assert doubts.likely.numpy()[is_wrong].mean() > 0.6

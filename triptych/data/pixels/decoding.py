@@ -43,6 +43,7 @@ def decode(
     background: Colour = WHITE,
     white: int = 65535,
     max_pixels: int = MAX_PIXELS,
+    finish: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> np.ndarray:
     """Decode one image and turn it upright by its EXIF data.
 
@@ -62,6 +63,8 @@ def decode(
             that their brightness can be compared: 4095 suits a camera of 12 bits. Floating-point images have to lie
             in [0, 1].
         max_pixels: Images of more pixels (height times width) are rejected before any is decoded.
+        finish: Turns the pixels into a smaller result, which is returned: until then other threads decode no more than
+            fits into memory beside them.
 
     Returns:
         uint8 (H, W, C), writable.
@@ -79,7 +82,8 @@ def decode(
     """
     with opened(source, max_pixels) as image:
         if isinstance(image, np.ndarray):
-            return _with_channels(image, channels, background)
+            pixels = _with_channels(image, channels, background)
+            return finish(pixels) if finish else pixels
         wanted = channels or _channels(image)
         if wanted not in (1, 3):
             raise UndecodableImage(f"has no {wanted} channels: only .npy files can have other than 1 or 3")
@@ -89,9 +93,13 @@ def decode(
             image.draft(mode, at_least(*image.size) if is_sideways else at_least(*image.size[::-1])[::-1])
         image.load()
         orientation = _orientation(image)  # Pillow turns a TIFF itself, and then forgets this
-        whole = _eight_bits(image, white)
-        upright = whole.transpose(_TURNS[orientation]) if orientation > 1 else whole
-        return _pixels(_opaque(upright, background), mode, wanted)
+        upright = _eight_bits(image, white)
+        if orientation > 1:
+            upright = upright.transpose(_TURNS[orientation])
+        pixels = _pixels(_opaque(upright, background), mode, wanted)
+        del upright
+        image.close()  # which lets its memory go
+        return finish(pixels) if finish else pixels
 
 
 def measure(source: Picture, *, max_pixels: int = MAX_PIXELS) -> Measure:

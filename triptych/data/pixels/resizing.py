@@ -47,10 +47,15 @@ def decode_and_fit(
         down, across = _scale(height, width, size, how)
         return ceil(REDUCING_GAP * down * height), ceil(REDUCING_GAP * across * width)
 
-    pixels = decode(
-        source, channels=channels, at_least=at_least, background=background, white=white, max_pixels=max_pixels
+    return decode(
+        source,
+        channels=channels,
+        at_least=at_least,
+        background=background,
+        white=white,
+        max_pixels=max_pixels,
+        finish=lambda pixels: fit(pixels, size, how=how),
     )
-    return fit(pixels, size, how=how)
 
 
 def fit(image: np.ndarray, size: tuple[int, int], *, how: Fit = "letterbox", bars: int = 0) -> np.ndarray:

@@ -57,8 +57,8 @@ class Audit:
             return f"{self.counts()['label_issues']:,} are probably wrong"
         return (
             f"not judged: the model agrees with the labels of only {doubts.agreement_unseen:.0%} of the images that it "
-            "was not trained on, too few to separate label errors from errors of the model. Train a better model "
-            "first; --top N lists the most doubtful labels all the same"
+            "was not trained on, too few, beyond chance, to separate label errors from errors of the model. Train a "
+            "better model first; --top N lists the most doubtful labels all the same"
         )
 
 

@@ -11,14 +11,21 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from triptych.evaluation.audit.pool import SPLITS, Pool
+from triptych.metrics.intervals import wilson
 
 LESS_DOUBT = 0.1
 """Nats of doubt less for an image whose reconstruction error is one deviation above the others'."""
 
-RELIABLE = 0.5
-"""Share of the images outside the training set whose label the model must predict, or it cannot judge labels."""
+RELIABLE = 0.4
+"""Agreement beyond chance (Cohen's kappa) of labels and predictions outside the training set from which a model can
+judge labels: of ten equally frequent classes it must predict 46 %, of two 70 %."""
 RELIABLE_WHERE_SURE = 0.7
-"""The same for the fifth of these images that the model is surest of."""
+"""Share of the labels that it must predict for the fifth of these images that it is surest of."""
+AS_RELIABLE = 0.75
+"""Least ratio of its agreement beyond chance on all of these images to that on the surest fifth: label errors lower
+both alike, a weak model agrees with the surest labels only."""
+ALMOST_ALL = 0.95
+"""Share of the surest labels from which that ratio does not matter, since few labels are doubted."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +108,19 @@ def _reliability(pool: Pool, verdict: Tensor) -> tuple[float, bool]:
         return 1.0, True
     sureness, predicted = verdict[unseen].max(dim=1)
     agrees = (predicted == pool.labels[unseen]).double()
-    surest = agrees[sureness.argsort(descending=True, stable=True)][: -(-len(agrees) // 5)]
-    share = float(agrees.mean())
-    return share, share >= RELIABLE and float(surest.mean()) >= RELIABLE_WHERE_SURE
+    share, count = float(agrees.mean()), len(agrees)
+    surest = float(agrees[sureness.argsort(descending=True, stable=True)][: -(-count // 5)].mean())
+    # What labels and predictions would agree on if they were independent: 0.82 for two classes of 90 and 10 %.
+    frequent = [of.bincount(minlength=verdict.shape[1]).double() / count for of in (pool.labels[unseen], predicted)]
+    chance = float((frequent[0] * frequent[1]).sum())
+    beyond, beyond_where_sure = share - chance, surest - chance
+    is_reliable = (
+        beyond >= RELIABLE * (1 - chance)
+        and wilson(share, count).low > chance
+        and surest >= RELIABLE_WHERE_SURE
+        and (surest >= ALMOST_ALL or beyond >= AS_RELIABLE * beyond_where_sure)
+    )
+    return share, is_reliable
 
 
 def _verdict(pool: Pool) -> Tensor:

@@ -29,7 +29,7 @@ from triptych.metrics import (
 )
 from triptych.metrics.intervals import Statistic, interval, mean
 from triptych.metrics.random_groups import retrieval_influences
-from triptych.runs.per_image import AVERAGED, PerImage
+from triptych.runs.per_image import AVERAGED, HITS, PerImage
 
 Columns = dict[str, NDArray[Any]]
 """Arrays (N,) by name, a row for each image of a split, in its order."""
@@ -171,8 +171,9 @@ def _bounded_retrieval(
     """Measure retrieval, with 95 % intervals under `intervals`."""
     figures: dict[str, Any] = retrieval_metrics(embeddings, labels, k=DEPTHS, distance=distance)
     influences = retrieval_influences(embeddings, labels, k=DEPTHS, distance=distance)
+    found = int((labels.bincount()[labels] > 1).sum())  # the others have nothing to find
     bounds = {
-        name: interval(Statistic(value, influences[name], len(labels), is_share=True))
+        name: interval(Statistic(value, influences[name], found, is_share=True, counts_images=name in HITS))
         for name, value in figures.items()
         if math.isfinite(value)
     }
