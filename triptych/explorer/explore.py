@@ -62,7 +62,7 @@ class Explorer:
             DataError: The port cannot be used, or the file is no table of corrections.
         """
         file = CorrectionsFile(Path(corrections), self.collection)
-        pictures = Pictures(self.collection, self.view.model)
+        pictures = Pictures(self.collection, self.view.model, self.other and self.other.model)
         return ExplorerServer(self.payload, file, pictures, port=port, lay_out=self.lay_out)
 
     def lay_out(self) -> None:

@@ -44,6 +44,11 @@ class LabelDoubts:
     agreement_unseen: float
     is_reliable: bool
 
+    def select(self, rows: Tensor) -> "LabelDoubts":
+        """Return those of some images, (n,)."""
+        columns = (self.score, self.suggested, self.classifier, self.agreement, self.likely)
+        return LabelDoubts(*(column[rows] for column in columns), self.agreement_unseen, self.is_reliable)
+
 
 def doubt_labels(pool: Pool) -> LabelDoubts:
     """Judge every label by three signals.
