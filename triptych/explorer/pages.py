@@ -87,14 +87,14 @@ def _write(
 ) -> Path:
     """Write a page; `first` are the rows that need a look, the most urgent first."""
     needed = first if audit is None else torch.cat([first, found_rows(audit)])
-    rows = _chosen(needed.unique(), count=len(collection), most=MOST)
+    rows = _chosen(torch.tensor(sorted(set(needed.tolist())), dtype=torch.int64), count=len(collection), most=MOST)
     model = _trained(opened)
     view = Viewpoint(
         model,
         model_name(model),
         outputs.select(rows),
-        audit and audit.doubts.select(rows),
-        audit and listed_findings(audit, rows),
+        None if audit is None else audit.doubts.select(rows),
+        None if audit is None else listed_findings(audit, rows),
     )
     shown = collection if len(rows) == len(collection) else collection.select(rows)
     payload = build_payload(shown, view, networks=False)

@@ -61,7 +61,9 @@ def look_at(collection: Collection, model: TrainedModel, *, name: str, prepared:
     images = collection.images if prepared else _prepared_again(collection, model)
     outputs = _outputs(model, images, collection.labels)
     audit = audited(collection, model, images, outputs)
-    return Viewpoint(model, name, outputs, audit and audit.doubts, audit and listed_findings(audit))
+    if audit is None:
+        return Viewpoint(model, name, outputs, doubts=None, findings=None)
+    return Viewpoint(model, name, outputs, doubts=audit.doubts, findings=listed_findings(audit))
 
 
 def audited(collection: Collection, model: TrainedModel, images: Images, outputs: ModelOutputs) -> Audit | None:

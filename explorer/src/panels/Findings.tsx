@@ -95,7 +95,7 @@ export function Outliers() {
   return (
     <details class="list" data-testid="outliers" onToggle={(event) => shown || (event.currentTarget.open && setShown(PAGE))}>
       <summary>{`Outliers: ${row.length.toLocaleString("en")} images`}</summary>
-      <p class="quiet">{row.length ? "Far from their neighbours in the latent space, with an uncertain class, and hard to reconstruct." : "No outliers."}</p>
+      <p class="quiet">{row.length ? `Far from their neighbours, with an uncertain class${reconstructionError ? " and a large reconstruction error" : ""}.` : "No outliers."}</p>
       {row.length > 0 && <button type="button" class="small" onClick={() => store.select(Uint32Array.from(row), "Outliers", false)}>Select on the map</button>}
       <ol class="findings">
         {row.slice(0, shown).map((point, place) => (

@@ -46,8 +46,15 @@ class LabelDoubts:
 
     def select(self, rows: Tensor) -> "LabelDoubts":
         """Return those of some images, (n,)."""
-        columns = (self.score, self.suggested, self.classifier, self.agreement, self.likely)
-        return LabelDoubts(*(column[rows] for column in columns), self.agreement_unseen, self.is_reliable)
+        return LabelDoubts(
+            score=self.score[rows],
+            suggested=self.suggested[rows],
+            classifier=self.classifier[rows],
+            agreement=self.agreement[rows],
+            likely=self.likely[rows],
+            agreement_unseen=self.agreement_unseen,
+            is_reliable=self.is_reliable,
+        )
 
 
 def doubt_labels(pool: Pool) -> LabelDoubts:

@@ -22,7 +22,7 @@ def map_pictures(evaluation: Evaluation, classes: Sequence[str]) -> list[Picture
             title="Embeddings by class",
             caption=f"{whole} images of the split, laid out by t-SNE: images with similar embeddings are near each "
             "other. Distances between groups mean little.",
-            alt=f"Map of {len(shown):,} embeddings of {len(labels.unique())} classes.",
+            alt=f"Map of {len(shown):,} embeddings of {len(set(labels.tolist()))} classes.",
         )
     ]
 

@@ -47,7 +47,8 @@ def found_rows(audit: Audit) -> Tensor:
     """Return the rows that a page of an audit needs, ascending: all that was found, with the nearest neighbours."""
     pairs = audit.duplicates
     near = audit.pool.neighbours[audit.label_issues, :SHOWN_NEIGHBOURS].flatten()
-    return torch.cat([audit.label_issues, near, pairs.first, pairs.second, audit.outlier_rows]).unique()
+    rows = torch.cat([audit.label_issues, near, pairs.first, pairs.second, audit.outlier_rows])
+    return torch.tensor(sorted(set(rows.tolist())), dtype=torch.int64)
 
 
 def _short(values: Tensor) -> list[float]:

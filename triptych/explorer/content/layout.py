@@ -129,7 +129,7 @@ def placed_map(embeddings: Vectors, points: NDArray[np.floating], rows: NDArray[
     )
     anchors = vectors[torch.from_numpy(rows)]
     parts = []
-    for part in vectors.split(AT_ONCE):
+    for part in torch.split(vectors, AT_ONCE):
         nearest = torch.cdist(part, anchors).topk(min(BESIDE, len(anchors)), largest=False)
         weights = nearest.values.double().clamp(min=1e-6) ** -2
         weights = weights / weights.sum(1, keepdim=True)
