@@ -25,7 +25,6 @@ from triptych.data.module import ImageDataModule
 from triptych.evaluation.audit.audit import Audit, _ranked
 from triptych.evaluation.audit.labels import doubt_labels
 from triptych.evaluation.audit.outliers import find_outliers
-from triptych.evaluation.audit.page import write_page
 from triptych.evaluation.audit.pool import pool_images
 from triptych.evaluation.audit.tables import write_tables
 from triptych.evaluation.measuring import measured
@@ -111,7 +110,6 @@ def profile(count: int, side: int) -> None:
         rows = [_ranked(found.score, found.likely, 200) for found in (doubts, outliers)]
         audit = Audit(pool, data.classes, doubts, rows[0], duplicates, outliers, rows[1])
         timed("tables", lambda: write_tables(folder, audit))
-        timed("audit.html", lambda: write_page(folder / "audit.html", model, audit, dataset="made"))
 
 
 def main() -> None:

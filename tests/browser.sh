@@ -1,13 +1,21 @@
 #!/bin/sh
-# A browser for the tests that look at pages: the system's own, Debian's package, or Playwright's download.
+# Browsers for the tests that look at pages: Chromium, the system's own, Debian's package, or Playwright's download; and
+# Firefox, the system's own or Debian's package, without which its test is skipped.
 # Usage: tests/browser.sh PYTHON
-for name in chromium chromium-browser google-chrome; do
-    command -v "$name" >/dev/null && exit 0
-done
+found() {
+    for name in "$@"; do
+        command -v "$name" >/dev/null && return 0
+    done
+    return 1
+}
+
 as_root=
 [ "$(id -u)" = 0 ] || as_root="sudo --non-interactive"
-if command -v apt-get >/dev/null && apt-cache show chromium 2>/dev/null | grep -q '^Filename' ||
-    $as_root apt-get update --quiet --quiet; then
-    $as_root apt-get install --yes --quiet --quiet --no-install-recommends chromium >/dev/null && exit 0
-fi
-exec "$1" -m playwright install chromium
+install() {
+    command -v apt-get >/dev/null || return 1
+    apt-cache show "$1" 2>/dev/null | grep -q '^Filename' || $as_root apt-get update --quiet --quiet || return 1
+    $as_root apt-get install --yes --quiet --quiet --no-install-recommends "$1" >/dev/null
+}
+
+found firefox-esr firefox || install firefox-esr || echo "no Firefox: its test is skipped" >&2
+found chromium chromium-browser google-chrome || install chromium || exec "$1" -m playwright install chromium

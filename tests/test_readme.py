@@ -151,7 +151,7 @@ def test_the_commands_about_runs_print_and_write_what_the_readme_shows(command: 
     newest = (trained / "lightning_checkpoints/digits/best.ckpt").resolve().parents[2] / "img_tasks/digits/experiment"
     left = {path.name for path in newest.glob("version_*/*")}
     if "evaluate" in command:
-        assert {"report.html", "metrics.json", "per_image_test.parquet"} <= left
+        assert {"report.html", "map.html", "metrics.json", "per_image_test.parquet"} <= left
     if "explore" in command:
         assert (trained / "explorer.html").stat().st_size > 1_000_000
     if "audit" in command:

@@ -49,7 +49,7 @@ def test_every_step_writes_what_the_next_one_needs(walked: dict[str, str], folde
     assert walked.keys() >= {"init", "doctor", "train", "evaluate", "audit"}
     (version,) = (folder / "img_tasks" / "photos" / "experiment").iterdir()
     left = {file.name for file in version.iterdir()}
-    assert {"report.html", "metrics.json", "audit.html", "label_issues.csv"} <= left
+    assert {"report.html", "map.html", "metrics.json", "audit.html", "label_issues.csv"} <= left
     assert "no blocking problems found" in walked["doctor"]
     assert "1 data set of" in walked["cache"]
 

@@ -182,14 +182,14 @@ def evaluate(
 ) -> "Evaluation":
     """Measure a model on a split of the images of its run, beside simple baselines, as `triptych evaluate` does.
 
-    Writes metrics.json, the results of every image and report.html.
+    Writes metrics.json, the results of every image, report.html and map.html, the interactive map.
 
     Args:
         model: The model, or the place of one, as `load` takes it.
         split: The split that is measured.
         root: Where the images of the run are now (`dataset.root`); None: where training found them.
         output: Where to write; None: the run's version folder, or a folder beside a checkpoint without its run.
-        report: Whether to write report.html too.
+        report: Whether to write report.html and map.html too.
 
     Returns:
         Everything that was measured; `figures` holds the metrics by name.
@@ -203,9 +203,16 @@ def evaluate(
         ['accuracy', 'active_units', 'alignment', 'ami']
     """
     with _training_packages():
-        from triptych.evaluation.evaluate import evaluate as measure
+        from triptych.evaluation.evaluate import evaluate_opened
+        from triptych.evaluation.opening import open_model
+        from triptych.explorer.pages import write_map
 
-    return measure(model, split=split, root=root, output=output, report=report)
+    opened = open_model(model, root=root)
+    folder = Path(output) if output else opened.folder
+    evaluation = evaluate_opened(opened, split=split, folder=folder, report=report)
+    if report:
+        write_map(folder, opened, evaluation)
+    return evaluation
 
 
 def audit(
@@ -217,7 +224,7 @@ def audit(
 ) -> "Audit":
     """Find probable label errors, near-duplicates and outliers among all images of a model's run.
 
-    Writes audit.html and the findings as CSV files, as `triptych audit` does.
+    Writes audit.html, the explorer's page with the queue of doubtful labels, and the findings as CSV files.
 
     Args:
         model: The model, or the place of one, as `load` takes it.
@@ -235,9 +242,15 @@ def audit(
         (3, 3)
     """
     with _training_packages():
-        from triptych.evaluation.audit import audit as audit_model
+        from triptych.evaluation.audit import audit_opened
+        from triptych.evaluation.opening import open_model
+        from triptych.explorer.pages import write_audit
 
-    return audit_model(model, root=root, output=output, top=top)
+    opened = open_model(model, root=root)
+    folder = Path(output) if output else opened.folder
+    found = audit_opened(opened, folder=folder, top=top)
+    write_audit(folder, opened, found)
+    return found
 
 
 def explore(

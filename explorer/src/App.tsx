@@ -1,6 +1,7 @@
 // The page: header, rail with legend and find, the map or two, and the panel with tabs.
 import { useState } from "preact/hooks";
 import { useStore, type Tab } from "./state";
+import type { Collection } from "./data/collection";
 import { MapView } from "./map/MapView";
 import type { MapController } from "./map/controller";
 import { ImagePanel } from "./panels/ImagePanel";
@@ -45,6 +46,9 @@ export function App() {
         <div class="rail">
           <Find />
           <Legend />
+          {store.collection.manifest.opens && (
+            <p class="quiet hint">This page has no live model. <code>triptych explore</code> adds one: your own images, reconstructions of all images, and the latent space.</p>
+          )}
           <details class="help">
             <summary>Keys and pointer</summary>
             <p id="map-help">
@@ -73,7 +77,10 @@ function Header() {
   return (
     <header>
       <h1><span class="brand" aria-hidden="true"><i /><i /><i /></span>{manifest.title}</h1>
-      <span class="quiet">{manifest.model.name}</span>
+      <span class="quiet">
+        {manifest.model.name}
+        {manifest.whole && manifest.whole > manifest.count && `, ${manifest.count.toLocaleString("en")} of ${manifest.whole.toLocaleString("en")} images`}
+      </span>
       <dl class="metrics">
         {metrics.map(([name, value]) => (
           <div key={name}><dt>{name}</dt><dd>{Number.isInteger(value) ? value.toLocaleString("en") : value.toFixed(3)}</dd></div>
@@ -86,9 +93,15 @@ function Header() {
   );
 }
 
+/** Whether a panel has something to show; a page of `evaluate` or `audit` has no live model. */
+function isThere(tab: Tab, { manifest, runs }: Collection): boolean {
+  if (tab === "runs") return runs.length > 1;
+  return manifest.opens === undefined || (tab !== "yours" && tab !== "latent");
+}
+
 function SidePanel() {
   const store = useStore();
-  const tabs = (Object.keys(PANELS) as Tab[]).filter((tab) => tab !== "runs" || store.collection.runs.length > 1);
+  const tabs = (Object.keys(PANELS) as Tab[]).filter((tab) => isThere(tab, store.collection));
   const chosen = store.tab.value;
   const Panel = PANELS[chosen][1];
 

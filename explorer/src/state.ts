@@ -32,6 +32,9 @@ const THEME_KEY = "triptych:theme";
 
 export function createStore(collection: Collection) {
   const thumbnails = new ThumbnailSheets(collection.manifest.thumbnails);
+  const { reconstructions } = collection.manifest;
+  const pictures = reconstructions && new ThumbnailSheets(reconstructions);
+  const pictureOf = new Map(collection.reconstructed.map((point, place) => [point, place]));
   const corrections = new Corrections(collection);
   const neighbours = new Neighbours(collection);
   const models = new Models(collection);
@@ -44,9 +47,10 @@ export function createStore(collection: Collection) {
   const hovered = signal(-1);
   /** The map that shows the card of the hovered image. */
   const hoveredRun = signal(0);
-  const tab = signal<Tab>("image");
+  const tab = signal<Tab>(collection.manifest.opens ?? "image");
   const tool = signal<"pan" | "lasso">("pan");
-  const yours = signal<Yours | null>(null);
+  /** The image of the user as each run sees it; null where a run cannot embed it. */
+  const yours = signal<(Yours | null)[]>([]);
   const pair = signal<[number, number]>([-1, -1]);
   const showsGrid = signal(false);
   const focus = signal<{ points: ArrayLike<number> } | null>(null);
@@ -150,7 +154,7 @@ export function createStore(collection: Collection) {
   }
 
   return {
-    collection, thumbnails, corrections, neighbours, models,
+    collection, thumbnails, pictures, pictureOf, corrections, neighbours, models,
     arrived, layoutName, colouring, filters, selection, pinned, hovered, hoveredRun, tab, tool, yours, pair, showsGrid, focus, announced, changed, theme,
     colourings, passes, passing, shown, neighbourhood, gridOf, layoutOf, classOf, pin, select, setFilter, setTheme,
   };

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -47,9 +49,9 @@ def unit(explorer: Explorer) -> np.ndarray:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def place(explorer: Explorer, seen: Any, row: int) -> tuple[float, float]:
+def place(explorer: Explorer, seen: Any, row: int, *, layout: str = "tsne") -> tuple[float, float]:
     """Where on the screen an image must be: the map centred, upright, 28 pixels from the frame."""
-    points = explorer.payload.column("tsne").astype(float) * [1, -1]
+    points = explorer.payload.column(layout).astype(float) * [1, -1]
     low, high = points.min(0), points.max(0)
     box = seen.map.bounding_box()
     scale = (min(box["width"], box["height"]) / 2 - 28) / ((high - low).max() / 2)
@@ -155,6 +157,17 @@ def test_a_lasso_selects_and_exports(seen: Any, explorer: Explorer, tmp_path: Pa
     labels, predictions = explorer.payload.column("label"), explorer.payload.column("prediction")
     assert [row["label"] for row in rows] == [str(labels[row]) for row in inside]
     assert [row["prediction"] for row in rows] == [str(predictions[row]) for row in inside]
+    with seen.page.expect_download() as download:
+        seen.by("export-parquet").click()
+    download.value.save_as(tmp_path / "selection.parquet")
+    table = pq.read_table(tmp_path / "selection.parquet").to_pydict()
+    assert {name: list(map(str, table[name])) for name in ("path", "split", "index", "label", "prediction")} == {
+        name: [row[name] for row in rows] for name in ("path", "split", "index", "label", "prediction")
+    }
+    np.testing.assert_array_equal(np.array(table["embedding"]), explorer.payload.column("embedding")[inside])
+    np.testing.assert_array_equal(table["confidence"], explorer.payload.column("confidence")[inside])
+    counted = duckdb.sql(f"SELECT count(*), max(len(embedding)) FROM '{tmp_path / 'selection.parquet'}'").fetchone()
+    assert counted == (len(inside), explorer.payload.column("embedding").shape[1])
 
 
 # 3. One image
@@ -220,6 +233,23 @@ def test_a_file_is_embedded_and_placed(
     nearest = seen.page.get_by_label("Nearest neighbours of your image").locator("button").first
     assert nearest.get_attribute("title") == "test/33"
     assert float(nearest.inner_text().split()[-1]) > 0.999
+
+
+def test_on_the_map_of_principal_axes_your_image_is_projected(seen: Any, explorer: Explorer) -> None:
+    seen.page.get_by_role("button", name="PCA").click()
+    seen.page.get_by_role("button", name="Whole map").click()
+    seen.page.wait_for_timeout(600)
+    seen.settle()
+    box, (x, y) = seen.map.bounding_box(), place(explorer, seen, 33, layout="pca")
+    shown = seen.pixels(seen.map)
+    accent = [11, 110, 143, 255]
+
+    # The frame of the image, 3 pixels around 48.
+    left = shown[round(y - box["y"]), round(x - box["x"]) - 26 : round(x - box["x"]) - 24]
+    above = shown[round(y - box["y"]) - 26 : round(y - box["y"]) - 24, round(x - box["x"])]
+    seen.page.get_by_role("button", name="t-SNE").click()
+    assert accent in left.tolist()
+    assert accent in above.tolist()
 
 
 def test_a_pasted_image_is_embedded(seen: Any) -> None:

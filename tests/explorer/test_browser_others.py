@@ -103,6 +103,14 @@ def test_two_runs_are_linked_and_their_changes_selected(
     both = explore(digits_run, compare=other_run)
     both.save(tmp_path / "page.html")
     seen = see(tmp_path / "page.html", is_offline=True)
+    pixels = both.collection.images[33][0].numpy()
+    Image.fromarray(pixels).save(tmp_path / "mine.png")
+    seen.tab("yours")
+    seen.by("file").set_input_files(tmp_path / "mine.png")
+    seen.by("yours-result-1").wait_for(timeout=120_000)
+    for run, name in ((digits_run, "yours-prediction"), (other_run, "yours-prediction-1")):
+        expected = triptych.load(run, device="cpu").classify(pixels).names[0]
+        assert f"Predicted {expected}, confidence" in seen.by(name).inner_text()
     label, first, second = (both.payload.column(name) for name in ("label", "prediction", "other/prediction"))
     broken = int(((first == label) & (second != label)).sum())
 

@@ -4,46 +4,29 @@ from collections.abc import Callable
 from pathlib import Path
 
 from triptych.evaluation.measuring.measured import Evaluation, measure
-from triptych.evaluation.opening import ModelLike, OpenedModel, best_checkpoint, open_model
+from triptych.evaluation.opening import OpenedModel, best_checkpoint, open_model
 from triptych.evaluation.writing import write_figures
 from triptych.runs.folders import RunFolders
 from triptych.runs.per_image import PerImage, read_per_image
 from triptych.runs.records import RunRecord
 
 
-def evaluate(
-    model: ModelLike,
-    *,
-    split: str = "test",
-    root: str | Path | None = None,
-    output: str | Path | None = None,
-    report: bool = True,
-) -> Evaluation:
+def evaluate_opened(opened: OpenedModel, *, split: str, folder: Path, report: bool = True) -> Evaluation:
     """Measure a trained model on the images of its run; write figures, results of every image, and report.html.
 
     Args:
-        model: A checkpoint, a run folder, a run's name as "digits/3" (of the runs in the working directory), or a model
-            that `triptych.load` has loaded.
+        opened: The model and its images.
         split: "test", "val" or "train": the images to measure on.
-        root: Where the images are now; None: where training found them.
-        output: Where to write; None: the run's version folder, or a folder of its own there for a checkpoint that is
-            not the run's best.
-        report: Whether to draw figures and write report.html, and TensorBoard's files where the run has them.
+        folder: Where to write.
+        report: Whether to draw figures and write report.html, and TensorBoard's files where the run has them. The page
+            links to the map of `triptych.explorer`, which is written beside it.
 
     Returns:
         What was measured: `.figures["accuracy"]`, `.figures["intervals"]`, `.table.columns`, …
 
     Raises:
-        CheckpointError: There is no such model, or its file is damaged, or is a config.
-        DataError, DownloadError: The images cannot be read, or have other classes than the model.
         ValueError: There is no such split.
     """
-    opened = open_model(model, root=root)
-    return evaluate_opened(opened, split=split, folder=Path(output) if output else opened.folder, report=report)
-
-
-def evaluate_opened(opened: OpenedModel, *, split: str, folder: Path, report: bool = True) -> Evaluation:
-    """Measure a model that is open already, and write the results to a folder."""
     evaluation = measure(opened.network, opened.data, split=split)
     write_figures(folder, opened.data, evaluation, checkpoint=opened.name)
     if report:

@@ -34,6 +34,7 @@ class OpenedModel:
             for another one, and a folder beside the file for one without its run.
         version_folder: The run's version folder, with its curves; None for a checkpoint without its run.
         name: The file name of the checkpoint, where links lead.
+        trained: The same model as `triptych.load` returns it; None where only the network is known.
         note: How the images differ from those of training; empty where they do not.
     """
 
@@ -43,6 +44,7 @@ class OpenedModel:
     version_folder: Path | None
     name: str
     note: str = ""
+    trained: "TrainedModel | None" = None
 
 
 def open_model(model: ModelLike, *, root: str | Path | None = None, output: str | Path = ".") -> OpenedModel:
@@ -58,19 +60,23 @@ def open_model(model: ModelLike, *, root: str | Path | None = None, output: str 
         DataError, DownloadError: The images cannot be read, or have other classes than the model.
     """
     from triptych.artefacts.checkpoint import read_model
-    from triptych.artefacts.engines.torch_engine import choose_device
+    from triptych.artefacts.engines.torch_engine import TorchEngine, choose_device
+    from triptych.artefacts.model import TrainedModel
 
     path = find_model(model, output=output)
     saved = read_model(path)
-    data = run_images(saved.description(), root=root)
+    description = saved.description()
+    data = run_images(description, root=root)
     run, training = run_of_checkpoint(path), saved.content.get("triptych_run")
+    trained = TrainedModel(TorchEngine(saved.network(), device=choose_device("auto")), description, path=path)
     return OpenedModel(
-        network=saved.network().to(choose_device("auto")),
+        network=trained.network,
         data=data,
         folder=result_folder(path),
         version_folder=run.version_folder if run else None,
         name=path.resolve().name,
         note=data.changed_since(training.get("images")) if isinstance(training, Mapping) else "",
+        trained=trained,
     )
 
 

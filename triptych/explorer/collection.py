@@ -1,7 +1,7 @@
 """The images of a page: those of a run's split, or those of a folder or a table, prepared as the model's run did."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -82,6 +82,19 @@ class Collection:
     def pixels(self, rows: slice | Tensor) -> Tensor:
         """Read images without their border: uint8 (n, C, h, w)."""
         return without_border(self.images[rows], self.pad)
+
+    def select(self, rows: Tensor) -> "Collection":
+        """Return some of the images, by their rows (n,)."""
+        chosen, original = rows.tolist(), self.original
+        return replace(
+            self,
+            images=select(self.images, rows),
+            labels=self.labels[rows],
+            split=self.split[rows],
+            position=self.position[rows],
+            names=None if self.names is None else [self.names[row] for row in chosen],
+            original=lambda row: original(chosen[row]),
+        )
 
     def name(self, row: int) -> str:
         """Return what the page calls an image."""

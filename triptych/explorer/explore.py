@@ -62,7 +62,8 @@ class Explorer:
             DataError: The port cannot be used, or the file is no table of corrections.
         """
         file = CorrectionsFile(Path(corrections), self.collection)
-        pictures = Pictures(self.collection, self.view.model)
+        other = None if self.other is None else self.other.model
+        pictures = Pictures(self.collection, self.view.model, other)
         return ExplorerServer(self.payload, file, pictures, port=port, lay_out=self.lay_out)
 
     def lay_out(self) -> None:

@@ -20,6 +20,8 @@ from triptych.explorer.tokens import HEADER, allowed_hosts, with_token
 LOOPBACK = "127.0.0.1"
 LARGEST = 64 * 2**20
 """Bytes of a request's body."""
+EMBED = ("/embed", "/embed/other")
+"""Where images go that the first model embeds, or the second one."""
 PENDING = ("tsne", "other/tsne")
 """Columns that come later."""
 
@@ -168,7 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
         return int(text)
 
     def _post(self, path: str) -> None:
-        if path not in ("/corrections", "/embed"):
+        if path not in ("/corrections", *EMBED):
             raise _Refusal(HTTPStatus.NOT_FOUND, f"Expected corrections or an image to embed, got {path!r}.")
         origin = self.headers.get("Origin")
         if origin is not None and urlsplit(origin).netloc.lower() not in self.explorer.hosts:
@@ -176,8 +178,9 @@ class _Handler(BaseHTTPRequestHandler):
         if not secrets.compare_digest((self.headers.get(HEADER) or "").encode(), self.explorer.token.encode()):
             raise _Refusal(HTTPStatus.FORBIDDEN, "Expected the token of this page. Reload the page.")
         body = self._body()
-        if path == "/embed":
-            self._send(json.dumps(self.explorer.pictures.embed(body)).encode(), JSON)
+        if path in EMBED:
+            found = self.explorer.pictures.embed(body, by_other=path != EMBED[0])
+            self._send(json.dumps(found).encode(), JSON)
             return
         try:
             text = body.decode()

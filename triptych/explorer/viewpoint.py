@@ -1,7 +1,9 @@
 """What one model makes of the images of a page: its outputs, computed by the same function as evaluation and audit."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +15,12 @@ from triptych.artefacts.model import TrainedModel
 from triptych.data.images import Split
 from triptych.data.own.unlabelled import image_batches
 from triptych.data.pixels.mapped import Images, parts
-from triptych.evaluation.audit.labels import LabelDoubts, doubt_labels
+from triptych.evaluation.audit.audit import Audit, audit_pool
+from triptych.evaluation.audit.labels import LabelDoubts
 from triptych.evaluation.audit.pool import SPLITS, pool_outputs
 from triptych.evaluation.measuring.outputs import ModelOutputs, Reconstructed, model_outputs
 from triptych.explorer.collection import Collection
+from triptych.explorer.content.findings import listed_findings
 
 # N images, C channels, H/W image, E embedding_dim, K classes, L latent_dim.
 
@@ -33,17 +37,19 @@ class Viewpoint:
         model: The model.
         name: What people call it.
         outputs: Of each image.
-        doubts: What the audit thinks of each label; None where not every label is known, or they are too few.
+        doubts: Of each label; None where there is no audit.
+        findings: What an audit lists, as the page has it; None where not every label is known, or they are too few.
     """
 
     model: TrainedModel
     name: str
     outputs: ModelOutputs
     doubts: LabelDoubts | None
+    findings: Mapping[str, Any] | None
 
 
 def look_at(collection: Collection, model: TrainedModel, *, name: str, prepared: bool) -> Viewpoint:
-    """Run a model over the images of a page, and judge their labels as the audit does, among the images of the page.
+    """Run a model over the images of a page, and audit them among themselves.
 
     Args:
         collection: The images.
@@ -54,21 +60,36 @@ def look_at(collection: Collection, model: TrainedModel, *, name: str, prepared:
     """
     images = collection.images if prepared else _prepared_again(collection, model)
     outputs = _outputs(model, images, collection.labels)
-    knows_labels = collection.has_labels and model.classes == collection.classes and len(collection) >= FEWEST
-    return Viewpoint(model, name, outputs, _doubts(collection, images, outputs) if knows_labels else None)
+    audit = audited(collection, model, images, outputs)
+    if audit is None:
+        return Viewpoint(model, name, outputs, doubts=None, findings=None)
+    return Viewpoint(model, name, outputs, doubts=audit.doubts, findings=listed_findings(audit))
 
 
-def _doubts(collection: Collection, images: Images, outputs: ModelOutputs) -> LabelDoubts:
+def audited(collection: Collection, model: TrainedModel, images: Images, outputs: ModelOutputs) -> Audit | None:
+    """Audit the images of a page by what a model has computed of them, as `triptych audit` audits those of a run.
+
+    Args:
+        collection: The images.
+        model: The model.
+        images: The same images as they were prepared for the model, uint8 (N, C, H, W).
+        outputs: Of these.
+
+    Returns:
+        What was found; None where the model's classes are others, not every label is known, or there are too few.
+    """
+    if not (collection.has_labels and model.classes == collection.classes and len(collection) >= FEWEST):
+        return None
     # Images that are in no split were not trained on: they count like test images.
     known = [SPLITS.index(name if name in SPLITS else "test") for name in collection.split_names]
     pool = pool_outputs(
-        [outputs],
+        outputs,
         images=images,
         split=torch.tensor(known)[collection.split],
         position=collection.position,
         names=list(collection.names) if collection.names is not None else None,
     )
-    return doubt_labels(pool)
+    return audit_pool(pool, collection.classes)
 
 
 def network_of(model: TrainedModel) -> Network | None:

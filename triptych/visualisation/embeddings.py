@@ -43,7 +43,7 @@ def embedding_figure(
     *,
     classes: Sequence[str],
     title: str,
-    subtitle: str,
+    subtitle: str = "",
 ) -> "Figure":
     """Draw a map of points coloured by class, with the classes' names on the map and in a legend beside it.
 
@@ -51,7 +51,7 @@ def embedding_figure(
         points: Finite places (N, 2), N at least 1; only their relative distances are drawn.
         labels: Class numbers (N,).
         classes: Names of the classes, by number; a class without a point is left out, and the others keep their colour.
-        title: One line above the map.
+        title: One line above the map; without it and a subtitle, the map begins at the top.
         subtitle: A smaller line below the title: how many points, which projection, which accuracy.
 
     Returns:
@@ -64,7 +64,7 @@ def embedding_figure(
 
     wide, high = np.ptp(places, axis=0)
     map_height = round(_MAP * float(np.clip(high / wide if wide else 1.0, 0.75, 1.0)))
-    height = _HEAD + map_height + _MARGIN
+    height = (_HEAD if title or subtitle else _MARGIN) + map_height + _MARGIN
     with house_style():
         figure = new_figure(_MAP, height)
         width = _add_legend(figure, [(classes[label], colours[label]) for label in present], top=_MARGIN + map_height)

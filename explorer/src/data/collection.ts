@@ -1,12 +1,17 @@
-// The collection: all images with what one or two models say of them, as typed arrays.
+// The collection: all images with the outputs of one or two models, as typed arrays.
 import { nextTask, readBlob, readJson } from "./blobs";
 import { Matrix } from "./half";
-import { BYTES, PayloadError, validManifest, type Column, type Manifest, type ModelInfo } from "./manifest";
+import { BYTES, PayloadError, validManifest, type Column, type Findings, type Manifest, type ModelInfo } from "./manifest";
 
 /** Positions of all images in the plane, scaled into [-1, 1]. */
-export interface Layout {
+export interface Places {
   x: Float32Array;
   y: Float32Array;
+}
+
+export interface Layout extends Places {
+  /** The scaled position of any position of the column. */
+  scaled: (position: [number, number]) => [number, number];
 }
 
 export interface Run {
@@ -35,6 +40,9 @@ export interface Collection {
   row: Int32Array;
   paths: string[];
   runs: Run[];
+  findings: Findings | null;
+  /** The images whose reconstructions the page has as pictures. */
+  reconstructed: number[];
 }
 
 type Values = Float32Array | Uint16Array | Uint8Array | Int32Array;
@@ -53,8 +61,8 @@ export async function readCollection(report: (done: number) => void): Promise<Co
   if (!Array.isArray(paths) || paths.length !== manifest.count) {
     throw new PayloadError(`Expected ${manifest.count} paths; received ${Array.isArray(paths) ? paths.length : "none"}.`);
   }
-  const runs = [run(manifest.model, "", values)];
-  if (manifest.other) runs.push(run(manifest.other, "other/", values));
+  const runs = [run(manifest.model, "", values, manifest.columns)];
+  if (manifest.other) runs.push(run(manifest.other, "other/", values, manifest.columns));
   return {
     manifest,
     count: manifest.count,
@@ -63,14 +71,16 @@ export async function readCollection(report: (done: number) => void): Promise<Co
     row: values.get("row") as Int32Array,
     paths,
     runs,
+    findings: manifest.findings ? ((await readJson("findings")) as Findings) : null,
+    reconstructed: manifest.reconstructions ? ((await readJson("reconstructed")) as number[]) : [],
   };
 }
 
-function run(info: ModelInfo, prefix: Run["prefix"], values: Map<string, Values>): Run {
+function run(info: ModelInfo, prefix: Run["prefix"], values: Map<string, Values>, columns: Column[]): Run {
   const get = <T extends Values>(name: string) => values.get(prefix + name) as T | undefined;
   const matrix = (name: string, width: number) => {
-    const found = get<Uint16Array | Float32Array>(name);
-    return found && width > 0 ? new Matrix(found, width) : undefined;
+    const found = get<Uint16Array | Float32Array | Uint8Array>(name);
+    return found && width > 0 ? new Matrix(found, width, columns.find((column) => column.name === prefix + name)?.levels) : undefined;
   };
   const layouts = new Map<string, Layout>();
   for (const name of ["tsne", "pca"]) {
@@ -121,9 +131,7 @@ export function scaled(positions: Float32Array): Layout {
   }
   const half = Math.max(high[0] - low[0], high[1] - low[1], 1e-9) / 2;
   const [x, y] = [new Float32Array(count), new Float32Array(count)];
-  for (let i = 0; i < count; i++) {
-    x[i] = (positions[2 * i] - (low[0] + high[0]) / 2) / half;
-    y[i] = -(positions[2 * i + 1] - (low[1] + high[1]) / 2) / half;
-  }
-  return { x, y };
+  const scaled = ([right, up]: [number, number]): [number, number] => [(right - (low[0] + high[0]) / 2) / half, -(up - (low[1] + high[1]) / 2) / half];
+  for (let i = 0; i < count; i++) [x[i], y[i]] = scaled([positions[2 * i], positions[2 * i + 1]]);
+  return { x, y, scaled };
 }

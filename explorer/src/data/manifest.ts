@@ -7,6 +7,8 @@ export interface Column {
   name: string;
   dtype: Dtype;
   shape: number[];
+  /** Of a column of uint8 levels, by place in a row: the value is offset + scale x level. */
+  levels?: { scale: number[]; offset: number[] };
 }
 
 export interface ModelInfo {
@@ -19,6 +21,8 @@ export interface ModelInfo {
   embeddingDim: number;
   latentDim: number;
   activeDimensions: number[];
+  /** The projection of the layout `pca`: both axes (2, E) applied to an embedding minus the mean (E). */
+  pca?: { mean: number[]; axes: number[][] };
   encoder: "page" | "server" | "none";
   decoder: "page" | "none";
   strokes: boolean;
@@ -46,6 +50,24 @@ export interface Manifest {
   corrections: "path" | "index";
   columns: Column[];
   thumbnails: Thumbnails;
+  /** Whether there is a blob `findings`: what an audit lists. */
+  findings?: boolean;
+  /** The panel with which the page opens. */
+  opens?: "image" | "labels";
+  /** The number of images of which the page has some. */
+  whole?: number;
+  /** Pictures of reconstructions for a page without networks; the blob `reconstructed` names their images. */
+  reconstructions?: Thumbnails;
+}
+
+/** What an audit lists, by point, the most urgent first. */
+export interface Findings {
+  images: number;
+  reliable: boolean;
+  verdict: string;
+  labels: number[];
+  duplicates: { first: number[]; second: number[]; similarity: number[]; exact: boolean[] };
+  outliers: { row: number[]; distance: number[]; entropy: number[] };
 }
 
 /** A payload that the page cannot show; the message goes to the user. */

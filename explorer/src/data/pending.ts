@@ -1,4 +1,4 @@
-// Layouts that a server is still computing: asked for until they are ready.
+// Layouts that a server is still computing: requested until they are ready.
 import { readBlob } from "./blobs";
 import { scaled, typed, type Collection } from "./collection";
 

@@ -61,6 +61,13 @@ export class Corrections {
     this.changed();
   }
 
+  /** Takes the correction of one image back. */
+  remove(point: number): void {
+    this.steps.push({ point, before: this.made.get(point) });
+    this.made.delete(point);
+    this.changed();
+  }
+
   /** Takes the last step back; returns its image, or -1. */
   undo(): number {
     const step = this.steps.pop();

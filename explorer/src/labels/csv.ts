@@ -30,9 +30,10 @@ export function parsedCsv(text: string): Record<string, string>[] {
 const plain = (text: string): string =>
   text.startsWith("'") && FORMULA.includes(text.charAt(1)) ? text.slice(1) : text;
 
-/** Offers a text as a file. */
-export function download(name: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
+/** Offers a text (CSV), or bytes, as a file. */
+export function download(name: string, content: string | ArrayBuffer): void {
+  const type = typeof content === "string" ? "text/csv;charset=utf-8" : "application/octet-stream";
+  const url = URL.createObjectURL(new Blob([content], { type }));
   const link = Object.assign(document.createElement("a"), { href: url, download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);

@@ -3,8 +3,9 @@ import type { Collection } from "../data/collection";
 
 const LEAST = 0.5;
 
-/** Points in the order of review, from the audit's columns, or without them from predictions. */
-export function auditQueue({ runs, label, count }: Collection): number[] {
+/** Points in the order of review: those that the audit lists, or without an audit by columns and predictions. */
+export function auditQueue({ runs, label, count, findings }: Collection): number[] {
+  if (findings) return findings.labels;
   const { suspicion, suggestion, likely, prediction, confidence } = runs[0];
   const points: number[] = [];
   for (let i = 0; i < count; i++) {

@@ -27,6 +27,7 @@ export class MapController {
   private frame = 0;
   private isBaseStale = true;
   private isFitted = true;
+  private isSized = false;
   private tween = 0;
   private readonly stops: (() => void)[];
 
@@ -78,6 +79,7 @@ export class MapController {
 
   resize(width: number, height: number): void {
     const ratio = devicePixelRatio || 1;
+    this.isSized = true;
     if (this.isFitted) cancelAnimationFrame(this.tween);
     for (const canvas of [this.base, this.top]) {
       canvas.width = Math.max(1, Math.round(width * ratio));
@@ -149,6 +151,8 @@ export class MapController {
   }
 
   private show(points: ArrayLike<number>): void {
+    // What is pinned while the page opens is seen on the whole map.
+    if (!this.isSized) return;
     const { x, y } = this.layout;
     if (points.length === 1) {
       const [px, py] = this.place(points[0]);

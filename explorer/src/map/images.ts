@@ -8,6 +8,10 @@ import type { View } from "./view";
 const MAX_IN_VIEW = 6000;
 const SMALLEST = 20;
 const LARGEST = 96;
+/** The share of the points in view that must be seen as images. */
+const SHARE = 0.4;
+/** The zoom from which images are shown wherever they lie. */
+const NEAR = 6;
 
 export interface ImagesInView {
   /** Side of the images in CSS pixels; 0 where points are shown. */
@@ -30,17 +34,27 @@ export function imagesInView(layout: Layout, grid: Grid, shown: Uint8Array, view
   });
   const room = Math.sqrt((width * height) / Math.max(1, points.length));
   if (room < SMALLEST + 4) return none;
-  const size = Math.round(Math.min(LARGEST, Math.max(SMALLEST, room * 0.9)));
+  points.sort((a, b) => a - b);
+  // Where clusters are tight, images are smaller, and points stay points; far inside nothing else can be shown.
+  const wanted = view.scale > (NEAR * Math.min(width, height)) / 2 ? 0 : SHARE * points.length;
+  for (let size = Math.round(Math.min(LARGEST, Math.max(SMALLEST, room * 0.9))); ; size = Math.max(SMALLEST, Math.round(size * 0.7))) {
+    const free = freePlaces(points, layout, shown, size, view);
+    if (free.length >= wanted) return { size, points: free };
+    if (size === SMALLEST) return none;
+  }
+}
+
+/** One point for each free place of images of a size. */
+function freePlaces(points: number[], layout: Layout, shown: Uint8Array, size: number, view: View): number[] {
   // Places are tied to the layout, so that an image does not flicker while the view moves.
   const cell = (size * 0.8) / 2 ** Math.floor(Math.log2(view.scale));
   const taken = new Map<number, number>();
-  points.sort((a, b) => a - b);
   for (const point of points) {
     const key = Math.round(layout.x[point] / cell) * 2097152 + Math.round(layout.y[point] / cell);
     const before = taken.get(key);
     if (before === undefined || (shown[before] === FADED && shown[point] !== FADED)) taken.set(key, point);
   }
-  return { size, points: [...taken.values()] };
+  return [...taken.values()];
 }
 
 /** Width and height of an image whose longer side is `size`. */

@@ -1,5 +1,5 @@
 // What lies over the points: rings of chosen images, lines to neighbours, the lasso, the user's own image.
-import type { Store } from "../state";
+import type { Yours } from "../state";
 import type { MapController } from "./controller";
 import { within } from "./images";
 
@@ -13,8 +13,9 @@ export function paintOverlay(context: CanvasRenderingContext2D, map: MapControll
   const pinned = store.pinned.value;
   const near = store.neighbourhood.value;
   if (pinned >= 0 && near?.index === pinned) lines(context, map, map.place(pinned), near.nearest, accent);
-  const own = store.yours.value && placeOfYours(store, map);
-  if (own) lines(context, map, own, store.yours.value!.near.nearest, accent);
+  const yours = store.yours.value[map.run];
+  const own = yours && placeOfYours(yours, map);
+  if (own) lines(context, map, own, yours.near.nearest, accent);
   const [first, second] = store.tab.value === "latent" || store.tab.value === "image" ? store.pair.value : [-1, -1];
   if (first >= 0 && second >= 0) {
     context.setLineDash([6, 4]);
@@ -29,13 +30,21 @@ export function paintOverlay(context: CanvasRenderingContext2D, map: MapControll
   if (pinned >= 0) ring(context, map, pinned, ground, accent, 3);
   const hovered = store.hovered.value;
   if (hovered >= 0 && hovered !== pinned) ring(context, map, hovered, ground, ink, 2);
-  if (own) paintYours(context, own, store.yours.value!.canvas, accent, ground);
+  if (own) paintYours(context, own, yours.canvas, accent, ground);
   if (map.lasso.length > 2) paintLasso(context, map.lasso, accent);
 }
 
-/** Where the user's image lies: the mean of its neighbours' places, weighted by similarity. */
-export function placeOfYours(store: Store, map: MapController): [number, number] {
-  const { nearest, similarities } = store.yours.value!.near;
+/** Where the user's image lies: on its principal axes, or at the mean of its neighbours' places, weighted by similarity. */
+export function placeOfYours({ embedding, near }: Yours, map: MapController): [number, number] {
+  const { info, layouts } = map.store.collection.runs[map.run];
+  const { layout } = map;
+  if (info.pca && layout === layouts.get("pca")) {
+    const { mean, axes } = info.pca;
+    const along = (axis: number) => axes[axis].reduce((sum, weight, k) => sum + weight * (embedding[k] - mean[k]), 0);
+    const [x, y] = layout.scaled([along(0), along(1)]);
+    return [x * map.view.scale + map.view.left, y * map.view.scale + map.view.top];
+  }
+  const { nearest, similarities } = near;
   let [x, y, total] = [0, 0, 0];
   nearest.forEach((point, k) => {
     const weight = Math.exp((similarities[k] - similarities[0]) * 20);

@@ -1,5 +1,5 @@
 // The painter: points as small discs, written straight into the pixels of a canvas.
-import type { Layout } from "../data/collection";
+import type { Places } from "../data/collection";
 import type { View } from "./view";
 
 /** How a point is shown. */
@@ -9,7 +9,7 @@ export const NORMAL = 2;
 export const STRONG = 3;
 
 export interface Points {
-  layout: Layout;
+  layout: Places;
   /** One packed colour (ABGR, opaque) a point. */
   colours: Uint32Array;
   faded: number;

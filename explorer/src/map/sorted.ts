@@ -1,16 +1,16 @@
 // Very many points, in the order of their places: painting them touches the canvas from top to bottom, in the cache.
-import type { Layout } from "../data/collection";
+import type { Places } from "../data/collection";
 import type { Grid } from "./grid";
 
 export class SortedPoints {
-  readonly layout: Layout;
+  readonly layout: Places;
   private readonly order: Uint32Array;
   private readonly colours: Uint32Array;
   private readonly shown: Uint8Array;
   private ofColours: Uint32Array | undefined;
   private ofShown: Uint8Array | undefined;
 
-  constructor(layout: Layout, grid: Grid) {
+  constructor(layout: Places, grid: Grid) {
     this.order = grid.points;
     this.layout = { x: gathered(layout.x, this.order), y: gathered(layout.y, this.order) };
     this.colours = new Uint32Array(this.order.length);
@@ -18,7 +18,7 @@ export class SortedPoints {
   }
 
   /** Colours and states in the same order; computed again only where they are new. */
-  sorted(colours: Uint32Array, shown: Uint8Array): { layout: Layout; colours: Uint32Array; shown: Uint8Array } {
+  sorted(colours: Uint32Array, shown: Uint8Array): { layout: Places; colours: Uint32Array; shown: Uint8Array } {
     const { order } = this;
     if (this.ofColours !== colours) for (let k = 0; k < order.length; k++) this.colours[k] = colours[order[k]];
     if (this.ofShown !== shown) for (let k = 0; k < order.length; k++) this.shown[k] = shown[order[k]];

@@ -50,7 +50,7 @@ export class Models {
     return images;
   }
 
-  /** What a model says of one image (C, H, W) with pixels in [0, 1]. */
+  /** The outputs of a model for one image (C, H, W) with pixels in [0, 1]. */
   async encode(pixels: Float32Array, run = 0): Promise<Encoded> {
     await this.warm("encoder", run);
     const { info, prefix } = this.collection.runs[run];

@@ -18,19 +18,33 @@ export async function readImage(file: Blob): Promise<HTMLCanvasElement> {
   return canvas;
 }
 
-/** Embeds an image, and finds its neighbours. */
-export async function embedded(store: Store, source: HTMLCanvasElement, file?: Blob): Promise<Yours> {
-  const { info } = store.collection.runs[0];
-  if (info.encoder === "page") await store.models.warm("encoder");
+/** Embeds an image with every run that can, and finds its neighbours there. */
+export async function embeddedByAll(store: Store, source: HTMLCanvasElement, file?: Blob): Promise<(Yours | null)[]> {
+  const found: (Yours | null)[] = [];
+  for (const run of store.collection.runs.keys()) {
+    found.push(canEmbed(store, run) ? await embedded(store, source, file, run) : null);
+  }
+  return found;
+}
+
+/** Whether a run embeds images here: in the page, or by a server that runs. */
+export function canEmbed({ collection }: Store, run: number): boolean {
+  const { encoder, channels } = collection.runs[run].info;
+  return (channels === 1 || channels === 3) && (encoder === "page" || (encoder === "server" && collection.manifest.live));
+}
+
+async function embedded(store: Store, source: HTMLCanvasElement, file: Blob | undefined, run: number): Promise<Yours> {
+  const { info } = store.collection.runs[run];
+  if (info.encoder === "page") await store.models.warm("encoder", run);
   const started = performance.now();
   const canvas = fitted(source, source.width, source.height, info);
   if (file && info.strokes) matchBackground(canvas, isDark(info));
   const context = canvas.getContext("2d", { willReadFrequently: true })!;
   const result =
     info.encoder === "page"
-      ? await store.models.encode(planes(context.getImageData(0, 0, info.width, info.height), info))
-      : await fromServer(file ?? (await blobOf(canvas)));
-  const near = await store.neighbours.ofVector(0, result.embedding, NEIGHBOURS);
+      ? await store.models.encode(planes(context.getImageData(0, 0, info.width, info.height), info), run)
+      : await fromServer(file ?? (await blobOf(canvas)), run);
+  const near = await store.neighbours.ofVector(run, result.embedding, NEIGHBOURS);
   const milliseconds = performance.now() - started;
   record("your image", milliseconds);
   return { ...result, canvas, near, milliseconds };
@@ -57,8 +71,8 @@ function matchBackground(canvas: HTMLCanvasElement, wantsDark: boolean): void {
 const blobOf = (canvas: HTMLCanvasElement): Promise<Blob> =>
   new Promise((resolve, reject) => canvas.toBlob((blob) => (blob ? resolve(blob) : reject(new Error("The image is empty."))), "image/png"));
 
-async function fromServer(file: Blob): Promise<{ embedding: Float32Array; probabilities: Float32Array; latent: Float32Array | null }> {
-  const response = await fetch("embed", { method: "POST", headers: tokenHeader(), body: file }).catch(() => null);
+async function fromServer(file: Blob, run: number): Promise<{ embedding: Float32Array; probabilities: Float32Array; latent: Float32Array | null }> {
+  const response = await fetch(run ? "embed/other" : "embed", { method: "POST", headers: tokenHeader(), body: file }).catch(() => null);
   if (!response) throw new Error("The server does not answer. Start `triptych explore` again.");
   if (!response.ok) throw new Error(await reason(response));
   const { embedding, probabilities, latent } = (await response.json()) as Record<string, number[]>;

@@ -1,12 +1,29 @@
 // The audit's queue, one image at a time: keep, relabel or drop by key, with undo.
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
+import type { Run } from "../data/collection";
 import { auditQueue, suggested } from "../labels/queue";
 import type { Action } from "../labels/corrections";
 import { useStore } from "../state";
+import { short } from "../map/colouring";
 import { percent } from "../ui/Bars";
 import { ImageList } from "../ui/Neighbour";
 import { Original } from "./ImagePanel";
+import { QueueList } from "./QueueList";
+
+const SHOWN = 8; // neighbours
+
+/** What speaks for and against the label of an image. */
+function facts(run: Run, point: number, label: number): [string, string][] {
+  const { probabilities, agreement, reconstructionError, suspicion } = run;
+  const known: [string, string | undefined][] = [
+    ["Classifier, for the label", probabilities && percent(probabilities.row(point)[label])],
+    ["Neighbours, for the label", agreement && percent(agreement[point])],
+    ["Reconstruction, MSE", reconstructionError && short(reconstructionError[point])],
+    ["Suspicion", suspicion?.[point].toFixed(2)],
+  ];
+  return known.filter((fact): fact is [string, string] => fact[1] !== undefined);
+}
 
 export function AuditQueue() {
   const store = useStore();
@@ -60,10 +77,13 @@ export function AuditQueue() {
   });
 
   if (point < 0) {
+    const { findings } = collection;
     return (
       <section>
-        <h3>Audit</h3>
-        <p class="quiet">No image is suspected of a label error.</p>
+        <h3>Audit of suspected labels</h3>
+        <p class={findings && !findings.reliable ? "note" : "quiet"} data-testid="verdict">
+          {findings && !findings.reliable ? `Labels: ${findings.verdict}.` : "No label is probably wrong."}
+        </p>
       </section>
     );
   }
@@ -85,7 +105,7 @@ export function AuditQueue() {
           <dd><b>{store.classOf(proposal)}</b></dd>
           <dt>Predicted class</dt>
           <dd>{store.classOf(run.prediction[point])}{run.confidence && `, ${percent(run.confidence[point])}`}</dd>
-          {run.suspicion && <><dt>Suspicion</dt><dd class="figures">{run.suspicion[point].toFixed(2)}</dd></>}
+          {facts(run, point, label).map(([name, value]) => [<dt key={`${name}, name`}>{name}</dt>, <dd key={name} class="figures">{value}</dd>])}
         </dl>
       </div>
       <p class="path quiet" title={collection.paths[point]}>
@@ -111,12 +131,13 @@ export function AuditQueue() {
       </div>
       {near && (
         <ImageList
-          points={near.nearest.slice(0, 5)}
-          size={56}
+          points={near.nearest.slice(0, SHOWN)}
+          size={40}
           label="Nearest neighbours of the suspected image"
           agrees={(other) => collection.label[other] === label}
         />
       )}
+      <QueueList queue={queue} at={at} onChoose={(chosen) => (place.value = chosen)} />
     </section>
   );
 }

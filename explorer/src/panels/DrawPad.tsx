@@ -80,7 +80,7 @@ export function DrawPad({ onDrawn }: { onDrawn: (canvas: HTMLCanvasElement) => v
           type="button"
           onClick={() => {
             clear();
-            store.yours.value = null;
+            store.yours.value = [];
           }}
         >
           Clear

@@ -54,9 +54,14 @@ function OneImage({ point }: { point: number }) {
           <Original point={point} />
           <figcaption>Image</figcaption>
         </figure>
-        {info.decoder === "page" && (
+        {info.decoder === "page" ? (
           <figure>
             {error ? <p class="note">{error}</p> : <Pixels pixels={pixels} info={info} size={SIZE} label="Reconstruction of the image" />}
+            <figcaption>Reconstruction</figcaption>
+          </figure>
+        ) : store.pictureOf.has(point) && (
+          <figure>
+            <Reconstruction point={point} />
             <figcaption>Reconstruction</figcaption>
           </figure>
         )}
@@ -101,6 +106,14 @@ export function Original({ point, size = SIZE }: { point: number; size?: number 
   const label = `Image ${collection.paths[point]}`;
   if (!collection.manifest.live || isMissing) return <Thumbnail point={point} size={size} label={label} />;
   return <img class={thumbnails.isSmooth ? "thumbnail" : "thumbnail pixelated"} src={`image/${point}`} width={size} height={size} alt={label} onError={() => setMissing(true)} />;
+}
+
+/** The reconstruction that a page without a decoder has as a picture; nothing for other images. */
+export function Reconstruction({ point, size = SIZE }: { point: number; size?: number }) {
+  const { collection, pictures, pictureOf } = useStore();
+  const place = pictureOf.get(point);
+  if (!pictures || place === undefined) return null;
+  return <Thumbnail point={place} size={size} sheets={pictures} label={`Reconstruction of ${collection.paths[point]}`} />;
 }
 
 function Hardest({ point }: { point: number }) {

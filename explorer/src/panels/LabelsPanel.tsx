@@ -1,15 +1,19 @@
-// Labels: the audit as a queue, corrections.csv, and the confusion matrix.
+// Labels: the audit's findings, its queue, corrections.csv, and the confusion matrix.
 import { download } from "../labels/csv";
 import { useStore } from "../state";
 import { Icon } from "../ui/Icon";
 import { AuditQueue } from "./AuditQueue";
 import { Confusion } from "./Confusion";
+import { Duplicates, Outliers, Tally } from "./Findings";
 
 export function LabelsPanel() {
   return (
     <div class="stack" data-testid="labels-panel">
+      <Tally />
       <AuditQueue />
       <Saved />
+      <Duplicates />
+      <Outliers />
       <Confusion />
     </div>
   );

@@ -1,6 +1,7 @@
 // The selection: counts, a gallery, and its export.
 import { useEffect, useState } from "preact/hooks";
-import { csvText, download } from "../labels/csv";
+import { download } from "../labels/csv";
+import { selectionCsv, selectionParquet } from "../labels/export";
 import { useStore, type Selection, type Store } from "../state";
 import { percent } from "../ui/Bars";
 import { Icon } from "../ui/Icon";
@@ -51,10 +52,11 @@ function Chosen({ selection }: { selection: Selection }) {
       </p>
       <div class="row">
         <button type="button" data-testid="export-csv" onClick={() => download("selection.csv", selectionCsv(store, points))}><Icon name="download" /> CSV</button>
+        <button type="button" data-testid="export-parquet" onClick={() => download("selection.parquet", selectionParquet(store, points))}><Icon name="download" /> Parquet</button>
         <button type="button" onClick={() => (store.focus.value = { points })}>Zoom to selection</button>
         <button type="button" onClick={() => store.select(null)}>Clear</button>
       </div>
-      <p class="quiet">The CSV file holds paths, labels and predictions. <code>triptych embed</code> writes embeddings as Parquet files.</p>
+      <p class="quiet">Both files hold paths, labels and predictions; the Parquet file holds the embeddings too.</p>
       <div class="pair counts">
         <Counts title="Label" rows={byLabel} total={points.length} />
         <Counts title="Predicted class" rows={byPrediction} total={points.length} />
@@ -110,22 +112,4 @@ function selectShown(store: Store): void {
   const points: number[] = [];
   store.passes.value.forEach((passes, point) => passes && points.push(point));
   store.select(Uint32Array.from(points), "Shown images");
-}
-
-function selectionCsv(store: Store, points: Uint32Array): string {
-  const { collection } = store;
-  const { prediction, confidence, reconstructionError, suspicion } = collection.runs[0];
-  const numbers = Object.entries({ confidence, reconstruction_error: reconstructionError, suspicion }).filter(([, values]) => values);
-  const rows = [["path", "split", "index", "label", "prediction", ...numbers.map(([name]) => name)]];
-  for (const point of points) {
-    rows.push([
-      collection.paths[point],
-      collection.manifest.splits[collection.split[point]],
-      String(collection.row[point]),
-      collection.label[point] < 0 ? "" : store.classOf(collection.label[point]),
-      store.classOf(prediction[point]),
-      ...numbers.map(([, values]) => values![point].toPrecision(6)),
-    ]);
-  }
-  return csvText(rows);
 }

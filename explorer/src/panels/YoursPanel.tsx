@@ -1,7 +1,7 @@
 // Your image: dropped, pasted, chosen or drawn; embedded in the page, placed on the map, with its neighbours.
 import { useEffect, useState } from "preact/hooks";
-import { embedded, readImage } from "../model/yours";
-import { useStore, type Store } from "../state";
+import { canEmbed, embeddedByAll, readImage } from "../model/yours";
+import { useStore, type Store, type Yours } from "../state";
 import { Bars, percent } from "../ui/Bars";
 import { ImageList } from "../ui/Neighbour";
 import { Pixels } from "../ui/Pixels";
@@ -9,7 +9,8 @@ import { DrawPad } from "./DrawPad";
 
 export function YoursPanel() {
   const store = useStore();
-  const { encoder, strokes, channels } = store.collection.runs[0].info;
+  const { strokes, channels } = store.collection.runs[0].info;
+  const embedding = [...store.collection.runs.keys()].filter((run) => canEmbed(store, run));
   const [message, setMessage] = useState("");
   const [isOver, setOver] = useState(false);
 
@@ -29,7 +30,9 @@ export function YoursPanel() {
       if (file) void show(file);
     };
     addEventListener("paste", paste);
-    if (encoder === "page") void store.models.warm("encoder").catch((error: unknown) => setMessage(String(error)));
+    for (const run of embedding) {
+      if (store.collection.runs[run].info.encoder === "page") void store.models.warm("encoder", run).catch((error: unknown) => setMessage(String(error)));
+    }
     return () => removeEventListener("paste", paste);
   }, []);
 
@@ -40,7 +43,7 @@ export function YoursPanel() {
       </div>
     );
   }
-  if (encoder === "none" || (encoder === "server" && !store.collection.manifest.live)) {
+  if (!embedding.length) {
     return (
       <div class="empty">
         <p>This model's encoder is too large for a page. To embed your own images, run <code>triptych explore</code> on the model and use its local address.</p>
@@ -70,33 +73,35 @@ export function YoursPanel() {
       </div>
       {strokes && <DrawPad onDrawn={(canvas) => void place(store, canvas).catch((error: unknown) => setMessage(String(error)))} />}
       {message && <p class="note" role="alert">{message}</p>}
-      <Result />
+      {store.yours.value.map((yours, run) => yours && <Result key={run} yours={yours} run={run} />)}
     </div>
   );
 }
 
 async function place(store: Store, canvas: HTMLCanvasElement, file?: Blob): Promise<void> {
-  store.yours.value = await embedded(store, canvas, file);
-  store.announced.value = `Your image is on the map, predicted ${store.classOf(best(store.yours.value.probabilities))}`;
+  const found = await embeddedByAll(store, canvas, file);
+  store.yours.value = found;
+  const names = found.map((yours, run) => yours && store.classOf(best(yours.probabilities), run)).filter(Boolean);
+  store.announced.value = `Your image is on the map, predicted ${names.join(" and ")}`;
 }
 
 const best = (values: ArrayLike<number>): number => Array.from(values).reduce((top, value, k) => (value > values[top] ? k : top), 0);
 
-function Result() {
+function Result({ yours, run }: { yours: Yours; run: number }) {
   const store = useStore();
-  const yours = store.yours.value;
-  const { info } = store.collection.runs[0];
+  const { runs, label } = store.collection;
+  const { info } = runs[run];
   const [pixels, setPixels] = useState<Float32Array | null>(null);
   useEffect(() => {
     setPixels(null);
-    if (yours?.latent?.length && info.decoder === "page") void store.models.decode(yours.latent).then(setPixels);
+    if (yours.latent?.length && info.decoder === "page") void store.models.decode(yours.latent, run).then(setPixels);
   }, [yours]);
-  if (!yours) return null;
   const predicted = best(yours.probabilities);
   return (
-    <article data-testid="yours-result" data-milliseconds={yours.milliseconds.toFixed(1)}>
-      <p class="figures" data-testid="yours-prediction">
-        Predicted <b>{store.classOf(predicted)}</b>, confidence <b>{percent(yours.probabilities[predicted])}</b>
+    <article data-testid={run ? `yours-result-${run}` : "yours-result"} data-milliseconds={yours.milliseconds.toFixed(1)}>
+      {runs.length > 1 && <h2>{`${run ? "Second" : "First"} run: ${info.name}`}</h2>}
+      <p class="figures" data-testid={run ? `yours-prediction-${run}` : "yours-prediction"}>
+        Predicted <b>{store.classOf(predicted, run)}</b>, confidence <b>{percent(yours.probabilities[predicted])}</b>
         <span class="quiet">{` · ${yours.milliseconds.toFixed(0)} ms`}</span>
       </p>
       <div class="pair">
@@ -121,13 +126,13 @@ function Result() {
           points={yours.near.nearest}
           size={56}
           label="Nearest neighbours of your image"
-          agrees={(point) => store.collection.label[point] === predicted}
+          agrees={(point) => store.classOf(label[point]) === store.classOf(predicted, run)}
           caption={(_, at) => yours.near.similarities[at].toFixed(3)}
         />
       </section>
       <div class="row">
         <button type="button" onClick={() => (store.focus.value = { points: yours.near.nearest })}>Zoom to your image</button>
-        <button type="button" onClick={() => (store.yours.value = null)}>Remove</button>
+        <button type="button" onClick={() => (store.yours.value = [])}>Remove</button>
       </div>
     </article>
   );

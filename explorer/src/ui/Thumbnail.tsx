@@ -1,9 +1,11 @@
-// One image of the collection, drawn from its sheet.
+// One image of the collection, or another picture, drawn from its sheet.
 import { useEffect, useRef, useState } from "preact/hooks";
+import type { ThumbnailSheets } from "../data/thumbnails";
 import { useStore } from "../state";
 
-export function Thumbnail({ point, size, label }: { point: number; size: number; label?: string }) {
-  const { thumbnails } = useStore();
+export function Thumbnail({ point, size, label, sheets }: { point: number; size: number; label?: string; sheets?: ThumbnailSheets }) {
+  const store = useStore();
+  const thumbnails = sheets ?? store.thumbnails;
   const canvas = useRef<HTMLCanvasElement>(null);
   const [isReady, setReady] = useState(0);
   useEffect(() => {

@@ -109,3 +109,21 @@ def test_features_of_frozen_encoders_are_shown_and_cleared_too(folder: Path) -> 
 
     assert "Removed features of frozen encoders of 1 split, 1.0 MiB" in shown.stdout
     assert not list(features.glob("*.npy"))
+
+
+def test_maps_and_networks_of_the_explorer_are_shown_and_cleared_too(folder: Path) -> None:
+    for name in ("maps", "networks/abc-1"):
+        (folder.parent / name).mkdir(parents=True)
+    np.save(folder.parent / "maps" / "one.npy", np.zeros(2**18, np.float32))
+    for name in ("encoder.onnx", "decoder.onnx"):
+        (folder.parent / "networks" / "abc-1" / name).write_bytes(bytes(2**20))
+
+    shown = run().stdout
+    assert f"maps by t-SNE of 1 page, 1.0 MiB in {folder.parent / 'maps'}" in shown
+    assert f"exported networks of 1 model, 2.0 MiB in {folder.parent / 'networks'}" in shown
+    assert "Removed maps" not in run("clear", "--older-than", "1", "--yes").stdout
+    removed = run("clear", "--yes").stdout
+    assert "Removed maps by t-SNE of 1 page, 1.0 MiB" in removed
+    assert "Removed exported networks of 1 model, 2.0 MiB" in removed
+    assert not list((folder.parent / "maps").glob("*.npy"))
+    assert not list((folder.parent / "networks").iterdir())

@@ -72,6 +72,8 @@ def test_the_table_has_every_figure_and_all_paths(evaluated: tuple[Path, str]) -
     assert "held-out" in printed
     assert str(root / RUN / "report.html") in printed.replace("\n", "")
     assert (root / RUN / "report.html").stat().st_size > 50_000
+    assert str(root / RUN / "map.html") in printed.replace("\n", "")
+    assert (root / RUN / "map.html").stat().st_size > 100_000
 
 
 def test_the_same_checkpoint_gives_the_same_figures_every_time(

@@ -56,7 +56,7 @@ def test_the_manifest_describes_model_and_images(explorer: Explorer) -> None:
     assert (model["channels"], model["height"], model["width"]) == (1, 8, 8)
     assert (model["embeddingDim"], model["latentDim"]) == (8, 36)
     assert (model["encoder"], model["decoder"], model["strokes"]) == ("page", "page", True)
-    latents = explorer.payload.column("latent").astype(float)
+    latents = explorer.view.outputs.reconstructed.mean.double().numpy()
     assert model["activeDimensions"] == np.argsort(-latents.var(0)).tolist()
     zeros = latents[explorer.payload.column("label") == 0]
     np.testing.assert_allclose(model["classLatents"]["mean"][0], zeros.mean(0), atol=1e-2)

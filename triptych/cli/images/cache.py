@@ -1,7 +1,9 @@
-"""`triptych cache`: list and remove the decoded images that are kept for later runs."""
+"""`triptych cache`: list and remove what is kept for later runs: decoded images, features, maps and networks."""
 
 import math
+import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +17,46 @@ if TYPE_CHECKING:
 DAY = 24 * 60 * 60
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Files of one kind that are computed again where they are needed.
+
+    Attributes:
+        what: Their kind.
+        unit: Of what there is one each, in the singular.
+        places: Files, or folders of files.
+    """
+
+    what: str
+    unit: str
+    places: list[Path]
+
+    def counted(self) -> str:
+        """Describe how many there are, and how large they are."""
+        plural = "" if len(self.places) == 1 else "s"
+        size = sum(file.stat().st_size for place in self.places for file in _files(place))
+        return f"{self.what} of {len(self.places)} {self.unit}{plural}, {_size(size)}"
+
+    def listed(self) -> str:
+        """Describe the same with the folder."""
+        return f"{self.counted()} in {self.places[0].parent}"
+
+    def remove(self) -> None:
+        """Remove the files."""
+        for place in self.places:
+            if place.is_dir():
+                shutil.rmtree(place, ignore_errors=True)
+            else:
+                place.unlink(missing_ok=True)
+
+
 @click.group(invoke_without_command=True, short_help="Show decoded images, or remove them.", context_settings=HELP)
 @click.pass_context
 def cache(context: click.Context) -> None:
-    """List what is kept for later runs: decoded images, the last used first, and features of frozen encoders."""
+    """List what is kept for later runs.
+
+    Decoded images, the last used first, features of frozen encoders, and the explorer's maps and exported networks.
+    """
     if context.invoked_subcommand is not None:
         return
 
@@ -29,57 +67,58 @@ def cache(context: click.Context) -> None:
     for entry in entries:
         click.echo(_line(entry))
     click.echo(f"{_total(entries)} in {decoded_folder()}")
-    if features := _features(before=math.inf):
-        click.echo(_listed(features))
+    for kept in _others(before=math.inf):
+        click.echo(kept.listed())
 
 
 @cache.command(short_help="Remove decoded images.", context_settings=HELP)
 @click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Only what was not used since.")
 @click.option("--yes", is_flag=True, help="Remove without a question.")
 def clear(*, older_than: float | None, yes: bool) -> None:
-    """Remove decoded images and features; the next run that needs them computes them again. Image files are kept."""
+    """Remove decoded images, features, maps and networks; what needs them computes them again. Image files are kept."""
     from triptych.data.known.locate import decoded_folder
     from triptych.data.pixels.entries import cache_entries, remove_entry, remove_leftovers
 
     before = time.time() - (older_than or 0) * DAY
     entries = [entry for entry in cache_entries(decoded_folder()) if older_than is None or entry.used < before]
-    features = _features(before=math.inf if older_than is None else before)
+    others = _others(before=math.inf if older_than is None else before)
     for entry in entries:
         click.echo(_line(entry))
-    if features:
-        click.echo(_listed(features))
-    if (
-        (entries or features)
-        and not yes
-        and not _confirmed(f"Remove {_total(entries)}{' and features' * bool(features)}")
-    ):
+    for kept in others:
+        click.echo(kept.listed())
+    names = [_total(entries), *(kept.what for kept in others)]
+    if (entries or others) and not yes and not _confirmed(f"Remove {' and '.join(names)}"):
         click.echo("Nothing was removed.")
         return
     for entry in entries:
         remove_entry(entry)
-    removed = _counted(features)
-    for file in features:
-        file.unlink(missing_ok=True)
     remove_leftovers(decoded_folder())
     click.echo(f"Removed {_total(entries)} from {decoded_folder()}")
-    if features:
+    for kept in others:
+        removed = kept.counted()
+        kept.remove()
         click.echo(f"Removed {removed}")
 
 
-def _features(*, before: float) -> list[Path]:
-    """List features of frozen encoders that were computed before a time, in seconds since 1970."""
-    from triptych.data.known.locate import features_folder
+def _others(*, before: float) -> list[Kept]:
+    """List what was computed before a time, in seconds since 1970; a kind of which there is nothing is left out."""
+    from triptych.data.known.locate import cache_folder, features_folder
 
-    return [file for file in sorted(features_folder().glob("*.npy")) if file.stat().st_mtime < before]
+    kinds = (
+        Kept("features of frozen encoders", "split", sorted(features_folder().glob("*.npy"))),
+        Kept("maps by t-SNE", "page", sorted((cache_folder() / "maps").glob("*.npy"))),
+        Kept("exported networks", "model", sorted(_folders(cache_folder() / "networks"))),
+    )
+    old = (Kept(kind.what, kind.unit, [one for one in kind.places if one.stat().st_mtime < before]) for kind in kinds)
+    return [kind for kind in old if kind.places]
 
 
-def _listed(features: list[Path]) -> str:
-    return f"{_counted(features)} in {features[0].parent}"
+def _folders(place: Path) -> list[Path]:
+    return [one for one in place.glob("*") if one.is_dir()]
 
 
-def _counted(features: list[Path]) -> str:
-    size = sum(file.stat().st_size for file in features)
-    return f"features of frozen encoders of {len(features)} split{'' if len(features) == 1 else 's'}, {_size(size)}"
+def _files(place: Path) -> list[Path]:
+    return [file for file in place.rglob("*") if file.is_file()] if place.is_dir() else [place]
 
 
 def _confirmed(question: str) -> bool:

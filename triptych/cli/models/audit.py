@@ -22,18 +22,21 @@ def audit(*, model: str, root: str | None, output: Path, out: Path | None, top: 
     """Audit the training, validation and test images of MODEL: a checkpoint, a run folder, or a run as digits/3.
 
     Combines three signals: nearest neighbours with other labels, the classifier's probability, and the reconstruction
-    error. Writes audit.html, a page of images, and label_issues.csv, near_duplicates.csv and outliers.csv.
+    error. Writes label_issues.csv, near_duplicates.csv, outliers.csv, and audit.html: a page that opens with the queue
+    of doubtful labels.
     """
     from rich.console import Console
 
     from triptych.evaluation.audit.audit import audit_opened
     from triptych.evaluation.opening import open_model
+    from triptych.explorer.pages import write_audit
     from triptych.text import terminal_text
 
     opened = open_model(model, root=root, output=output)
     folder = out or opened.folder
     with Console().status("auditing the images ..."):
         found = audit_opened(opened, folder=folder, top=top)
+        page = write_audit(folder, opened, found)
     signals = "neighbours, classifier" + ("" if found.pool.error is None else ", reconstruction")
     numbers = found.counts()
     lines = {
@@ -42,7 +45,7 @@ def audit(*, model: str, root: str | None, output: Path, out: Path | None, top: 
         "duplicates": f"{numbers['duplicates']:,} pairs: {numbers['exact']:,} exact, {numbers['leaked']:,} between the "
         f"test set and the others, {numbers['contradictions']:,} with different labels",
         "outliers": f"{numbers['outliers']:,}",
-        "page": str(folder / "audit.html"),
+        "page": str(page),
         "tables": f"{folder / 'label_issues.csv'}, near_duplicates.csv, outliers.csv",
     }
     for name, value in lines.items():

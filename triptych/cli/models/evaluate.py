@@ -23,9 +23,9 @@ from triptych.cli.options import HELP, model_argument, out_option, output_option
 def evaluate(*, model: str, split: str, root: str | None, output: Path, out: Path | None, as_json: bool) -> None:
     """Measure MODEL: a checkpoint, a run folder, or a run as digits/3.
 
-    Writes report.html, metrics.json, and the results of every image into the run's version folder, where metrics.json
-    keeps what training wrote, and the figures to TensorBoard beside its curves. A checkpoint that is not its run's best
-    gets a folder of its own there.
+    Writes report.html, map.html (the interactive map), metrics.json, and the results of every image into the run's
+    version folder, where metrics.json keeps what training wrote, and the figures to TensorBoard beside its curves. A
+    checkpoint that is not its run's best gets a folder of its own there.
     """
     import json
 
@@ -34,6 +34,7 @@ def evaluate(*, model: str, split: str, root: str | None, output: Path, out: Pat
     from triptych.evaluation.evaluate import evaluate_opened
     from triptych.evaluation.opening import open_model
     from triptych.evaluation.table import figures_table
+    from triptych.explorer.pages import write_map
     from triptych.runs.metrics_file import jsonable
     from triptych.text import terminal_text
     from triptych.visualisation import missing_characters
@@ -44,6 +45,7 @@ def evaluate(*, model: str, split: str, root: str | None, output: Path, out: Pat
     folder, console = out or opened.folder, Console(quiet=as_json)
     with console.status("measuring ..."):
         evaluation = evaluate_opened(opened, split=split, folder=folder)
+        write_map(folder, opened, evaluation)
     if as_json:
         click.echo(json.dumps(jsonable(evaluation.metrics()), indent=2))
         return
@@ -55,5 +57,5 @@ def evaluate(*, model: str, split: str, root: str | None, output: Path, out: Pat
             "Install a font that has them, such as Noto Sans CJK.",
             err=True,
         )
-    for name in ("report.html", "metrics.json", f"misclassified_{split}.csv"):
+    for name in ("report.html", "map.html", "metrics.json", f"misclassified_{split}.csv"):
         click.echo(f"{name:>22}  {terminal_text(folder / name)}")

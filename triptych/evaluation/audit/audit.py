@@ -6,12 +6,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from triptych.data.module import ImageDataModule
 from triptych.evaluation.audit.labels import LabelDoubts, doubt_labels
 from triptych.evaluation.audit.outliers import Outliers, find_outliers
 from triptych.evaluation.audit.pool import SPLITS, Pool, pool_images
-from triptych.evaluation.measuring.outputs import Model
-from triptych.evaluation.opening import ModelLike, OpenedModel, open_model
+from triptych.evaluation.opening import OpenedModel
 from triptych.inspection.duplicates import Duplicates, find_duplicates
 
 
@@ -62,46 +60,29 @@ class Audit:
         )
 
 
-def audit(
-    model: ModelLike, *, root: str | Path | None = None, output: str | Path | None = None, top: int | None = None
-) -> Audit:
-    """Find label errors, duplicates and outliers among the images of a trained model's run.
+def audit_opened(opened: OpenedModel, *, folder: Path, top: int | None = None) -> Audit:
+    """Find label errors, duplicates and outliers among the images of a trained model's run, and write the tables.
 
-    Writes audit.html, label_issues.csv, near_duplicates.csv and outliers.csv.
+    Writes label_issues.csv, near_duplicates.csv and outliers.csv; `triptych.explorer` shows the same on a page.
 
     Args:
-        model: A checkpoint, a run folder, a run's name as "digits/3" (of the runs in the working directory), or a model
-            that `triptych.load` has loaded.
-        root: Where the images are now; None: where training found them.
-        output: Where to write; None: the run's version folder.
+        opened: The model and its images.
+        folder: Where to write.
         top: Label issues and outliers to list, whatever their number; None lists those that are likely.
-
-    Raises:
-        CheckpointError: There is no such model, or its file is damaged, or is a config.
-        DataError, DownloadError: The images cannot be read, or have other classes than the model.
     """
-    opened = open_model(model, root=root)
-    return audit_opened(opened, folder=Path(output) if output else opened.folder, top=top)
-
-
-def audit_opened(opened: OpenedModel, *, folder: Path, top: int | None = None) -> Audit:
-    """Audit the images of a model that is open already, and write the results to a folder."""
-    from triptych.evaluation.audit.page import write_page
     from triptych.evaluation.audit.tables import write_tables
 
-    found = audit_images(opened.network, opened.data, top=top)
+    found = audit_pool(pool_images(opened.network, opened.data), opened.data.classes, top=top)
     write_tables(folder, found)
-    write_page(folder / "audit.html", opened.network, found, dataset=opened.data.title)
     return found
 
 
-def audit_images(model: Model, data: ImageDataModule, *, top: int | None = None) -> Audit:
-    """Audit training, validation and test images of a run; arguments are those of `audit`."""
-    pool = pool_images(model, data)
+def audit_pool(pool: Pool, classes: tuple[str, ...], *, top: int | None = None) -> Audit:
+    """Audit images by what a model has computed of them; `top` is that of `audit_opened`."""
     doubts, outliers = doubt_labels(pool), find_outliers(pool)
     return Audit(
         pool=pool,
-        classes=data.classes,
+        classes=classes,
         doubts=doubts,
         label_issues=_ranked(doubts.score, doubts.likely, top),
         duplicates=find_duplicates(pool.images, pool.neighbours),

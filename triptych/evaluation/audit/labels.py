@@ -51,6 +51,18 @@ class LabelDoubts:
     agreement_unseen: float
     is_reliable: bool
 
+    def select(self, rows: Tensor) -> "LabelDoubts":
+        """Return those of some images, (n,)."""
+        return LabelDoubts(
+            score=self.score[rows],
+            suggested=self.suggested[rows],
+            classifier=self.classifier[rows],
+            agreement=self.agreement[rows],
+            likely=self.likely[rows],
+            agreement_unseen=self.agreement_unseen,
+            is_reliable=self.is_reliable,
+        )
+
 
 def doubt_labels(pool: Pool) -> LabelDoubts:
     """Judge every label by three signals.

@@ -1,6 +1,5 @@
 """All images of a run in one sequence, with the outputs of the model: the input of every part of the audit."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +9,7 @@ from torch import Tensor
 from triptych.data.images import Split
 from triptych.data.module import ImageDataModule
 from triptych.data.pixels.mapped import Images, joined
-from triptych.evaluation.measuring.outputs import Model, ModelOutputs, model_outputs
+from triptych.evaluation.measuring.outputs import Model, ModelOutputs, joined_outputs, model_outputs
 from triptych.metrics import nearest_neighbours
 
 NEIGHBOURS = 20
@@ -29,6 +28,7 @@ class Pool:
         split: Positions in SPLITS, (N,).
         position: Where each image stands in the data set's own training or test file, (N,).
         names: The files of the images, (N,), where they have files.
+        outputs: All that the model computes of the images; None where the pool was made without a model.
         probabilities: The classifier's, (N, K) float64.
         neighbours: The nearest other images, nearest first, (N, k).
         distances: Their distances, (N, k) float64.
@@ -44,6 +44,7 @@ class Pool:
     distances: Tensor
     error: Tensor | None
     names: list[str] | None = None
+    outputs: ModelOutputs | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -65,7 +66,7 @@ def pool_images(model: Model, data: ImageDataModule) -> Pool:
     """
     splits: list[Split] = [data.train, data.validation, data.test]
     return pool_outputs(
-        [model_outputs(model, split, pad=data.config.dataset.pad) for split in splits],
+        joined_outputs([model_outputs(model, split, pad=data.config.dataset.pad) for split in splits]),
         images=joined([split.images for split in splits]),
         split=torch.from_numpy(np.repeat(np.arange(len(splits)), [len(split) for split in splits])),
         position=torch.cat([data.positions[name] for name in ("train", "validation", "test")]),
@@ -74,28 +75,29 @@ def pool_images(model: Model, data: ImageDataModule) -> Pool:
 
 
 def pool_outputs(
-    outputs: Sequence[ModelOutputs], *, images: Images, split: Tensor, position: Tensor, names: list[str] | None
+    outputs: ModelOutputs, *, images: Images, split: Tensor, position: Tensor, names: list[str] | None
 ) -> Pool:
-    """Join outputs that are computed already, of N images in all, and find each one's neighbours among all of them.
+    """Pool images whose outputs are computed already, and find each one's neighbours among all of them.
 
     Args:
-        outputs: Of the images, in their order.
+        outputs: Of the N images, in their order.
         images: uint8 (N, C, H, W).
         split: Positions in SPLITS, (N,).
         position: Where each image stands in the data set's own training or test file, (N,).
         names: The files of the images, (N,), where they have files.
     """
-    latents = [output.reconstructed for output in outputs if output.reconstructed is not None]
-    space = torch.cat([part.mean for part in latents] if latents else [output.embeddings for output in outputs])
+    decoded = outputs.reconstructed
+    space = outputs.embeddings if decoded is None else decoded.mean
     found = nearest_neighbours(space, k=min(NEIGHBOURS, len(space) - 1), distance="euclidean")
     return Pool(
         images=images,
-        labels=torch.cat([output.labels for output in outputs]),
+        labels=outputs.labels,
         split=split,
         position=position,
-        probabilities=torch.cat([output.logits.double().softmax(1) for output in outputs]),
+        probabilities=outputs.logits.double().softmax(1),
         neighbours=found.indices,
         distances=found.distances.double(),
-        error=torch.cat([part.mse for part in latents]).double() if latents else None,
+        error=None if decoded is None else decoded.mse.double(),
         names=names,
+        outputs=outputs,
     )

@@ -1,6 +1,7 @@
 """The outputs of a trained model for the images of a split: computed once, for all that is measured or drawn."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -38,6 +39,10 @@ class Reconstructed:
     ssim: Tensor
     sampled_mse: Tensor
 
+    def select(self, rows: Tensor) -> "Reconstructed":
+        """Return those of some images, (n,)."""
+        return Reconstructed(*(getattr(self, field.name)[rows] for field in fields(self)))
+
 
 @dataclass(frozen=True, eq=False)
 class ModelOutputs:
@@ -62,6 +67,23 @@ class ModelOutputs:
     def probabilities(self) -> Tensor:
         """The softmax of the logits, (N, K)."""
         return self.logits.softmax(1)
+
+    def select(self, rows: Tensor) -> "ModelOutputs":
+        """Return those of some images, (n,)."""
+        part = None if self.reconstructed is None else self.reconstructed.select(rows)
+        return ModelOutputs(self.labels[rows], self.embeddings[rows], self.logits[rows], part)
+
+
+def joined_outputs(outputs: Sequence[ModelOutputs]) -> ModelOutputs:
+    """Return the outputs of several splits, one after another, as one; at least one is needed."""
+    decoded = [part.reconstructed for part in outputs if part.reconstructed is not None]
+    columns = ([getattr(part, field.name) for part in decoded] for field in fields(Reconstructed))
+    return ModelOutputs(
+        labels=torch.cat([part.labels for part in outputs]),
+        embeddings=torch.cat([part.embeddings for part in outputs]),
+        logits=torch.cat([part.logits for part in outputs]),
+        reconstructed=Reconstructed(*map(torch.cat, columns)) if decoded else None,
+    )
 
 
 @torch.inference_mode()

@@ -12,8 +12,8 @@ from triptych.evaluation.measuring.outputs import Model
 from triptych.evaluation.opening import OpenedModel
 from triptych.evaluation.pages import environment
 from triptych.evaluation.report.classification import class_rows, classification_pictures, misclassified_images
-from triptych.evaluation.report.encoder import attention_pictures, map_data
-from triptych.evaluation.report.headlines import SPLIT_NAMES, comparisons, panels
+from triptych.evaluation.report.encoder import attention_pictures, map_pictures
+from triptych.evaluation.report.headlines import comparisons, panels
 from triptych.evaluation.report.history import curves_picture, findings, lead, run_facts
 from triptych.evaluation.report.pictures import Picture
 from triptych.evaluation.report.reconstruction import reconstruction_pictures
@@ -37,15 +37,19 @@ CONTENTS = {
 }
 """The sections of the page, as its navigation names them."""
 
+MAP = "map.html"
+"""The interactive map beside the report, which `triptych.explorer` writes."""
+
 
 def report_pictures(model: Model, data: ImageDataModule, evaluation: Evaluation) -> dict[str, list[Picture] | str]:
     """Draw the figures of a report.
 
     Returns:
-        By section, "compare", "name", "attention", and "repaint" for a model with a decoder: its figures, or why they
-        could not be drawn. The evaluation is done by then, and no figure ends it.
+        By section, "embeddings", "compare", "name", "attention", and "repaint" for a model with a decoder: its figures,
+        or why they could not be drawn. The evaluation is done by then, and no figure ends it.
     """
     drawing: dict[str, Callable[[], list[Picture]]] = {
+        "embeddings": lambda: map_pictures(evaluation, data.classes),
         "compare": lambda: retrieval_pictures(evaluation, data.classes),
         "name": lambda: classification_pictures(evaluation, data.classes),
         "attention": lambda: attention_pictures(model, evaluation, data.classes),
@@ -72,15 +76,13 @@ def write_report(
     """
     model, data = opened.network, opened.data
     record = _record(opened.version_folder)
-    embedding_map = map_data(evaluation, data.classes)
     curves = _drawn(lambda: [one for one in (curves_picture(opened.version_folder),) if one])
     page = (
         environment()
         .get_template("report.html")
         .render(
             version=__version__,
-            css=_source("report.css"),
-            scripts=[_source("map.js"), _source("explorer.js")],
+            css=files("triptych.evaluation").joinpath("pages/report.css").read_text(encoding="utf-8"),
             contents=[(name, title) for name, title in CONTENTS.items() if name != "repaint" or "repaint" in pictures],
             dataset=data.title,
             lead=lead(model, data, evaluation),
@@ -89,8 +91,7 @@ def write_report(
             comparisons=comparisons(evaluation),
             holdout=holdout_rows(evaluation.holdout),
             holdout_classes=data.holdout_classes,
-            map=embedding_map,
-            map_lead=_map_lead(evaluation, shown_points=len(embedding_map["x"])),
+            map_page=MAP,
             pictures={**pictures, "learning": curves},
             classes=class_rows(evaluation.figures, data.classes),
             misclassified=misclassified_images(evaluation, data.classes),
@@ -109,17 +110,3 @@ def _record(version_folder: Path | None) -> dict[str, Any]:
     if version_folder is None or not (version_folder / "metrics.json").exists():
         return {}
     return read_metrics(version_folder / "metrics.json")
-
-
-def _map_lead(evaluation: Evaluation, *, shown_points: int) -> str:
-    few = shown_points < len(evaluation.split)
-    whole = f"{shown_points:,} of the {len(evaluation.split):,}" if few else f"All {shown_points:,}"
-    return (
-        f"{whole} {SPLIT_NAMES[evaluation.split_name]} images, laid out by t-SNE: images with similar embeddings are "
-        "near each other. Distances between groups mean little."
-    )
-
-
-def _source(name: str) -> str:
-    """Read a file of the pages."""
-    return files("triptych.evaluation").joinpath(f"pages/{name}").read_text(encoding="utf-8")

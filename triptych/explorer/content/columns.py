@@ -1,6 +1,6 @@
 """What is known of each image as columns (N, …): the numbers by which the page places, colours and ranks images."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -45,7 +45,7 @@ def model_columns(view: Viewpoint) -> Columns:
     }
     if outputs.reconstructed is not None:
         columns["reconstruction_error"] = outputs.reconstructed.mse.numpy().astype("<f4")
-        columns["latent"] = outputs.reconstructed.mean.numpy().astype("<f2")
+        columns["latent"] = outputs.reconstructed.mean.numpy().astype("<f4")
     if view.doubts is not None:
         columns |= _doubt_columns(view.doubts)
     return columns
@@ -60,6 +60,34 @@ def _doubt_columns(doubts: LabelDoubts) -> Columns:
         "agreement": doubts.agreement.numpy().astype("<f4"),
         "likely": doubts.likely.to(torch.uint8).numpy(),
     }
+
+
+class Levels(NamedTuple):
+    """A matrix (N, D) in whole levels from 0 to 255, each dimension with a range of its own."""
+
+    levels: NDArray[np.uint8]
+    """(N, D)."""
+    scale: NDArray[np.float64]
+    """Of a level, (D,)."""
+    offset: NDArray[np.float64]
+    """The value of level 0, (D,)."""
+
+    def values(self) -> NDArray[np.float64]:
+        """Return the matrix, up to half a level."""
+        return self.offset + self.scale * self.levels
+
+
+def in_levels(matrix: NDArray[np.floating]) -> Levels:
+    """Bring a matrix (N, D) to levels: a byte each, and an error of at most 1/510 of the range of its dimension.
+
+    Example:
+        >>> in_levels(np.array([[0.0], [0.4], [1.0]])).levels.tolist()
+        [[0], [102], [255]]
+    """
+    values = np.asarray(matrix, np.float64)
+    offset = values.min(0)
+    scale = np.maximum(np.ptp(values, axis=0) / 255, 1e-12)
+    return Levels(np.rint((values - offset) / scale).astype(np.uint8), scale, offset)
 
 
 def encoded(column: NDArray[Any]) -> bytes:

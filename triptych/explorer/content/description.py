@@ -9,6 +9,7 @@ from torch import Tensor
 
 from triptych.artefacts.export.exporting import measured_metrics
 from triptych.explorer.collection import Collection
+from triptych.explorer.content.layout import principal_projection
 from triptych.explorer.content.networks import LIBRARIES, PageNetworks
 from triptych.explorer.viewpoint import Viewpoint
 from triptych.inspection.drawings import drawn_in_strokes
@@ -49,8 +50,8 @@ def model_info(view: Viewpoint, collection: Collection, networks: PageNetworks) 
         "background": background if len(background) == channels else [0.0] * channels,
         "classLatents": _class_latents(view, collection, latents),
         "metrics": _metrics(view),
+        "pca": _projection(view),
         "resize": RESIZE[model.description.preprocessing.fit],
-        **_judgement(view),
     }
 
 
@@ -71,6 +72,12 @@ def _are_strokes(view: Viewpoint, collection: Collection) -> bool:
         return True
     images = collection.pixels(slice(0, SAMPLED))
     return images.shape[1] == 1 and drawn_in_strokes(images[:, 0].numpy())
+
+
+def _projection(view: Viewpoint) -> dict[str, list[Any]]:
+    """Return how a new embedding is placed on the map of principal axes."""
+    mean, axes = principal_projection(view.outputs.embeddings.numpy())
+    return {"mean": np.round(mean, 6).tolist(), "axes": np.round(axes.T, 6).tolist()}
 
 
 def _class_latents(view: Viewpoint, collection: Collection, latents: Tensor | None) -> dict[str, list[list[float]]]:
@@ -96,12 +103,3 @@ def _metrics(view: Viewpoint) -> dict[str, float]:
     if "accuracy" not in known and len(labels) and bool((labels >= 0).all()):
         known["accuracy"] = float((view.outputs.logits.argmax(1) == labels).double().mean())
     return known
-
-
-def _judgement(view: Viewpoint) -> dict[str, Any]:
-    """Return whether the audit can judge labels by this model."""
-    if view.doubts is None:
-        return {}
-    return {
-        "audit": {"reliable": bool(view.doubts.is_reliable), "agreement": round(float(view.doubts.agreement_unseen), 4)}
-    }

@@ -3,6 +3,7 @@
 import hashlib
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,10 +25,36 @@ PERPLEXITY = 30
 MANY = 500
 """Images from which on openTSNE is used, where it is installed: it is two to three times as fast as scikit-learn."""
 
+BESIDE = 3
+"""Neighbours between which `placed_map` places an embedding."""
+AT_ONCE = 1024
+
 
 def maps_folder() -> Path:
     """Return the folder of this user that maps are kept in, one `.npy` each."""
     return cache_folder() / "maps"
+
+
+class Projection(NamedTuple):
+    """The way from an embedding to its place on the map of principal axes."""
+
+    mean: NDArray[np.float64]
+    """Of the embeddings, (E,)."""
+    axes: NDArray[np.float64]
+    """The two principal axes, (E, 2); zeros where there are fewer."""
+
+
+def principal_projection(embeddings: Vectors) -> Projection:
+    """Find the two principal axes of embeddings (N, E)."""
+    vectors = torch.from_numpy(np.asarray(embeddings, np.float64))
+    centred = vectors - vectors.mean(0)
+    _, axes = torch.linalg.eigh(centred.T @ centred)
+    leading = axes.flip(1)[:, :2]
+    # An axis has no direction of its own: its largest component points upwards.
+    largest = leading.abs().argmax(0)
+    both = torch.zeros(len(leading), 2, dtype=torch.float64)
+    both[:, : leading.shape[1]] = leading * torch.sign(leading[largest, torch.arange(leading.shape[1])])
+    return Projection(vectors.mean(0).numpy(), both.numpy())
 
 
 def principal_axes(embeddings: Vectors) -> NDArray[np.float32]:
@@ -37,16 +64,9 @@ def principal_axes(embeddings: Vectors) -> NDArray[np.float32]:
         >>> principal_axes(np.array([[0.0, 3.0], [0.0, 1.0]])).tolist()
         [[1.0, 0.0], [-1.0, 0.0]]
     """
-    centred = torch.from_numpy(np.asarray(embeddings, np.float64))
-    centred = centred - centred.mean(0)
-    _, axes = torch.linalg.eigh(centred.T @ centred)
-    leading = axes.flip(1)[:, :2]
-    # An axis has no direction of its own: its largest component points upwards.
-    largest = leading.abs().argmax(0)
-    leading = leading * torch.sign(leading[largest, torch.arange(leading.shape[1])])
-    places = torch.zeros(len(centred), 2, dtype=torch.float64)
-    places[:, : leading.shape[1]] = centred @ leading
-    return places.float().numpy()
+    mean, axes = principal_projection(embeddings)
+    places: NDArray[np.float32] = ((np.asarray(embeddings, np.float64) - mean) @ axes).astype(np.float32)
+    return places
 
 
 def neighbour_map(embeddings: Vectors, *, folder: Path | None = None) -> NDArray[np.float32]:
@@ -64,8 +84,7 @@ def neighbour_map(embeddings: Vectors, *, folder: Path | None = None) -> NDArray
         known = known_map(embeddings, folder=folder)
         if known is None:
             known = _computed(np.asarray(embeddings, np.float32))
-            with replacing(file) as temporary, temporary.open("wb") as written:
-                np.save(written, known, allow_pickle=False)
+            _save(file, known)
     return known
 
 
@@ -77,6 +96,52 @@ def known_map(embeddings: Vectors, *, folder: Path | None = None) -> NDArray[np.
     except (OSError, ValueError, EOFError):
         return None
     return found if found.shape == (len(embeddings), 2) and found.dtype == np.float32 else None
+
+
+def keep_map(embeddings: Vectors, points: NDArray[np.float32], *, folder: Path | None = None) -> None:
+    """Keep a map (N, 2) that was computed elsewhere, unless there is one already."""
+    file = (folder or maps_folder()) / f"{_key(embeddings)}.npy"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(file.with_suffix(".lock")):
+        if known_map(embeddings, folder=folder) is None:
+            _save(file, points.astype(np.float32))
+
+
+def placed_map(embeddings: Vectors, points: NDArray[np.floating], rows: NDArray[np.integer]) -> NDArray[np.float32]:
+    """Extend a map of some embeddings to all of them: (N, 2).
+
+    Each of the others goes to its three nearest neighbours on the map, to the mean of their places, weighted by the
+    inverse square of the distance between embeddings.
+
+    Args:
+        embeddings: (N, E).
+        points: The places of some, (M, 2).
+        rows: Which of the embeddings these are, (M,).
+
+    Example:
+        >>> embeddings = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
+        >>> placed_map(embeddings, np.array([[5.0, 5.0], [9.0, 9.0]]), np.array([0, 1]))[2].tolist()
+        [5.0, 5.0]
+    """
+    vectors, places = (
+        torch.from_numpy(np.asarray(embeddings, np.float32)),
+        torch.from_numpy(np.asarray(points)).double(),
+    )
+    anchors = vectors[torch.from_numpy(rows)]
+    parts = []
+    for part in torch.split(vectors, AT_ONCE):
+        nearest = torch.cdist(part, anchors).topk(min(BESIDE, len(anchors)), largest=False)
+        weights = nearest.values.double().clamp(min=1e-6) ** -2
+        weights = weights / weights.sum(1, keepdim=True)
+        parts.append((weights[..., None] * places[nearest.indices]).sum(1))
+    placed = torch.cat(parts)
+    placed[torch.from_numpy(rows)] = places
+    return placed.float().numpy()
+
+
+def _save(file: Path, points: NDArray[np.float32]) -> None:
+    with replacing(file) as temporary, temporary.open("wb") as written:
+        np.save(written, points, allow_pickle=False)
 
 
 def _computed(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.explorer.collection import Collection
-from triptych.explorer.content.columns import OTHER, Columns, encoded, image_columns, model_columns
+from triptych.explorer.content.columns import OTHER, Columns, Levels, encoded, image_columns, in_levels, model_columns
 from triptych.explorer.content.description import model_info
-from triptych.explorer.content.networks import page_networks
-from triptych.explorer.content.sheets import thumbnail_sheets
+from triptych.explorer.content.networks import PageNetworks, page_networks
+from triptych.explorer.content.sheets import Sheets, thumbnail_sheets
 from triptych.explorer.viewpoint import Viewpoint
 
 FORMAT = 1
 LEVEL = 6
+LEVELS = ("latent",)
+"""Columns that need a byte for a number: the decoder makes the same image of them."""
 
 
 class Payload:
@@ -40,11 +42,20 @@ class Payload:
         """Return the manifest as a blob."""
         return _json({**self._manifest, "live": live, "columns": list(self._columns)})
 
+    def describe(self, name: str, value: object) -> None:
+        """Add a line to the manifest."""
+        self._manifest[name] = value
+
     def add_columns(self, columns: Columns, *, prefix: str = "") -> None:
         """Add columns (N, …), each as a blob."""
-        for name, values in columns.items():
+        for name, given in columns.items():
+            described: dict[str, Any] = {"name": prefix + name}
+            values = given
+            if name in LEVELS:
+                values, scale, offset = in_levels(given)
+                described["levels"] = {"scale": _rounded(scale), "offset": _rounded(offset)}
             self.blobs[prefix + name] = compressed(encoded(values))
-            self._columns.append({"name": prefix + name, "dtype": values.dtype.name, "shape": list(values.shape)})
+            self._columns.append({**described, "dtype": values.dtype.name, "shape": list(values.shape)})
 
     def add_bytes(self, name: str, content: bytes, *, level: int = LEVEL) -> None:
         """Add any other blob."""
@@ -54,6 +65,14 @@ class Payload:
         """Add a JSON blob."""
         self.blobs[name] = _json(content)
 
+    def add_sheets(self, name: str, sheets: Sheets, *, prefix: str) -> None:
+        """Add sheets of pictures, each as a blob, which the manifest describes under `name`."""
+        names = [f"{prefix}-{number}" for number in range(len(sheets.pictures))]
+        for blob, picture in zip(names, sheets.pictures, strict=True):
+            self.add_bytes(blob, picture, level=0)
+        size = {"size": list(sheets.size), "columns": sheets.columns, "rows": sheets.rows, "sheets": names}
+        self._manifest[name] = size
+
     def column(self, name: str) -> NDArray[Any]:
         """Read a column back.
 
@@ -62,50 +81,73 @@ class Payload:
         """
         found = {column["name"]: column for column in self._columns}[name]
         values = np.frombuffer(gzip.decompress(self.blobs[name]), np.dtype(found["dtype"]).newbyteorder("<"))
-        return values.reshape(found["shape"])
+        matrix = values.reshape(found["shape"])
+        if "levels" not in found:
+            return matrix
+        return Levels(matrix, *(np.array(found["levels"][part]) for part in ("scale", "offset"))).values()
 
 
-def build_payload(collection: Collection, view: Viewpoint, other: Viewpoint | None = None) -> Payload:
+def build_payload(
+    collection: Collection,
+    view: Viewpoint,
+    other: Viewpoint | None = None,
+    *,
+    networks: bool = True,
+) -> Payload:
     """Turn images and the outputs of one or two models into blobs; the map by t-SNE is added later.
+
+    Args:
+        collection: The images.
+        view: The model and its outputs.
+        other: Those of a second model.
+        networks: Whether the page gets the models' ONNX files, and latents for them.
 
     Raises:
         DataError: A model has to be exported, and a library for that is missing.
     """
     sheets = thumbnail_sheets(collection)
-    names = [f"sheet-{number}" for number in range(len(sheets.pictures))]
-    networks = page_networks(view.model)
+    own = page_networks(view.model) if networks else PageNetworks(None, None)
     manifest = {
         "version": FORMAT,
         "title": collection.title,
-        "model": model_info(view, collection, networks),
+        "model": model_info(view, collection, own),
         "splits": list(collection.split_names),
         "count": len(collection),
-        "thumbnails": {"size": list(sheets.size), "columns": sheets.columns, "rows": sheets.rows, "sheets": names},
         "corrections": "index" if collection.names is None else "path",
         "notes": list(collection.notes),
+        "findings": view.findings is not None,
     }
-    others = page_networks(other.model) if other else None
-    if other and others:
-        manifest["other"] = model_info(other, collection, others)
+    others = page_networks(other.model) if other and networks else None
+    if other:
+        manifest["other"] = model_info(other, collection, others or PageNetworks(None, None))
     payload = Payload(manifest)
     payload.add_columns(image_columns(collection))
-    payload.add_columns(model_columns(view))
+    payload.add_columns(_columns(view, latents=own.decoder is not None))
     if other:
-        payload.add_columns(model_columns(other), prefix=OTHER)
+        payload.add_columns(_columns(other, latents=bool(others and others.decoder)), prefix=OTHER)
     payload.add_text("paths", [collection.name(row) for row in range(len(collection))])
-    for name, picture in zip(names, sheets.pictures, strict=True):
-        payload.add_bytes(name, picture, level=0)
-    for prefix, found in (("", networks), (OTHER, others)):
-        if found and found.encoder:
-            payload.add_bytes(f"{prefix}encoder.onnx", found.encoder)
-        if found and found.decoder:
-            payload.add_bytes(f"{prefix}decoder.onnx", found.decoder)
+    if view.findings is not None:
+        payload.add_text("findings", view.findings)
+    payload.add_sheets("thumbnails", sheets, prefix="sheet")
+    for prefix, content in (("", own), (OTHER, others)):
+        if content and content.encoder:
+            payload.add_bytes(f"{prefix}encoder.onnx", content.encoder)
+        if content and content.decoder:
+            payload.add_bytes(f"{prefix}decoder.onnx", content.decoder)
     return payload
+
+
+def _columns(view: Viewpoint, *, latents: bool) -> Columns:
+    return {name: values for name, values in model_columns(view).items() if latents or name != "latent"}
 
 
 def compressed(content: bytes, *, level: int = LEVEL) -> bytes:
     """Compress a blob; the same content gives the same bytes."""
     return gzip.compress(content, compresslevel=level, mtime=0)
+
+
+def _rounded(values: NDArray[np.floating]) -> list[float]:
+    return [float(f"{value:.7g}") for value in values.tolist()]
 
 
 def _json(content: object) -> bytes:

@@ -10,6 +10,7 @@ from PIL import Image
 from triptych.artefacts.model import TrainedModel, softmax
 from triptych.data.pixels.decoding import decode
 from triptych.data.pixels.opening import UndecodableImage
+from triptych.errors import DataError
 from triptych.explorer.collection import Collection
 
 LONGEST = 1024
@@ -24,11 +25,12 @@ class Pictures:
     Args:
         collection: The images of the page.
         model: The model that embeds.
+        other: A second one.
     """
 
-    def __init__(self, collection: Collection, model: TrainedModel) -> None:
+    def __init__(self, collection: Collection, model: TrainedModel, other: TrainedModel | None = None) -> None:
         self.collection = collection
-        self._model = model
+        self._model, self._other = model, other
         self._computing = threading.Lock()
 
     def original(self, row: int) -> tuple[bytes, str]:
@@ -58,14 +60,21 @@ class Pictures:
         picture.save(written, format="PNG" if is_small else "JPEG", quality=90)
         return written.getvalue(), PNG if is_small else JPEG
 
-    def embed(self, content: bytes) -> dict[str, Any]:
+    def embed(self, content: bytes, *, by_other: bool = False) -> dict[str, Any]:
         """Compute embedding, latent and probabilities of an image file.
 
+        Args:
+            content: The file.
+            by_other: Whether the second model embeds.
+
         Raises:
-            DataError: It cannot be decoded.
+            DataError: It cannot be decoded, or there is no second model.
         """
+        model = self._other if by_other else self._model
+        if model is None:
+            raise DataError("Expected a page of two models, but there is no second one. Reload the page.")
         with self._computing:
-            encoded, _ = next(self._model.outputs([content], progress=False))
+            encoded, _ = next(model.outputs([content], progress=False))
         return {
             "embedding": _plain(encoded.embeddings[0]),
             "probabilities": _plain(softmax(encoded.logits)[0]),

@@ -1,5 +1,6 @@
 """Thumbnails of all images of a page, on a few large pictures: small images whole, photographs shrunk."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 
@@ -19,7 +20,9 @@ SIDE = 2048
 COLOURS = 3
 """Channels of a coloured picture; of images with others, the first ones are shown."""
 QUALITY = 80
-"""Of lossy WebP, for coloured thumbnails; grey ones lose nothing."""
+"""Of lossy WebP."""
+EXACT = 16
+"""Pixels of the longer side up to which grey thumbnails lose nothing: a page shows each of their pixels."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +44,24 @@ class Sheets:
 
 def thumbnail_sheets(collection: Collection) -> Sheets:
     """Lay out the thumbnails of all images, without the border that `dataset.pad` adds."""
-    height, width = thumbnails(collection.pixels(slice(0, 1)), longest=LONGEST).shape[2:]
+    return sheets_of(lambda start, end: collection.pixels(slice(start, end)), count=len(collection))
+
+
+def sheets_of(pixels: Callable[[int, int], Tensor], *, count: int) -> Sheets:
+    """Lay out the thumbnails of pictures.
+
+    Args:
+        pixels: Returns pictures by their first and last row, uint8 (n, C, H, W).
+        count: How many there are, at least 1.
+    """
+    height, width = thumbnails(pixels(0, 1), longest=LONGEST).shape[2:]
     columns, rows = max(1, SIDE // width), max(1, SIDE // height)
-    if len(collection) < columns * rows:
-        columns = min(columns, int(np.ceil(np.sqrt(len(collection) * height / width))))
-        rows = -(-len(collection) // columns)
+    if count < columns * rows:
+        columns = min(columns, int(np.ceil(np.sqrt(count * height / width))))
+        rows = -(-count // columns)
     pictures = []
-    for start in range(0, len(collection), columns * rows):
-        part = thumbnails(collection.pixels(slice(start, start + columns * rows)), longest=LONGEST)
+    for start in range(0, count, columns * rows):
+        part = thumbnails(pixels(start, start + columns * rows), longest=LONGEST)
         pictures.append(_sheet(part, columns=columns, rows=rows))
     return Sheets((height, width), columns, rows, tuple(pictures))
 
@@ -60,8 +73,9 @@ def _sheet(images: Tensor, *, columns: int, rows: int) -> bytes:
     grid = cells.reshape(rows, columns, channels, height, width).transpose(0, 3, 1, 4, 2)
     pixels = grid.reshape(rows * height, columns * width, channels)
     written = BytesIO()
-    if channels < COLOURS:
+    if channels < COLOURS and max(height, width) <= EXACT:
         Image.fromarray(pixels[..., 0]).save(written, format="WEBP", lossless=True, method=4)
     else:
-        Image.fromarray(pixels[..., :COLOURS]).save(written, format="WEBP", quality=QUALITY, method=4)
+        picture = Image.fromarray(pixels[..., 0] if channels < COLOURS else pixels[..., :COLOURS])
+        picture.save(written, format="WEBP", quality=QUALITY, method=4)
     return written.getvalue()
