@@ -6,6 +6,10 @@ from typing import Any
 
 from triptych.artefacts.embedding.sources import SPLIT, KnownSplit, open_split
 from triptych.artefacts.embedding.tables import ROW, row_bytes
+from triptych.data.pixels.opening import NOT_UTF8, UndecodableImage
+
+REPLACED = "\N{REPLACEMENT CHARACTER}"
+"""Stands in the list for bytes of a file's name that are not valid UTF-8."""
 
 
 class SourceReader:
@@ -21,6 +25,7 @@ class SourceReader:
 
         Raises:
             OSError: A URL cannot be read.
+            UndecodableImage: The name of a file is not valid UTF-8, so that no table can contain it.
             DataError: A table or data set cannot be opened.
         """
         name, _, number = place.rpartition("#")
@@ -33,6 +38,8 @@ class SourceReader:
                 opened = self._tables.setdefault(table, _Table(Path(table)))
                 return opened.image(int(row))
         if "://" not in place:
+            if REPLACED in place and not Path(place).exists():
+                raise UndecodableImage(NOT_UTF8)
             return Path(place)
         import fsspec
 

@@ -10,6 +10,7 @@ from triptych.config.datasets import KNOWN_DATASETS
 from triptych.data.own.names import natural_key
 from triptych.data.pixels.opening import EXTENSIONS
 from triptych.errors import DataError
+from triptych.text import unicode_text
 
 TABLES = (".csv", ".tsv", ".parquet")
 SPLIT = re.compile(rf"({'|'.join(KNOWN_DATASETS)}):(train|test)")
@@ -68,8 +69,8 @@ def list_sources(images: str | Path) -> ImageList:
             return once(list_rows(place))
         return ImageList([str(place)], [None])
     files = image_files(place)
-    labels = [None if file.parent == place else file.parent.name for file in files]
-    return ImageList([str(file) for file in files], labels)
+    labels = [None if file.parent == place else unicode_text(file.parent.name) for file in files]
+    return ImageList([unicode_text(file) for file in files], labels)
 
 
 def once(rows: Iterator[tuple[str, str | None]]) -> ImageList:
