@@ -34,6 +34,16 @@ def terminal_lines(text: object) -> str:
     return "\n".join(map(terminal_text, str(text).split("\n")))
 
 
+def unicode_text(text: object) -> str:
+    r"""Return text with bytes of file names that are not valid UTF-8 replaced: tables and databases take no others.
+
+    Example:
+        >>> unicode_text("caf\udce9.jpg") == "caf\N{REPLACEMENT CHARACTER}.jpg"
+        True
+    """
+    return str(text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def csv_cell(text: str) -> str:
     r"""Return text for a cell of a CSV file, so that no spreadsheet takes it for a formula.
 

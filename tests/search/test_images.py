@@ -1,5 +1,6 @@
 """Images in, images out: the files of a folder, queries that are images, embeddings in Parquet, thresholds."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -89,11 +90,13 @@ def test_files_that_cannot_be_read_are_left_out_and_reported(
     (photos / "cat" / "1.png").write_bytes(b"no image")
     whole = (photos / "dog" / "0.png").read_bytes()
     (photos / "dog" / "0.png").write_bytes(whole[: len(whole) // 2])
+    no_text = photos / "dog" / os.fsdecode(b"caf\xe9.png")
+    no_text.write_bytes(whole)
 
     index, report = build_index(model, photos, tmp_path / "i")
 
     assert index.info().rows == report.added == 22
-    assert [path for path, _ in report.failures] == [photos / "cat" / "1.png", photos / "dog" / "0.png"]
+    assert {path for path, _ in report.failures} == {photos / "cat" / "1.png", photos / "dog" / "0.png", no_text}
     assert all(reason for _, reason in report.failures)
 
 

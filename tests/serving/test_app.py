@@ -14,11 +14,12 @@ import triptych
 from triptych.errors import SearchError
 from triptych.search import create_index
 from triptych.serving import Limits, create_app
+from triptych.serving.service import SMALL
 
 
-def png(brightness: int) -> bytes:
+def png(brightness: int, *, size: int = 16, level: int = 6) -> bytes:
     stream = io.BytesIO()
-    Image.new("RGB", (16, 16), (brightness,) * 3).save(stream, "PNG")
+    Image.new("RGB", (size, size), (brightness,) * 3).save(stream, "PNG", compress_level=level)
     return stream.getvalue()
 
 
@@ -107,6 +108,61 @@ def test_an_image_that_the_model_cannot_compute_fails_alone(waiting_model):
     assert (first[0], last[0]) == (200, 200)
     assert (black[0], black[2]["error"]["code"]) == (500, "internal")
     assert "a black image" not in black[2]["error"]["message"]
+
+
+def test_images_that_cannot_be_decoded_fail_alone_in_a_batch_and_large_ones_are_decoded_by_themselves(waiting_model):
+    engine = waiting_model._engine
+    app = create_app(waiting_model)
+    large = png(90, size=200, level=0)
+    assert len(large) > SMALL
+    bodies = [png(90), b"no image", large, large[:-100_000], png(90)[:50], png(91)]
+    engine.allowed.clear()
+
+    async def asking():
+        waiting = [asyncio.create_task(ask(app, "/embed", body)) for body in bodies * 2]
+        while app.state.service.gate.images < 12:
+            await asyncio.sleep(0.01)
+        engine.allowed.set()
+        return await asyncio.gather(*waiting)
+
+    answers = run(app, asking)
+
+    assert [status for status, *_ in answers] == [200, 422, 200, 422, 422, 200] * 2
+    small, other, again = (answers[number][2]["results"][0]["embedding"] for number in (0, 2, 6))
+    np.testing.assert_allclose(small, other, atol=1e-5)
+    np.testing.assert_allclose(small, again, atol=1e-5)
+    assert sum(engine.sizes) == 6
+
+
+def test_embeddings_have_the_digits_of_float32(waiting_model):
+    app = create_app(waiting_model)
+
+    status, _, content = run(app, lambda: ask(app, "/embed", png(90)))
+
+    (result,) = content["results"]
+    expected = waiting_model.embed(np.full((16, 16, 3), 90, np.uint8)).vectors[0]
+    assert status == 200
+    np.testing.assert_array_equal(np.array(result["embedding"], np.float32), expected)
+    assert all(len(str(value)) <= 13 for value in result["embedding"])
+
+
+def test_layers_that_are_added_to_the_application_see_every_request(waiting_model):
+    app = create_app(waiting_model)
+    seen = []
+
+    class Layer:
+        def __init__(self, app: Any) -> None:
+            self._app = app
+
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            seen.append(scope["path"])
+            await self._app(scope, receive, send)
+
+    app.add_middleware(Layer)
+
+    run(app, lambda: ask(app, "/embed", png(90)))
+
+    assert seen == ["/embed"]
 
 
 def test_a_stopping_service_lets_nothing_in(waiting_model):

@@ -7,12 +7,12 @@ import pytest
 from triptych.serving.batching import Batcher
 
 
-def run(coroutine_of, compute, *, most=4):
+def run(coroutine_of, compute, *, most=4, at_once=1):
     """Call a function with a batcher in an event loop."""
 
     async def main():
-        with ThreadPoolExecutor(1) as pool:
-            return await coroutine_of(Batcher(compute, pool, most=most))
+        with ThreadPoolExecutor(at_once) as pool:
+            return await coroutine_of(Batcher(compute, pool, most=most, at_once=at_once))
 
     return asyncio.run(main())
 
@@ -27,15 +27,30 @@ def test_what_queues_during_a_batch_is_the_next_and_a_single_item_does_not_wait(
         return [-item for item in items]
 
     async def ask(batcher):
-        results = [asyncio.create_task(batcher.result(0))]
+        results = [batcher.result(0)]
         await asyncio.to_thread(first.wait, 30)
-        results += [asyncio.create_task(batcher.result(item)) for item in range(1, 8)]
+        results += [batcher.result(item) for item in range(1, 8)]
         await asyncio.sleep(0)
         release.set()
         return await asyncio.gather(*results)
 
     assert run(ask, compute) == [0, -1, -2, -3, -4, -5, -6, -7]
     assert batches == [[0], [1, 2, 3, 4], [5, 6, 7]]
+
+
+def test_batches_are_computed_at_the_same_time_up_to_a_number():
+    together = threading.Barrier(2, timeout=30)
+
+    def compute(items):
+        together.wait()
+        return items
+
+    async def ask(batcher):
+        found = [asyncio.gather(*map(batcher.result, range(8)))]
+        found.append(await found[0])  # all workers have ended
+        return await asyncio.gather(*map(batcher.result, range(8))) == found[1]
+
+    assert run(ask, compute, at_once=2)
 
 
 def test_an_item_that_cannot_be_computed_fails_alone():
@@ -55,8 +70,8 @@ def test_what_nobody_waits_for_any_more_is_not_computed():
     computed = []
 
     async def ask(batcher):
-        given_up = asyncio.create_task(batcher.result(1))
-        kept = asyncio.create_task(batcher.result(2))
+        given_up = batcher.result(1)
+        kept = batcher.result(2)
         await asyncio.sleep(0)
         given_up.cancel()
         with pytest.raises(asyncio.CancelledError):

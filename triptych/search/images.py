@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from triptych.data.pixels.opening import NOT_UTF8
 from triptych.errors import DataError, SearchError
 from triptych.search.calibration import MOST_IMAGES, Calibration, LabelledVectors, calibrate
 from triptych.search.contract import Index, Match
 from triptych.search.opening import Location, create_index, open_index
+from triptych.text import unicode_text
 
 if TYPE_CHECKING:
     from triptych.artefacts.model import TrainedModel
@@ -249,9 +251,14 @@ class _Files:
 
     def add_to(self, index: Index, model: "TrainedModel") -> Report:
         """Embed the files, a part at a time, and add them; files that cannot be read are left out and reported."""
-        report = Report()
-        for first in range(0, len(self.files), AT_ONCE):
-            files = self.files[first : first + AT_ONCE]
+        report, named = Report(), list[Path]()
+        for path in self.files:
+            if image_id(path) == unicode_text(image_id(path)):
+                named.append(path)
+            else:
+                report.failures.append((path, NOT_UTF8))
+        for first in range(0, len(named), AT_ONCE):
+            files = named[first : first + AT_ONCE]
             try:
                 self._add(index, model, files, report)
             except DataError:  # one of them: find out which

@@ -12,15 +12,14 @@ from starlette.responses import Response
 from triptych.artefacts.model import TrainedModel
 from triptych.search import Index
 from triptych.serving.api.answers import failure
+from triptych.serving.api.arguments import invalid_argument
+from triptych.serving.api.direct import GAVE_UP, Direct
 from triptych.serving.api.endpoints import add_endpoints
 from triptych.serving.api.problems import Problem
 from triptych.serving.requests.access import Access
 from triptych.serving.requests.limits import Limits
 from triptych.serving.service import Service
 from triptych.version import __version__
-
-GAVE_UP = 499
-"""The status in logs and metrics of a request whose client has gone."""
 
 
 def create_app(
@@ -68,8 +67,10 @@ def create_app(
         redoc_url=None,
     )
     app.state.service = service
-    app.state.endpoints = endpoints = add_endpoints(app, service, needs_token=token is not None)
-    app.add_middleware(Access, metrics=service.metrics, token=token, endpoints=endpoints)
+    targets = add_endpoints(app, service, needs_token=token is not None)
+    app.state.endpoints = endpoints = [*targets, "/openapi.json"]
+    app.add_middleware(Direct, targets=targets)
+    app.add_middleware(Access, metrics=service.metrics, token=token, endpoints=endpoints)  # around the other
     app.add_exception_handler(Problem, _of_problem)
     app.add_exception_handler(RequestValidationError, _of_arguments)
     app.add_exception_handler(HTTPException, _of_routing)
@@ -87,7 +88,7 @@ async def _of_arguments(request: Request, error: Exception) -> Response:
     del request
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    return failure(Problem(422, "invalid_argument", f"{'.'.join(map(str, first['loc']))}: {first['msg']}"))
+    return failure(invalid_argument(first["loc"], first["msg"]))
 
 
 async def _of_routing(request: Request, error: Exception) -> Response:

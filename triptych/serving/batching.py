@@ -11,9 +11,9 @@ Result = TypeVar("Result")
 
 
 class Batcher(Generic[Item, Result]):
-    """Computes items in batches, in a thread, in the order in which they came.
+    """Computes items in batches, in threads, in the order in which they came.
 
-    While one batch is computed, the next items queue; they are the next batch. A single item is computed at once, and
+    While batches are computed, the next items queue; they are the next batch. A single item is computed at once, and
     under load the batches grow by themselves. Where a batch fails, its items are computed one by one, so that an item
     that cannot be computed fails alone. Items whose caller has given up are left out.
 
@@ -21,6 +21,7 @@ class Batcher(Generic[Item, Result]):
         compute: Maps a list of items to as many results.
         executor: Where it is called.
         most: Items in a batch.
+        at_once: Batches that are computed at one time.
         observe: Called with the size of every batch.
 
     Example:
@@ -40,33 +41,38 @@ class Batcher(Generic[Item, Result]):
         executor: Executor,
         *,
         most: int,
+        at_once: int = 1,
         observe: Callable[[int], object] | None = None,
     ) -> None:
         self._compute = compute
         self._executor = executor
         self._most = most
+        self._at_once = at_once
         self._observe = observe
         self._waiting = deque[tuple[Item, asyncio.Future[Result]]]()
-        self._worker: asyncio.Task[None] | None = None
+        self._working = 0
+        self._tasks = set[asyncio.Task[None]]()
 
-    async def result(self, item: Item) -> Result:
-        """Queue an item, and return its result.
-
-        Raises:
-            Exception: What `compute` raises of this item alone.
-        """
+    def result(self, item: Item) -> asyncio.Future[Result]:
+        """Queue an item; its result can be awaited, which raises what `compute` raises of this item alone."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if self._worker is None or self._worker.done():
-            self._worker = asyncio.create_task(self._work())
-        return await future
+        if self._working < self._at_once:
+            self._working += 1
+            task = asyncio.create_task(self._work())
+            self._tasks.add(task)  # the event loop itself holds no reference
+            task.add_done_callback(self._tasks.discard)
+        return future
 
     async def _work(self) -> None:
-        while self._waiting:
-            if batch := self._taken():
-                if self._observe is not None:
-                    self._observe(len(batch))
-                await self._answer(batch)
+        try:
+            while self._waiting:
+                if batch := self._taken():
+                    if self._observe is not None:
+                        self._observe(len(batch))
+                    await self._answer(batch)
+        finally:
+            self._working -= 1
 
     def _taken(self) -> list[tuple[Item, asyncio.Future[Result]]]:
         """Take what is queued, without what nobody waits for any more."""

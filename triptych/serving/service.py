@@ -1,4 +1,4 @@
-"""What a service computes: images are decoded by threads and encoded in batches, away from the event loop."""
+"""What a service computes: images are decoded and encoded in batches by threads, away from the event loop."""
 
 import asyncio
 import io
@@ -27,6 +27,11 @@ from triptych.serving.requests.limits import Limits
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+AT_ONCE = 2
+"""Batches that are computed at one time: one is decoded while the other is encoded."""
+SMALL = 32_768
+"""Bytes of an image that is decoded in the thread of the model, with its batch: the way to another thread and back
+would take longer."""
 SEARCHERS = 4
 """Threads that search: an index on another machine is waited for."""
 
@@ -54,11 +59,11 @@ class Service:
         self.gate = Gate(limits)
         self.metrics = Metrics(self.gate, fingerprint=model.fingerprint)
         self._decoders = ThreadPoolExecutor(THREADS, "triptych-decode")
-        self._engine = ThreadPoolExecutor(1, "triptych-model")
+        self._engine = ThreadPoolExecutor(AT_ONCE, "triptych-model")
         self._searchers = ThreadPoolExecutor(SEARCHERS, "triptych-search")
         observe = self.metrics.batch_sizes.observe
-        self._encoder = Batcher(self._encode_batch, self._engine, most=limits.batch, observe=observe)
-        self._decoder = Batcher(self._decode_batch, self._engine, most=limits.batch)
+        self._encoder = Batcher(self._encode_batch, self._engine, most=limits.batch, at_once=AT_ONCE, observe=observe)
+        self._decoder = Batcher(self._decode_batch, self._engine, most=limits.batch, at_once=AT_ONCE)
 
     async def encode(self, images: Sequence[bytes | Problem]) -> list[Encoded | Problem]:
         """Compute embedding (E,), logits (K,) and latent (L,) of encoded images."""
@@ -115,24 +120,27 @@ class Service:
         self, compute: Callable[[Item], Awaitable[Result]], items: Sequence[Item | Problem]
     ) -> list[Result | Problem]:
         """Compute all items at once; one that fails becomes a problem."""
-
-        async def one(item: Item | Problem) -> Result | Problem:
-            if isinstance(item, Problem):
-                return item
-            try:
-                return await compute(item)
-            except Problem as problem:
-                return problem
-            except Exception:
-                LOGGER.exception("A result could not be computed")
-                return Problem(500, "internal", "The service has failed. Its log has the reason, by the request's id.")
-
         if len(items) == 1:  # the usual case, without the cost of a task
-            return [await one(items[0])]
-        return list(await asyncio.gather(*map(one, items)))
+            return [await self._one(compute, items[0])]
+        return list(await asyncio.gather(*(self._one(compute, item) for item in items)))
+
+    async def _one(self, compute: Callable[[Item], Awaitable[Result]], item: Item | Problem) -> Result | Problem:
+        if isinstance(item, Problem):
+            return item
+        try:
+            return await compute(item)
+        except Problem as problem:
+            return problem
+        except Exception:
+            LOGGER.exception("A result could not be computed")
+            return Problem(500, "internal", "The service has failed. Its log has the reason, by the request's id.")
 
     async def _encode_one(self, image: bytes) -> Encoded:
-        return await self._encoder.result(await _call(self._decoders, self._prepared, image))
+        queued = image if len(image) <= SMALL else await _call(self._decoders, self._prepared, image)
+        encoded = await self._encoder.result(queued)
+        if isinstance(encoded, Problem):
+            raise encoded
+        return encoded
 
     async def _decode_one(self, latent: Sequence[float]) -> bytes:
         point = np.asarray(latent, np.float64)
@@ -152,7 +160,20 @@ class Service:
         except UndecodableImage as error:
             raise Problem(422, "invalid_image", str(error)) from None
 
-    def _encode_batch(self, pixels: list[NDArray[np.float32]]) -> list[Encoded]:
+    def _encode_batch(self, images: list[bytes | NDArray[np.float32]]) -> list[Encoded | Problem]:
+        """Decode and encode a batch, of which the large images have been decoded already."""
+        prepared = [self._prepared_or_problem(one) if isinstance(one, bytes) else one for one in images]
+        pixels = [one for one in prepared if not isinstance(one, Problem)]
+        encoded = iter(self._encoded(pixels) if pixels else ())
+        return [one if isinstance(one, Problem) else next(encoded) for one in prepared]
+
+    def _prepared_or_problem(self, image: bytes) -> NDArray[np.float32] | Problem:
+        try:
+            return self._prepared(image)
+        except Problem as problem:
+            return problem
+
+    def _encoded(self, pixels: list[NDArray[np.float32]]) -> list[Encoded]:
         embeddings, logits, latents = self.model.encode_pixels(np.stack(pixels))
         return [
             Encoded(embeddings[row], logits[row], None if latents is None else latents[row])

@@ -1,6 +1,7 @@
 """Embeddings in Parquet files: the right rows, once, whatever stops the job and however it is divided."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from triptych.artefacts.embedding import embed_images, job
 from triptych.data.builder import read_images
+from triptych.data.pixels.opening import NOT_UTF8
 from triptych.errors import DataError
 
 
@@ -159,3 +161,17 @@ def test_a_bundle_is_computed_by_onnx_runtime(photos_model, photos_bundle):
 def test_a_worker_that_cannot_be_is_rejected(photos_model, photos, tmp_path, shard):
     with pytest.raises(ValueError, match=r"shard must be \(i, n\)"):
         embed_images(photos_model, photos, tmp_path / "out", shard=shard)
+
+
+def test_a_file_name_that_is_no_utf8_is_listed_among_the_failures(photos_model, photos, tmp_path):
+    (tmp_path / "images").mkdir()
+    name = os.fsdecode(b"caf\xe9.png")
+    for target in ("good.png", name):
+        shutil.copyfile(next(photos.glob("[ab].png")), tmp_path / "images" / target)
+
+    report = embed_images(photos_model, tmp_path / "images", tmp_path / "out")
+
+    (failure,) = pq.read_table(tmp_path / "out" / "_failures" / "failures.parquet").to_pylist()
+    assert (report.rows, report.failures, report.is_complete) == (1, 1, True)
+    assert failure["reason"] == NOT_UTF8
+    assert failure["path"] == str(tmp_path / "images" / "caf\N{REPLACEMENT CHARACTER}.png")

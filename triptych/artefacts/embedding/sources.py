@@ -12,14 +12,17 @@ from triptych.config.datasets import KNOWN_DATASETS
 from triptych.data.own.columns import CsvTable, Table
 from triptych.data.own.names import natural_key
 from triptych.data.own.parquet import ParquetImages, ParquetTable
-from triptych.data.pixels.opening import EXTENSIONS
+from triptych.data.pixels.opening import EXTENSIONS, NOT_UTF8, UndecodableImage
 from triptych.errors import DataError
+from triptych.text import unicode_text
 
 TABLES = (".csv", ".tsv", ".parquet")
 SPLIT = re.compile(rf"({'|'.join(KNOWN_DATASETS)}):(train|test)")
 """A split of a known data set, as its makers divide it."""
 ROW = "#row="
 """Between the path of a table and the number of a row."""
+REPLACED = "\N{REPLACEMENT CHARACTER}"
+"""Stands in the list for bytes of a file's name that are not valid UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ def list_sources(images: str | Path) -> ImageList:
             return once(_list_rows(place))
         return ImageList([str(place)], [None])
     files = image_files(place)
-    labels = [None if file.parent == place else file.parent.name for file in files]
-    return ImageList([str(file) for file in files], labels)
+    labels = [None if file.parent == place else unicode_text(file.parent.name) for file in files]
+    return ImageList([unicode_text(file) for file in files], labels)
 
 
 def once(rows: Iterator[tuple[str, str | None]]) -> ImageList:
@@ -140,6 +143,7 @@ class SourceReader:
 
         Raises:
             OSError: A URL cannot be read.
+            UndecodableImage: The name of a file is not valid UTF-8, so that no table can contain it.
             DataError: A table or data set cannot be opened.
         """
         name, _, number = place.rpartition("#")
@@ -153,6 +157,8 @@ class SourceReader:
                 table = self._tables[file] = self._tables.get(file) or _embedded_images(Path(file))
             return table.at(int(row))
         if "://" not in place:
+            if REPLACED in place and not Path(place).exists():
+                raise UndecodableImage(NOT_UTF8)
             return Path(place)
         import fsspec
 

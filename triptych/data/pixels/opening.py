@@ -45,6 +45,10 @@ MAX_PIXELS = 89_478_485
 more pixels than this at a time."""
 
 
+NOT_UTF8 = "has a name, or a folder, that is not valid UTF-8; rename it"
+"""Why a file cannot be embedded or indexed, which tables and databases of text could not name."""
+
+
 class UndecodableImage(DataError):  # noqa: N818  # undecodable is the image
     """A file that is no image, not a whole one, or not of the kind that is wanted.
 

@@ -9,6 +9,8 @@ from fastapi import FastAPI
 from PIL import Image
 from pydantic import BaseModel
 
+from triptych.serving.api.arguments import ClassifyArguments, EmbedArguments, SearchArguments
+from triptych.serving.api.direct import Target
 from triptych.serving.api.documents import (
     ClassifyAnswer,
     EmbedAnswer,
@@ -40,32 +42,33 @@ class Endpoint(NamedTuple):
 
     method: str
     function: Callable[..., Any]
+    arguments: type[BaseModel] | None
     answer: type[BaseModel] | None
     body: dict[str, Any] | None
     failures: tuple[int, ...]
     content: dict[str, Any] | None = None
 
 
-def add_endpoints(app: FastAPI, service: Service, *, needs_token: bool) -> list[str]:
-    """Add the endpoints that the model and the index allow, and return their paths."""
+def add_endpoints(app: FastAPI, service: Service, *, needs_token: bool) -> dict[str, Target]:
+    """Document the endpoints that the model and the index allow, and return what answers them, by path."""
     routes, limits, model = Routes(service), service.limits, service.model
     images = images_body(model.description.preprocessing.shape, limits)
     png = {"image/png": {"schema": {"type": "string", "format": "binary"}}}
     text = {"text/plain": {"schema": {"type": "string"}}}
     table = {
-        "/embed": Endpoint("POST", routes.embed, EmbedAnswer, images, OF_A_COMPUTATION),
-        "/classify": Endpoint("POST", routes.classify, ClassifyAnswer, images, OF_A_COMPUTATION),
+        "/embed": Endpoint("POST", routes.embed, EmbedArguments, EmbedAnswer, images, OF_A_COMPUTATION),
+        "/classify": Endpoint("POST", routes.classify, ClassifyArguments, ClassifyAnswer, images, OF_A_COMPUTATION),
     }
     if model.latent_dim is not None:
         failures, latents = (406, *OF_A_COMPUTATION), latents_body(model.latent_dim, limits)
-        table["/reconstruct"] = Endpoint("POST", routes.reconstruct, PictureAnswer, images, failures, png)
-        table["/decode"] = Endpoint("POST", routes.decode, PictureAnswer, latents, failures, png)
+        table["/reconstruct"] = Endpoint("POST", routes.reconstruct, None, PictureAnswer, images, failures, png)
+        table["/decode"] = Endpoint("POST", routes.decode, None, PictureAnswer, latents, failures, png)
     if service.index is not None:
-        table["/search"] = Endpoint("POST", routes.search, SearchAnswer, images, OF_A_COMPUTATION)
-    table["/metrics"] = Endpoint("GET", routes.metrics, None, None, (), text)
+        table["/search"] = Endpoint("POST", routes.search, SearchArguments, SearchAnswer, images, OF_A_COMPUTATION)
+    table["/metrics"] = Endpoint("GET", routes.metrics, None, None, None, (), text)
     secured = list(table)
-    table["/healthz"] = Endpoint("GET", routes.healthz, State, None, ())
-    table["/readyz"] = Endpoint("GET", routes.readyz, State, None, (503,))
+    table["/healthz"] = Endpoint("GET", routes.healthz, None, State, None, ())
+    table["/readyz"] = Endpoint("GET", routes.readyz, None, State, None, (503,))
     for path, one in table.items():
         needs = needs_token and path in secured
         extra: dict[str, Any] = {} if one.body is None else {"requestBody": one.body}
@@ -87,7 +90,7 @@ def add_endpoints(app: FastAPI, service: Service, *, needs_token: bool) -> list[
         )
     if needs_token:
         app.openapi()["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-    return [*table, "/openapi.json"]
+    return {path: Target(one.method, one.arguments, one.function) for path, one in table.items()}
 
 
 def images_body(shape: tuple[int, int, int], limits: Limits) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 from fastapi import Query, Request
@@ -14,15 +14,12 @@ from triptych.artefacts.engines.engine import Encoded
 from triptych.artefacts.model import softmax
 from triptych.search import Match
 from triptych.serving.api.answers import failure, json_answer, results_answer
+from triptych.serving.api.arguments import ClassifyArguments, EmbedArguments, SearchArguments
 from triptych.serving.api.problems import RETRY_AFTER, Problem
 from triptych.serving.metrics import CONTENT_TYPE
 from triptych.serving.requests.bodies import read_images, read_latents
 from triptych.serving.requests.gate import Visit
 from triptych.serving.service import Service
-
-MOST_MATCHES = 1000
-MOST_FILTER = 4000
-"""Characters of a filter."""
 
 
 class Routes:
@@ -35,32 +32,26 @@ class Routes:
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def embed(
-        self,
-        request: Request,
-        encoding: Annotated[
-            Literal["float", "base64"], Query(description="Numbers, or little-endian float32 in base64.")
-        ] = "float",
-    ) -> Response:
+    async def embed(self, request: Request, arguments: Annotated[EmbedArguments, Query()]) -> Response:
         """Map images to embeddings of L2 norm 1."""
 
         def described(encoded: Encoded) -> dict[str, object]:
             vector = encoded.embeddings
-            return {"embedding": vector.tolist() if encoding == "float" else _base64(vector.astype("<f4").tobytes())}
+            return {"embedding": vector if as_numbers else _base64(vector.astype("<f4").tobytes())}
+
+        as_numbers = arguments.encoding == "float"
 
         async with self._visit() as visit:
             found = await self._service.encode(await self._images(request, visit))
             return results_answer(found, described, fingerprint=self._service.model.fingerprint)
 
-    async def classify(
-        self, request: Request, top: Annotated[int, Query(ge=1, le=1000, description="Classes to name.")] = 5
-    ) -> Response:
+    async def classify(self, request: Request, arguments: Annotated[ClassifyArguments, Query()]) -> Response:
         """Map images to their most probable classes."""
         names = self._service.model.classes
 
         def described(encoded: Encoded) -> dict[str, object]:
             probabilities = softmax(encoded.logits[None])[0]
-            best = [int(label) for label in np.argsort(-probabilities, kind="stable")[:top]]
+            best = [int(label) for label in np.argsort(-probabilities, kind="stable")[: arguments.top]]
             classes = [{"name": names[label], "probability": float(probabilities[label])} for label in best]
             return {"prediction": names[best[0]], "probability": float(probabilities[best[0]]), "classes": classes}
 
@@ -81,16 +72,7 @@ class Routes:
             visit.hold_images(len(latents))
             return self._pictures(request, await self._service.decode(latents))
 
-    async def search(
-        self,
-        request: Request,
-        k: Annotated[int, Query(ge=1, le=MOST_MATCHES, description="How many images to find.")] = 10,
-        where: Annotated[
-            str | None,
-            Query(max_length=MOST_FILTER, description="A filter over the columns of the index, see docs/search.md."),
-        ] = None,
-        exact: Annotated[bool, Query(description="Compare with every image of a large index.")] = False,
-    ) -> Response:
+    async def search(self, request: Request, arguments: Annotated[SearchArguments, Query()]) -> Response:
         """Find the nearest images of the index for each image."""
 
         def described(matches: list[Match]) -> dict[str, object]:
@@ -102,21 +84,25 @@ class Routes:
             }
 
         async with self._visit() as visit:
-            found = await self._service.search(await self._images(request, visit), k, where=where, exact=exact)
+            images = await self._images(request, visit)
+            found = await self._service.search(images, arguments.k, where=arguments.where, exact=arguments.exact)
             return results_answer(found, described, fingerprint=self._service.model.fingerprint)
 
-    async def healthz(self) -> Response:
+    async def healthz(self, request: Request) -> Response:
         """Report that the process runs."""
+        del request
         return json_answer({"status": "ok"})
 
-    async def readyz(self) -> Response:
+    async def readyz(self, request: Request) -> Response:
         """Report whether requests are accepted: 503 while the service stops."""
+        del request
         if self._service.gate.draining:
             return failure(Problem(503, "stopping", "The service is stopping.", RETRY_AFTER))
         return json_answer({"status": "ready"})
 
-    async def metrics(self) -> Response:
+    async def metrics(self, request: Request) -> Response:
         """Report metrics in Prometheus' text format."""
+        del request
         return Response(self._service.metrics.text(), media_type=CONTENT_TYPE)
 
     async def _images(self, request: Request, visit: Visit) -> list[bytes | Problem]:
