@@ -293,7 +293,7 @@ class _Optimisation(Section):
     scheduler: SchedulerConfig = SchedulerConfig()
     averaged_share: Fraction = 0.0
     """Fraction of the steps, the last ones, whose weights are averaged. The average, which generalises better, is
-    validated, saved and tested instead of the latest weights, and the best epoch is one of these."""
+    validated, saved and tested instead of the latest weights, and the newest average is the best epoch."""
     gradient_clip_norm: NonNegativeFloat = 1.0
     """Largest gradient norm; larger gradients are scaled down. 0 disables clipping."""
     accumulate_gradients: PositiveInt = 1

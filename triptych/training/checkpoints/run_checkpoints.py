@@ -26,8 +26,8 @@ class RunCheckpoints(Callback):
     `version_N-last.ckpt`, written before the first step and after every epoch. `best.ckpt` and `last.ckpt` are links to
     those of the newest run. `checkpoints.json` in the version folder lists the files of this run.
 
-    Once weights are averaged, only epochs of the average can be the best: an earlier one may be as accurate on the
-    validation images by chance, but its embeddings are worse.
+    Once weights are averaged, the newest average is the best: it contains the averages before it, and to choose among
+    them by few validation images would be to choose by chance.
 
     Args:
         folders: Where the run writes.
@@ -46,7 +46,6 @@ class RunCheckpoints(Callback):
         self.record = dict(record or {})
         self.best_accuracy = -1.0
         self.best_name = ""
-        self.best_is_averaged = False
         self.seconds = 0.0
         self.has_started = False
         self._began = 0.0
@@ -69,14 +68,13 @@ class RunCheckpoints(Callback):
         return {
             "best_accuracy": self.best_accuracy,
             "best_name": self.best_name,
-            "best_is_averaged": self.best_is_averaged,
             "seconds": self.train_seconds,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from the saved state."""
         self.best_accuracy, self.best_name = state_dict["best_accuracy"], state_dict["best_name"]
-        self.best_is_averaged, self.seconds = state_dict["best_is_averaged"], state_dict["seconds"]
+        self.seconds = state_dict["seconds"]
         self._resumed = True
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
@@ -125,9 +123,9 @@ class RunCheckpoints(Callback):
         """Save the state after validation, under two names where it is the best so far."""
         accuracy = cast(TaskModule, pl_module).validated["accuracy"]
         is_averaged = self.average is not None and bool(self.average.average)
-        is_best = accuracy > self.best_accuracy or (is_averaged and not self.best_is_averaged)
+        is_best = accuracy > self.best_accuracy or is_averaged
         if is_best:
-            self.best_accuracy, self.best_is_averaged = accuracy, is_averaged
+            self.best_accuracy = accuracy
         self.save(trainer, pl_module, best_epoch=trainer.current_epoch if is_best else None)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002

@@ -35,7 +35,6 @@ class RunRecord(_Part):
 class _Best(_Part):
     best_accuracy: float
     best_name: str
-    best_is_averaged: bool
     seconds: float
 
 
