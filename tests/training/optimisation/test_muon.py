@@ -222,7 +222,7 @@ def test_muon_rejects_what_is_no_matrix() -> None:
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-def test_filters_move_as_a_matrix_of_a_row_each(memory_format: torch.memory_format) -> None:
+def test_filters_of_a_fixed_norm_move_as_a_matrix_of_a_row_each(memory_format: torch.memory_format) -> None:
     (filters,), (matrix,) = parameters((6, 4, 3, 3)), parameters((6, 36))
     filters.data = filters.data.to(memory_format=memory_format)
     optimizers = [MuonAdamW([each], parameters((3,)), **RATES) for each in (filters, matrix)]
@@ -231,6 +231,8 @@ def test_filters_move_as_a_matrix_of_a_row_each(memory_format: torch.memory_form
         (gradient,) = parameters((6, 4, 3, 3), seed=step)
         filters.grad = gradient.detach().to(memory_format=memory_format)
         matrix.grad = gradient.detach().flatten(1)
+        with torch.no_grad():
+            matrix.mul_(6**0.5 / matrix.norm())
         for optimizer in optimizers:
             optimizer.step()
 

@@ -12,6 +12,8 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
 BETAS = (0.9, 0.95)
 """Of AdamW: the second average is short, as runs are of few thousand steps."""
+FILTER_AXES = 4
+"""Of a convolution's weight."""
 
 
 class RatedLayer(NamedTuple):
@@ -32,8 +34,13 @@ class MuonAdamW(Optimizer):
     that took eight times as long as float32, and on one with it a quarter, so this one takes the type as an argument,
     and works on all matrices of a shape at once.
 
+    Filters keep the norm √rows, since batch normalisation follows them: their scale changes nothing but how far a step
+    turns them, and without a fixed norm they grow, so that the learning rate falls by another schedule than the
+    config's (Jordan, 2024, "94% on CIFAR-10 in 2.59 seconds on a single GPU", does the same).
+
     Args:
-        matrices: Parameters for Muon, of two dimensions or more: filters are read as a matrix of a row each.
+        matrices: Parameters for Muon, of two dimensions or more. Those of four are filters, read as a matrix of a row
+            each, and must be followed by a normalisation.
         others: Parameters for AdamW.
         layers: More parameters for AdamW, with learning rates of their own.
         muon_learning_rate: Step length relative to a semi-orthogonal matrix, times sqrt(rows / columns) of a tall one.
@@ -106,6 +113,8 @@ class MuonAdamW(Optimizer):
             directions = orthogonalise(torch.stack([ahead for _, ahead in pairs]), self.muon_dtype)
             length = rate * max(1.0, rows / columns) ** 0.5
             for (matrix, _), direction in zip(pairs, directions.unbind(), strict=True):
+                if matrix.ndim == FILTER_AXES:
+                    matrix.mul_(rows**0.5 / matrix.norm().clamp_min(1e-7))
                 matrix.mul_(1 - rate * decay).add_(direction.to(matrix.dtype).view(matrix.shape), alpha=-length)
 
 
