@@ -187,3 +187,8 @@ def test_a_share_of_images_is_not_surer_than_that_of_as_many_independent_images(
     expected = interval(mean(np.arange(200) >= 2, is_share=True))
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
     assert found.high > 0.998
+
+
+def test_the_interval_of_a_calibration_error_lies_between_zero_and_one():
+    found = interval(calibration_error([0.9, 0.9], [True, False]))
+    assert (found.low, found.estimate, found.high) == pytest.approx((0.0, 0.4, 1.0))

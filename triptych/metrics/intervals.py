@@ -6,7 +6,7 @@ the sum of the squares of the influences' differences. Letters: N images, M infl
 """
 
 from dataclasses import dataclass, replace
-from math import comb, exp, sqrt
+from math import comb, exp, inf, sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -47,6 +47,8 @@ class Statistic:
         is_share: Whether the figure lies between 0 and 1, as an accuracy does.
         counts_images: Whether it is the share of the images for which something is true, the mean of zeros and ones: it
             then varies at least as much as that of N independent images.
+        least: The least value that the figure can have, where it is no share.
+        most: The largest, likewise.
     """
 
     value: float
@@ -54,6 +56,8 @@ class Statistic:
     images: int
     is_share: bool
     counts_images: bool = False
+    least: float = -inf
+    most: float = inf
 
     @property
     def variance(self) -> float:
@@ -122,7 +126,7 @@ def calibration_error(confidence: ArrayLike, correct: ArrayLike) -> Statistic:
     """
     sure, right = np.asarray(confidence, dtype=np.float64), np.asarray(correct, dtype=np.float64)
     number, gaps = np.floor(sure * CALIBRATION_BINS).astype(int), sure - right
-    return mean(np.sign(np.bincount(number, gaps))[number] * gaps)
+    return replace(mean(np.sign(np.bincount(number, gaps))[number] * gaps), least=0.0, most=1.0)
 
 
 def interval(statistic: Statistic) -> Interval:
@@ -131,7 +135,8 @@ def interval(statistic: Statistic) -> Interval:
     A share has Wilson's interval (JASA 1927) for as many independent images as give its variance (the effective sample
     size, Korn & Graubard 1998), at most N of a share of images; where the variance is zero, as of an accuracy of 1, for
     its N images. Up to three images from 0 or from 1, the bound beyond which the share is hardly anything is that of a
-    Poisson number (Brown, Cai & DasGupta 2001). Any other figure has value ± 1.96 standard errors.
+    Poisson number (Brown, Cai & DasGupta 2001). Any other figure has value ± 1.96 standard errors, within
+    the values that it can have.
 
     Example:
         >>> found = interval(mean(np.ones(100), is_share=True))
@@ -141,7 +146,8 @@ def interval(statistic: Statistic) -> Interval:
     value, variance = statistic.value, statistic.variance
     if not statistic.is_share:
         half = QUANTILE * sqrt(variance)
-        return Interval(value, value - half, value + half)
+        low, high = max(value - half, statistic.least), min(value + half, statistic.most)
+        return Interval(value, min(value, low), max(value, high))
     effective = value * (1 - value) / variance if variance > 0 and 0 < value < 1 else statistic.images
     if statistic.counts_images:
         effective = min(effective, statistic.images)

@@ -28,6 +28,8 @@ AVERAGED = (
 """Columns whose mean over the images is a figure of the split; an image alone in its class has nothing to find."""
 SHARES = ("precision_at_1", "recall_at_5", "recall_at_10", "r_precision", "map_at_r", "mrr")
 """Those of them that measure retrieval: they lie between 0 and 1, and depend on the other images too."""
+POSITIVE = ("nll", "mse", "kl_divergence")
+"""Those that are never negative."""
 HITS = ("precision_at_1", "recall_at_5", "recall_at_10")
 """Those that are 0 or 1 for each image."""
 
@@ -73,7 +75,7 @@ class PerImage:
                 if name in influences:
                     values = np.array(influences[name], dtype=np.float64)
                     figure = replace(figure, influences=values, counts_images=name in HITS)
-                found[name] = figure
+                found[name] = replace(figure, least=0.0) if name in POSITIVE else figure
         return found
 
 

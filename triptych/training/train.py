@@ -83,7 +83,7 @@ def train(
 
     Raises:
         DataError, DownloadError: The data set cannot be read.
-        CheckpointError: The saved state is not of this run.
+        CheckpointError: The saved state is not of this run, or the images have other classes now.
         ConfigError: Batches cannot be formed of these images by this config.
         TrainingError: The loss became NaN or infinite, the disk is full, or hardware or compiler are missing.
         Interruption: Ctrl-C or SIGTERM; the state is saved.
@@ -94,6 +94,8 @@ def train(
 
     config, images = open_images(config)
     data = ImageDataModule(config, images)
+    if resume:
+        resume.check_classes(data.classes)
     notes = (*data.notes, *_examined(config, data))
     module = build_module(config, data, backbone=resume.backbone if resume else None, encoder=encoder)
     hardware = choose_compilation(hardware, config, data)

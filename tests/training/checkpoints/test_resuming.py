@@ -431,6 +431,26 @@ def test_images_that_were_added_since_are_reported(run, own, tmp_path):
     assert "images were added, removed or relabelled since training began" in " ".join(printed.split())
 
 
+@pytest.mark.parametrize("renamed", [{"dog": "animal"}, {"": "owl"}], ids=["renamed", "added"])
+def test_images_of_other_classes_are_rejected_and_no_file_changes(run, own, tmp_path, renamed):
+    """A renamed class would change the order of the labels, and with it what the weights mean."""
+    root = folder_of_images(tmp_path / "a", seed=0, count=20)
+    run(*own(root)).ends(0)
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    for old, new in renamed.items():
+        if old:
+            (root / old).rename(root / new)
+        else:
+            shutil.copytree(root / "dog", root / new)
+
+    printed = run(*own(root), "--epochs", "2", "--resume").ends(2)
+
+    assert "expected images of the run's classes, cat, dog; got" in " ".join(printed.split())
+    assert "Traceback" not in printed
+    after = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    assert after == before
+
+
 def test_a_run_stopped_within_an_epoch_resumes_with_another_number_of_processes(run, tmp_path):
     options = ("--output", tmp_path, "--set", "dataset.batch_size=64", "--epochs", "2")
     run(*options, before=IN_THE_STEP.format(step=7, signals=[15])).ends(143)

@@ -1,12 +1,13 @@
 """Resuming from a saved state: which checkpoint, which run, and whether the config is still that of the run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from triptych.config import load_config
 from triptych.config.schema import RunConfig
+from triptych.data.listing import listed
 from triptych.errors import CheckpointError
 from triptych.runs.checkpoint_list import check_names, own_names
 from triptych.runs.folders import RunFolders, newest_run
@@ -45,6 +46,7 @@ class Resumption:
         precision: What `precision: auto` chose when the run began; None where the config sets it.
         backbone: The description of the run's pretrained encoder, whose weights are in the checkpoint.
         images: The images that it was trained on, by split, as `ImageDataModule.digests` has them; None if unknown.
+        classes: Its classes, in the order of the labels; None if unknown.
     """
 
     path: Path | None
@@ -52,6 +54,19 @@ class Resumption:
     precision: Precision | None = None
     backbone: dict[str, Any] | None = None
     images: dict[str, str] | None = None
+    classes: tuple[str, ...] | None = None
+
+    def check_classes(self, classes: Sequence[str]) -> None:
+        """Reject images of other classes than those of the run, whose labels would mean something else.
+
+        Raises:
+            CheckpointError: A class was added, removed or renamed since.
+        """
+        if self.classes is not None and tuple(classes) != self.classes:
+            raise CheckpointError(
+                f"{self.path}: expected images of the run's classes, {listed(self.classes)}; got {listed(classes)}. "
+                "Restore the classes, or start a new run without --resume."
+            )
 
     @property
     def version(self) -> int:
@@ -106,6 +121,7 @@ def _from_checkpoint(config: RunConfig, path: Path, output: Path) -> Resumption:
         precision=state.triptych_run.precision if was_auto else None,
         backbone=state.hyper_parameters.backbone,
         images=state.triptych_run.images,
+        classes=tuple(state.hyper_parameters.classes) if state.hyper_parameters.classes else None,
     )
 
 

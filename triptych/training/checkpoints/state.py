@@ -60,6 +60,7 @@ class _Loops(_Part):
 
 class _HyperParameters(_Part):
     config: dict[str, Any]
+    classes: list[str] | tuple[str, ...] | None = None
     backbone: dict[str, Any] | None = None
 
 
