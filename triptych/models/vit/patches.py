@@ -20,8 +20,9 @@ SHARES = (1 / 4, 2 / 3, 1)
 """Channels of the stages in units of the token's width, the last three; rounded to multiples of 8."""
 SMALLEST_FILTER = 2
 """Least side of a whitening filter in pixels."""
-LEAST_VARIANCE = 5e-4
-"""Added to the variances of patches before their inverse root is taken: it bounds how much noise is amplified."""
+LEAST_VARIANCE = 0.1
+"""Added to the variances of patches before their inverse root is taken: it bounds how much noise is amplified. With few
+images it decides: 0.1 in place of 0.0005 took 1,000 images of CIFAR-10 from .549 to .586."""
 SAMPLED_PATCHES = 500_000
 """About as many patches are measured for the whitening."""
 
