@@ -17,11 +17,11 @@ class Drawn:
         self.rows: list[list[ImageRow]] = []
         self.active = torch.zeros(0)
 
-        def rows(given: list[ImageRow], *, title: str) -> Any:
+        def rows(given: list[ImageRow]) -> Any:
             self.rows.append(given)
             return new_figure(20, 20)
 
-        def latent(knowledge: Tensor, *, active: Tensor, title: str) -> Any:
+        def latent(knowledge: Tensor, *, active: Tensor) -> Any:
             self.active = active
             return new_figure(20, 20)
 

@@ -138,7 +138,7 @@ def handwritten_digits():
 
 @pytest.mark.parametrize("stride", [1, 2, 3, 4])
 @pytest.mark.parametrize("make", [natural_images, handwritten_digits])
-def test_whitened_patches_have_the_identity_as_their_covariance(make, stride):
+def test_whitened_patches_are_uncorrelated_and_the_strong_directions_of_unit_variance(make, stride):
     images = make()[..., :24, :36]
     side = max(stride, 2)
     height, width = (length // side * side for length in images.shape[2:])
@@ -156,13 +156,13 @@ def test_whitened_patches_have_the_identity_as_their_covariance(make, stride):
     )
     whitened = patches @ whitening.filters.flatten(1).double().numpy().T
     found = whitened.T @ whitened / len(whitened)
-    # A direction of variance v comes out with v / (v + LEAST_VARIANCE), which is 1 but for directions without content.
+    # A direction of variance v comes out with v / (v + LEAST_VARIANCE): near 1 where there is content, else near 0.
     variances = np.linalg.eigvalsh(patches.T @ patches / len(patches)).clip(0)
     expected = np.diag(variances / (variances + LEAST_VARIANCE))
     np.testing.assert_allclose(found, expected, atol=2e-3)
-    kept = variances > 100 * LEAST_VARIANCE
-    assert kept.sum() >= len(kept) // 2
-    np.testing.assert_allclose(np.diag(found)[kept], 1, atol=0.02)
+    strong = variances > 9 * LEAST_VARIANCE
+    assert strong.any()
+    assert (np.diag(found)[strong] > 0.89).all()
 
 
 def test_whitening_gives_each_filter_with_both_signs():
