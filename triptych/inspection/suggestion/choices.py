@@ -30,7 +30,11 @@ LARGEST_BATCH = 512
 FEW = 4000
 """Images below which a tenth would be too few for the test."""
 EPOCHS_EXPONENT = 0.1
-"""Of 50,000 images over those of the training, for the epochs: 20 of 50,000, 30 of 900, 38 of 90 images."""
+"""Of 50,000 images over those of the training, for the epochs: 20 of 50,000 images, 30 of 900."""
+FEWEST_STEPS = 300
+"""Steps of a training at least, which decides for fewer than about 500 images: 100 epochs of 90 images."""
+FEW_TO_AVERAGE = 500
+"""Training images below which half of the steps are averaged: a quarter of few steps averages too little."""
 LARGE = 20_000
 """Images from which on a wider model is worth its time."""
 
@@ -147,8 +151,10 @@ def _plan(facts: Facts, *, has_gpu: bool) -> _Plan:
     train = max(2, round(images * (1 - test_fraction - validation_fraction)))
     wanted = min(LARGEST_BATCH, max(SMALLEST_BATCH, _power_of_two(train / STEPS)))
     batch_size = min(wanted, max(4, _power_of_two(BATCH_PIXELS / size.pixels)))
-    epochs = facts.epochs or round(20 * max(1, 50_000 / train) ** EPOCHS_EXPONENT)
-    return _Plan(size, shape, validation_fraction, test_fraction, train, batch_size, ceil(train / batch_size), epochs)
+    steps = ceil(train / batch_size)
+    usual = round(20 * max(1, 50_000 / train) ** EPOCHS_EXPONENT)
+    epochs = facts.epochs or max(usual, ceil(FEWEST_STEPS / steps))
+    return _Plan(size, shape, validation_fraction, test_fraction, train, batch_size, steps, epochs)
 
 
 def _dataset(facts: Facts, plan: _Plan, *, has_gpu: bool) -> dict[str, Chosen]:
@@ -202,10 +208,10 @@ def _augmentation(facts: Facts, size: Size) -> dict[str, Chosen]:
 def _model(facts: Facts, plan: _Plan) -> dict[str, Chosen]:
     shape, size = plan.shape, plan.size
     rows, columns = ((side + 2 * size.pad) // shape.patch_size for side in (size.height, size.width))
-    # More than an eighth of the images has nothing to learn them from.
-    latent_dim, components = (
-        max(8, min(most, _power_of_two(plan.train / 8))) for most in (shape.latent_dim, shape.principal_components)
-    )
+    # More components than an eighth of the images would be measured on too few.
+    fewest = _power_of_two(plan.train / 8)
+    latent_dim = max(min(32, shape.latent_dim), min(shape.latent_dim, fewest))
+    components = max(8, min(shape.principal_components, fewest))
     classes = len(facts.counts)
     same_both_ways = "an image and its mirror image have the same embedding, for twice the time of evaluation"
     mirrors = {"mirror_averaging": Chosen(True, same_both_ways)} if facts.flips.helpful else {}
@@ -234,7 +240,10 @@ def _training(plan: _Plan) -> dict[str, Chosen]:
         "weight_decay": Chosen(0.02),
         "scheduler.name": Chosen("LinearLR", "to zero"),
         "scheduler.warmup_epochs": Chosen(warmup),
-        "averaged_share": Chosen(0.25, "of the steps, the last ones: the average of their weights generalises better"),
+        "averaged_share": Chosen(
+            0.5 if plan.train < FEW_TO_AVERAGE else 0.25,
+            "of the steps, the last ones: the average of their weights generalises better",
+        ),
         "label_smoothing": Chosen(0.1),
         "triplet_mining": Chosen("semihard"),
         "triplet_weight": Chosen(0.5),
