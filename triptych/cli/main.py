@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 from functools import partial
+from io import StringIO
 from types import FrameType
 
 import click
@@ -92,8 +93,9 @@ def _run(command: click.Command) -> None:
     try:
         sys.exit(command.main(standalone_mode=False))
     except click.ClickException as error:
-        error.message = terminal_lines(error.message)
-        error.show()
+        shown = StringIO()
+        error.show(shown)
+        click.echo(terminal_lines(shown.getvalue()), err=True, nl=False)
         sys.exit(USER_ERROR)
     except TriptychError as error:
         _report(str(error))
