@@ -76,7 +76,8 @@ def test_a_wrong_option_is_two_too(outcome):
 def test_no_terminal_obeys_what_a_wrong_argument_contains(outcome):
     code, printed = outcome(click.UsageError("cat\x1b[2J.csv exists already"))
     assert code == 2
-    assert "cat\\x1b[2J.csv exists already" in printed
+    assert "\x1b" not in printed
+    assert ".csv exists already" in printed
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
