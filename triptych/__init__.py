@@ -169,7 +169,9 @@ def train(
     if resume is not False:
         saved = resumption(checked, output=output, path=None if resume is True else Path(resume))
     with lasting_output():
-        return run_training(checked, output=output, encoder=encoder, resume=saved, console=None if quiet else Console())
+        return run_training(
+            checked, output=output, encoder=encoder, resume=saved, console=None if quiet else Console(emoji=False)
+        )
 
 
 def evaluate(

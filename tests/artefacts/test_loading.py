@@ -44,6 +44,24 @@ def test_a_run_is_its_best_checkpoint_by_every_name_of_its_folders(run):
     assert not np.array_equal(load(run.last, device="cpu").embed(IMAGE).vectors, expected)
 
 
+def test_a_run_has_a_name_even_where_images_have_the_same_one(run, monkeypatch):
+    monkeypatch.chdir(run.root)
+    best = run.checkpoints / "epoch=00-val_accuracy=0.50.ckpt"
+    for name in ("digits/0", "digits/version_0", "digits/0/"):
+        assert load(name, device="cpu").path.resolve() == best
+    Path("digits/0").mkdir(parents=True)  # the images of a class
+    assert load("digits/0", device="cpu").path.resolve() == best
+    with pytest.raises(CheckpointError, match=r"Did you mean digits/0\?"):
+        load("digits/1")
+
+
+def test_a_config_is_recognised(run, monkeypatch):
+    monkeypatch.chdir(run.root)
+    for name in ("digits.yaml", "runs/digits.YML"):
+        with pytest.raises(CheckpointError, match="is a config: expected a checkpoint"):
+            load(name)
+
+
 def test_of_an_output_directory_the_run_that_saved_last_counts(run, make_checkpoint):
     second = new_run(run.root, "digits")
     assert load(run.root, device="cpu").path.name.startswith("epoch=00")  # the second has saved nothing yet

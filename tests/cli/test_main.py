@@ -73,6 +73,13 @@ def test_a_wrong_option_is_two_too(outcome):
     assert "no" in printed
 
 
+def test_no_terminal_obeys_what_a_wrong_argument_contains(outcome):
+    code, printed = outcome(click.UsageError("cat\x1b[2J.csv exists already"))
+    assert code == 2
+    assert "\x1b" not in printed
+    assert ".csv exists already" in printed
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interruption_has_the_shells_exit_code(outcome, number, code):
     assert outcome(Interruption(number, "stopped")) == (code, "stopped\n")

@@ -70,6 +70,20 @@ def test_no_cell_is_a_formula() -> None:
     assert list(csv_rows(found))[1] == ("'=x.png", "'@cat", "0.5", "no")
 
 
+def test_names_that_are_not_utf_8_are_written(tmp_path: Path) -> None:
+    found = Predictions(("caf\udce9.png",), ("cat",), np.array([0.5], dtype=np.float32), (False,), {})
+
+    write_predictions(tmp_path / "found.csv", found)
+    write_predictions(tmp_path / "found.parquet", found)
+
+    assert (tmp_path / "found.csv").read_text(encoding="utf-8").splitlines()[
+        1
+    ] == "caf\N{REPLACEMENT CHARACTER}.png,cat,0.5,no"
+    assert pyarrow.parquet.read_table(tmp_path / "found.parquet")["path"].to_pylist() == [
+        "caf\N{REPLACEMENT CHARACTER}.png"
+    ]
+
+
 def test_arrays_and_loaded_models_serve_too(reported: Any) -> None:
     model = load(reported.folder)
 

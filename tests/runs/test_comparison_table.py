@@ -51,11 +51,15 @@ def test_figures_have_their_intervals_beside_or_below_them(measured):
 
 @pytest.mark.parametrize("width", [80, 109, 110, 140])
 def test_nothing_is_cut_off(width):
-    comparison = Comparison(tuple(WORDS.values()), True, (400, 400), (3, 4))
+    few = Interval(0.0057123, 0.0055012, 0.0059234)
+    small = Figure("nearest_neighbour_accuracy", few, few, Interval(-0.0001377, -0.0002214, -0.0000541))
+    comparison = Comparison((*WORDS.values(), small), True, (400, 400), (3, 4))
     lines = printed(figure_table(comparison, width=width), width)
     assert max(map(len, lines)) <= width
     text = " ".join(lines)
     assert "…" not in text
+    for words in (*WORDS, "-0.00022..-0.00005"):
+        assert words in text
     for value in ("0.9000", "0.8800..0.9200", "-0.0100..+0.0300", "158.70", "-40.00..-37.00", "0.0090..0.0110"):
         assert value in text
 
@@ -104,6 +108,15 @@ def test_the_sides_show_what_the_runs_are_and_where_their_configs_differ(left):
     assert rows["training.seed"] == ["0", "5"]
     assert rows["training.scheduler.name"] == ["LinearLR", "StepLR"]
     assert "training.epochs" not in rows
+
+
+def test_no_terminal_obeys_what_a_received_run_contains(left):
+    a, b = left("digits", 0), left("digits", 1, metrics={"best_checkpoint": "x/a\x1b[2J.ckpt"})
+    b.config.write_text(b.config.read_text().replace("root: null", 'root: "a\\e[2J[red]:cat:"'))
+    shown = "".join(printed(run_sides(read_record(a), read_record(b)), 120))
+    assert "\x1b" not in shown
+    assert "a\\x1b[2J.ckpt" in shown
+    assert "a\\x1b[2J[red]" in shown
 
 
 def test_a_config_that_cannot_be_read_is_not_reported_as_equal(left):

@@ -7,7 +7,8 @@ import pytest
 
 from triptych.errors import CheckpointError
 from triptych.files import point_to
-from triptych.runs.find import find_run
+from triptych.runs.find import find_run, is_name_of_run
+from triptych.runs.folders import RunFolders
 
 
 @pytest.fixture
@@ -30,6 +31,17 @@ def two(left, tmp_path):
 @pytest.mark.parametrize("meant", ["digits/3", "digits/version_3", "digits/3/"])
 def test_by_name_under_the_output_root(two, tmp_path, meant):
     assert find_run(meant, tmp_path) == two[0]
+
+
+@pytest.mark.parametrize("dataset", ["my photos", "birds.v2", "фото", "[red]:cat:", "-x"])
+def test_by_the_name_of_any_folder_of_images(tmp_path, dataset):
+    RunFolders(tmp_path, dataset, 0).version_folder.mkdir(parents=True)
+    assert find_run(f"{dataset}/0", tmp_path) == RunFolders(tmp_path, dataset, 0)
+
+
+@pytest.mark.parametrize("meant", ["../0", "./0", "a/b/0", "/0", "digits/x", "digits/²", "digits/0.ckpt"])
+def test_a_path_is_not_the_name_of_a_run(meant):
+    assert not is_name_of_run(meant)
 
 
 def test_by_version_folder_wherever_one_stands(two, tmp_path, monkeypatch):

@@ -89,6 +89,8 @@ DAMAGES = [
     lambda path: path.write_text("index,label"),
     lambda path: path.unlink(),
     lambda path: write_per_image(path, columns(0), {}),
+    lambda path: write_per_image(path, {**columns(2), "confidence": np.array([0.5, np.nan])}, {}),
+    lambda path: write_per_image(path, {**columns(2), "confidence": np.array([0.5, 1e12])}, {}),
 ]
 
 

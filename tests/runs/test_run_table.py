@@ -96,6 +96,16 @@ def test_markup_in_a_config_is_shown_as_it_stands(left):
     assert "[red]place" in "".join(printed([read_record(run) for run in runs], width=120))
 
 
+def test_no_terminal_obeys_what_a_received_run_contains(left):
+    runs = [left("digits", version, metrics={"test": {"a\x1b[2Jb": 0.5}}) for version in range(2)]
+    text = runs[1].config.read_text().replace("root: null", 'root: "a\\e[2Jplace"')
+    runs[1].config.write_text(text)
+    shown = "".join(printed([read_record(run) for run in runs], width=120))
+    assert "\x1b" not in shown
+    assert "a\\x1b[2Jplace" in shown
+    assert "a\\x1b[2Jb" in shown
+
+
 def test_a_damaged_run_is_marked(left):
     lines = printed([read_record(left("digits", 0)), read_record(left("digits", 1, metrics="{"))])
     row = next(line for line in lines if line.startswith("digits/1"))

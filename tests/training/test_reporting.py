@@ -93,6 +93,23 @@ def test_paths_are_printed_as_they_are_in_one_line(root: Path) -> None:
     assert shlex.split(command)[-1] == str(root / "img_tasks")
 
 
+def test_no_terminal_obeys_the_names_of_images() -> None:
+    text = StringIO()
+    folders = RunFolders(Path("/out"), "a\x1b[2J[/x]", 0)
+
+    summarise(
+        Console(file=text, width=80),
+        {"test": TERMS, "val": TERMS, "best_checkpoint": str(folders.last)},
+        folders,
+        [],
+        has_curves=True,
+    )
+
+    assert "\x1b" not in text.getvalue()
+    assert "a\\x1b[2J[/x], the best epoch" in text.getvalue()
+    assert "/out/lightning_checkpoints/a\\x1b[2J[/x]/version_0-last.ckpt" in text.getvalue()
+
+
 def test_the_table_gives_each_metric_of_both_splits_in_eighty_columns() -> None:
     text = StringIO()
     validation = {name: value + 0.001 for name, value in TERMS.items()}

@@ -9,8 +9,8 @@ from triptych.artefacts.hub import PREFIX, download
 from triptych.artefacts.model import TrainedModel
 from triptych.errors import CheckpointError
 from triptych.packages import training_packages
-from triptych.runs.checkpoint_list import best_name
-from triptych.runs.find import run_of_folder
+from triptych.runs.checkpoint_list import best_checkpoint
+from triptych.runs.find import find_run, is_name_of_run, named_run, run_of_folder
 from triptych.runs.folders import RunFolders, all_runs
 from triptych.zoo import zoo_folder
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+
+CONFIGS = (".yaml", ".yml")
 
 Engines: TypeAlias = Literal["auto", "torch", "onnx"]
 """What can compute a bundle."""
@@ -36,8 +38,8 @@ def load(
         path: A checkpoint (`.ckpt`), a legacy `.pth` file, the version folder of a run, or the output directory of
             runs, of which the latest counts; of a run, the best checkpoint is loaded. Or what `triptych export` wrote:
             the folder of a bundle, or its `encoder.onnx` or `encoder.int8.onnx`. Or "hf:user/name", a bundle on the
-            Hugging Face Hub; or, where no file has that name, "mnist", "fashionmnist", "cifar10" or "digits", a model
-            in the package.
+            Hugging Face Hub; or, where no file has that name, a run under the working directory as "digits/3", or
+            "mnist", "fashionmnist", "cifar10" or "digits", a model in the package.
         device: "cpu", "cuda", "mps"; "auto" chooses the GPU where there is one.
         encoder: The module that the model was trained with, if it was handed to `triptych.train`; a copy of it gets the
             trained weights.
@@ -86,36 +88,41 @@ def load_model(path: str | Path, device: "str | torch.device" = "cpu") -> "tuple
     return saved.network().to(device), saved.content
 
 
-def find_checkpoint(path: str | Path) -> Path:
+def find_checkpoint(path: str | Path, *, output: str | Path = ".") -> Path:
     """Return the checkpoint or bundle that is meant by a place, as `load` takes it; a bundle on the Hub is downloaded.
 
+    Args:
+        path: The place.
+        output: The output directory in which the names of runs are looked up.
+
     Raises:
-        CheckpointError: A folder has no run, or none with a checkpoint; or the Hub has no such bundle.
+        CheckpointError: It is a config; a folder has no run, or none with a checkpoint; there is no run of that name;
+            or the Hub has no such bundle.
     """
     if str(path).startswith(PREFIX):
         return download(str(path))
     place = Path(path).expanduser()
     if not place.exists() and (folder := zoo_folder(str(path))) is not None:
         return folder
-    if not place.is_dir():
-        return place
-    if is_bundle(place):
+    if not place.is_dir() and place.suffix.lower() in CONFIGS:
+        raise CheckpointError(
+            f"{place} is a config: expected a checkpoint, a run folder, or a run as digits/3. Train the config first, "
+            "with `triptych train`, then name the run."
+        )
+    if not place.exists() and is_name_of_run(str(path)):
+        return best_checkpoint(find_run(str(path), Path(output)))
+    if not place.is_dir() or is_bundle(place):
         return place
     if (best := place / "best.ckpt").is_file():
         return best
-    run = run_of_folder(place) or _latest_run(place)
+    # A folder of images may have the name of a run: the class 0 of the data set digits.
+    run = run_of_folder(place) or _latest_run(place) or named_run(str(path), Path(output))
     if run is None:
         raise CheckpointError(
             f"{place}: expected a checkpoint, the version folder of a run (img_tasks/<dataset>/experiment/version_X), "
             "or an output directory; got a folder without any run. Name a .ckpt file."
         )
-    name = best_name(run)
-    if name is None:
-        raise CheckpointError(
-            f"{place}: expected a run that has finished an epoch, but {run.name} has no best checkpoint yet. Resume "
-            "it, or choose another run."
-        )
-    return run.checkpoints / name
+    return best_checkpoint(run)
 
 
 def _uses_torch(engine: Engines, bundle: Path, encoder: "nn.Module | None") -> bool:

@@ -5,10 +5,13 @@ import os
 import signal
 import sys
 import threading
+from functools import partial
+from io import StringIO
 from types import FrameType
 
 import click
 
+from triptych.cli.continuing import how_to_continue
 from triptych.cli.images.cache import cache
 from triptych.cli.images.doctor import doctor
 from triptych.cli.images.init import init
@@ -83,13 +86,16 @@ def run(command: click.Command) -> None:
 
 
 def _run(command: click.Command) -> None:
+    to_continue = how_to_continue(command.name, sys.argv[1:])
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+        signal.signal(number, partial(_interrupt, to_continue))
     threading.excepthook = _report_thread
     try:
         sys.exit(command.main(standalone_mode=False))
     except click.ClickException as error:
-        error.show()
+        shown = StringIO()
+        error.show(shown)
+        click.echo(terminal_lines(shown.getvalue()), err=True, nl=False)
         sys.exit(USER_ERROR)
     except TriptychError as error:
         _report(str(error))
@@ -99,7 +105,7 @@ def _run(command: click.Command) -> None:
         sys.exit(interruption.exit_code)
     except Exception as error:
         if not (
-            message := _about_a_full_disk(error)
+            message := _about_a_full_disk(error, to_continue)
             or _about_a_path(error)
             or about_training(error)
             or (OUT_OF_MEMORY if is_out_of_memory(error) else None)
@@ -109,13 +115,13 @@ def _run(command: click.Command) -> None:
         sys.exit(USER_ERROR)
 
 
-def _about_a_full_disk(error: BaseException | None) -> str | None:
+def _about_a_full_disk(error: BaseException | None, to_continue: str) -> str | None:
     """Describe a full disk, even if a library has raised another error because of it, as loggers do."""
     while error is not None:
         if isinstance(error, OSError) and error.errno in DISK_FULL:
             return (
-                f"The disk is full: {_with_place(error)}. Files saved before are complete; free some space and resume "
-                "with --resume."
+                f"The disk is full: {_with_place(error)}. Files saved before are complete; free some space, then "
+                f"{to_continue}."
             )
         error = error.__cause__ or error.__context__
     return None
@@ -136,10 +142,10 @@ def _with_place(error: OSError) -> str:
     return f"{error.strerror} ({place})" if place else str(error.strerror)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+def _interrupt(to_continue: str, number: int, frame: FrameType | None) -> None:  # noqa: ARG001
     """Stop at once; during training another handler completes the step first."""
     name = signal.Signals(number).name
-    raise Interruption(number, f"Stopped by {name}. Files saved before are complete; resume with --resume.")
+    raise Interruption(number, f"Stopped by {name}. Files saved before are complete; {to_continue}.")
 
 
 def _report_thread(failure: threading.ExceptHookArgs) -> None:

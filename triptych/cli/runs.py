@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from triptych.cli.options import HELP
+from triptych.text import terminal_text
 
 if TYPE_CHECKING:
     from triptych.runs.records import RunRecord
@@ -91,7 +92,7 @@ def compare(context: click.Context, *, a: str, b: str, split: str, output: Path 
     from triptych.runs.comparison import compare as compare_tables
 
     def announce(name: str) -> None:
-        click.echo(f"{name}: measuring its best checkpoint on the {split} images ...", err=True)
+        click.echo(f"{terminal_text(name)}: measuring its best checkpoint on the {split} images ...", err=True)
 
     tables = (results_per_image(read_record(folders), split, announce=announce) for folders in (first, second))
     comparison = compare_tables(*tables)
@@ -106,7 +107,7 @@ def compare(context: click.Context, *, a: str, b: str, split: str, output: Path 
 
     from triptych.runs.comparison_table import figure_table, remarks, run_sides
 
-    console = Console()
+    console = Console(emoji=False)
     console.print(run_sides(*records))
     console.print(figure_table(comparison, width=console.width))
     for remark in remarks(comparison, split=split):
@@ -122,9 +123,8 @@ def _print_runs(records: "list[RunRecord]", metric: str | None, *, as_json: bool
     from rich.console import Console
 
     from triptych.runs.run_table import run_table
-    from triptych.text import terminal_text
 
-    console = Console()
+    console = Console(emoji=False)
     console.print(run_table(records, width=console.width, first=metric))
     for record in records:
         for problem in record.problems.values():

@@ -226,11 +226,13 @@ def _decided_by_images(dataset: dict[str, Any], listing: Listing) -> list[str]:
     if dataset["white_level"] is None:
         dataset["white_level"] = WHITE_LEVELS[-1]
         if traits.deep:
-            dataset["white_level"], largest = white_level(listing.encoded, threads=threads)
-            notes.append(
-                f"Images of 16 bits have values up to {largest:,}: {dataset['white_level']:,} is used as white "
-                "(dataset.white_level)."
-            )
+            level, largest = white_level(listing.encoded, threads=threads)
+            if largest:  # of floating-point images, whose white is 1, it is 0
+                dataset["white_level"] = level
+                notes.append(
+                    f"Images of 16 bits have values up to {largest:,}: {level:,} is used as white "
+                    "(dataset.white_level)."
+                )
     if traits.deep_colours:
         notes.append(
             f"{traits.deep_colours:,} of {traits.looked_at:,} images looked at have colours of 16 bits, of which the "

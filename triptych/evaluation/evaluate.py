@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from triptych.evaluation.measuring.measured import Evaluation, measure
-from triptych.evaluation.opening import OpenedModel, best_checkpoint, open_model
+from triptych.evaluation.opening import OpenedModel, open_model
 from triptych.evaluation.writing import write_figures
+from triptych.runs.checkpoint_list import best_checkpoint
 from triptych.runs.folders import RunFolders
 from triptych.runs.per_image import PerImage, read_per_image
 from triptych.runs.records import RunRecord

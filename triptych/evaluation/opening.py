@@ -1,6 +1,5 @@
 """A trained model, the images of its run and the place of its results: what `evaluate` and `audit` begin with."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +10,13 @@ from triptych.errors import CheckpointError
 from triptych.evaluation.measuring.outputs import Model
 from triptych.evaluation.run_images import run_images
 from triptych.runs.checkpoint_list import best_name
-from triptych.runs.find import find_run, run_of_checkpoint
-from triptych.runs.folders import RunFolders
+from triptych.runs.find import run_of_checkpoint
 
 if TYPE_CHECKING:
     from triptych.artefacts.model import TrainedModel
 
 ModelLike: TypeAlias = Union[str, Path, "TrainedModel"]
 """A checkpoint, a run folder, a run's name as "digits/3", or a model that `triptych.load` has loaded from a file."""
-
-CONFIGS = (".yaml", ".yml")
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,30 +87,7 @@ def find_model(model: ModelLike, *, output: str | Path = ".") -> Path:
         model = model.path
     if not isinstance(model, str | Path):
         raise TypeError(f"expected a model as a path, a run's name or a loaded model, got {type(model).__name__}")
-    place = Path(model).expanduser()
-    if place.suffix.lower() in CONFIGS:
-        raise CheckpointError(
-            f"{place} is a config: expected a checkpoint, a run folder, or a run as digits/3. Train the config first, "
-            "with `triptych train`, then name the run."
-        )
-    if not place.exists() and re.fullmatch(r"[^/\\]+[/\\](version_)?\d+[/\\]?", str(model)):
-        return best_checkpoint(find_run(str(model).replace("\\", "/"), Path(output)))
-    return find_checkpoint(model)
-
-
-def best_checkpoint(run: RunFolders) -> Path:
-    """Return the best checkpoint of a run.
-
-    Raises:
-        CheckpointError: The run has none yet.
-    """
-    name = best_name(run)
-    if name is None:
-        raise CheckpointError(
-            f"{run.name}: expected a run that has finished an epoch, but it has no best checkpoint yet. Resume it, or "
-            "choose another run."
-        )
-    return run.checkpoints / name
+    return find_checkpoint(model, output=output)
 
 
 def result_folder(path: Path) -> Path:

@@ -19,7 +19,7 @@ from triptych.files import replacing
 from triptych.metrics import nearest_neighbours
 from triptych.metrics.inputs import sampled_rows
 from triptych.models import MultiTaskImageTransformer
-from triptych.text import csv_cell
+from triptych.text import csv_cell, unicode_text
 
 if TYPE_CHECKING:
     from triptych.data.own.unlabelled import Images
@@ -137,7 +137,12 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         import pyarrow
         import pyarrow.parquet
 
-        columns = (predictions.paths, predictions.classes, predictions.confidence, predictions.unlike_training)
+        columns = (
+            [unicode_text(path) for path in predictions.paths],
+            [None if name is None else unicode_text(name) for name in predictions.classes],
+            predictions.confidence,
+            predictions.unlike_training,
+        )
         types = (pyarrow.string(), pyarrow.string(), pyarrow.float32(), pyarrow.bool_())
         arrays = [pyarrow.array(column, type=kind) for column, kind in zip(columns, types, strict=True)]
         with replacing(path) as temporary:
@@ -159,7 +164,7 @@ def csv_rows(predictions: Predictions) -> Iterator[tuple[str, ...]]:
         strict=True,
     ):
         shown = "" if name is None else f"{confidence:.6g}"
-        yield csv_cell(path), csv_cell(name or ""), shown, answers[is_unlike]
+        yield csv_cell(unicode_text(path)), csv_cell(unicode_text(name or "")), shown, answers[is_unlike]
 
 
 @torch.inference_mode()

@@ -10,7 +10,7 @@ from triptych.data.module import ImageDataModule
 from triptych.data.pixels.mapped import Images, parts
 from triptych.evaluation.measuring.outputs import Model
 from triptych.metrics.inputs import stratified_rows
-from triptych.visualisation import embedding_figure, project_tsne, save_figure, triplet_figure
+from triptych.visualisation import distinct_names, embedding_figure, project_tsne, save_figure, triplet_figure
 
 TRIPLETS = 8
 BATCH = 512
@@ -28,7 +28,7 @@ def draw_triplets(data: ImageDataModule, path: Path) -> None:
         negatives.cpu(),
         labels.cpu(),
         data.train.labels[negative_indices].cpu(),
-        classes=data.classes,
+        classes=distinct_names(data.classes),
         title=f"{data.config.dataset.title}: triplets as training sees them",
     )
     save_figure(figure, path)
@@ -43,7 +43,7 @@ def draw_embeddings(model: Model, data: ImageDataModule, path: Path, *, samples:
     figure = embedding_figure(
         points,
         split.labels.cpu().numpy(),
-        classes=data.classes,
+        classes=distinct_names(data.classes),
         title=f"{data.config.dataset.title}: embeddings of {len(split.labels):,} test images",
         subtitle="t-SNE of the L2-normalised embeddings, coloured by class",
     )

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from triptych.evaluation.measuring.measured import Evaluation
 from triptych.runs.definitions import DEFINITIONS
+from triptych.text import terminal_text
 
 BASELINES = {
     "pixels_1nn": "1-NN on raw pixels",
@@ -71,7 +73,7 @@ def holdout_rows(holdout: Mapping[str, Any]) -> list[FigureRow]:
 
 def figures_table(evaluation: Evaluation, *, title: str) -> Table:
     """Lay out every scalar figure of a split, those of held-out classes, and the baselines, for a terminal."""
-    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left")
+    table = Table(title=escape(terminal_text(title)), box=SIMPLE_HEAD, title_justify="left")
     table.add_column("figure", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("95% interval", justify="right", no_wrap=True, style="dim")

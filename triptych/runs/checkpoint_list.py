@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -26,6 +27,21 @@ def own_names(folders: RunFolders) -> set[str]:
 def best_name(folders: RunFolders) -> str | None:
     """Return the file name of the run's best checkpoint; None where it has none yet."""
     return _read(folders).best or None
+
+
+def best_checkpoint(folders: RunFolders) -> Path:
+    """Return the best checkpoint of a run.
+
+    Raises:
+        CheckpointError: The run has none yet.
+    """
+    name = best_name(folders)
+    if name is None:
+        raise CheckpointError(
+            f"{folders.name}: expected a run that has finished an epoch, but it has no best checkpoint yet. Resume it, "
+            "or choose another run."
+        )
+    return folders.checkpoints / name
 
 
 def check_names(folders: RunFolders) -> None:

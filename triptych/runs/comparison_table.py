@@ -6,6 +6,7 @@ from math import floor, log10
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -13,9 +14,10 @@ from triptych.metrics.intervals import LEVEL, Interval, mcnemar
 from triptych.runs.comparison import Comparison, Figure
 from triptych.runs.records import RunRecord, differing_keys, shown_value
 from triptych.runs.run_table import duration
+from triptych.text import terminal_text
 
-WIDE = 110
-"""Columns from which on a figure and its interval stand on one line."""
+LONGEST = 10_000
+"""More columns than a line of the table ever has."""
 
 
 def run_sides(a: RunRecord, b: RunRecord) -> Table:
@@ -23,34 +25,46 @@ def run_sides(a: RunRecord, b: RunRecord) -> Table:
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("")
     for letter, record in (("A", a), ("B", b)):
-        table.add_column(f"{letter}: {escape(record.folders.name)}", overflow="fold")
+        table.add_column(f"{letter}: {_cell_text(record.folders.name)}", overflow="fold")
     facts = [_facts(record) for record in (a, b)]
     for name in facts[0]:
-        table.add_row(name, *(escape(fact[name]) for fact in facts))
+        table.add_row(name, *(_cell_text(fact[name]) for fact in facts))
     if not (a.config and b.config):
         table.add_row("config", *("-" if record.config else "cannot be read" for record in (a, b)))
         return table
     differing = differing_keys([a.config, b.config])
     for key, values in differing.items():
-        table.add_row(escape(key), *(escape(shown_value(value)) for value in values))
+        table.add_row(_cell_text(key), *(_cell_text(shown_value(value)) for value in values))
     if not differing:
         table.add_row("config", "the same", "the same")
     return table
 
 
 def figure_table(comparison: Comparison, *, width: int) -> Table:
-    """Lay out the figures, each with its interval, and the difference in words."""
+    """Lay out the figures with intervals, and the differences in words: a figure on one line, or on two if need be."""
+    on_one_line = _figures(comparison, is_wide=True)
+    needed = Console(width=LONGEST).measure(on_one_line).maximum
+    return on_one_line if needed <= width else _figures(comparison, is_wide=False)
+
+
+def _figures(comparison: Comparison, *, is_wide: bool) -> Table:
+    """Lay out the figures: intervals beside them and words in a column of their own, or both below."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("", no_wrap=True)
+    table.add_column("", overflow="fold", no_wrap=is_wide)
     for header in ("A", "B", "B - A"):
         table.add_column(header, justify="right", no_wrap=True)
-    table.add_column("in words")
-    between = "  " if width >= WIDE else "\n"
+    if is_wide:
+        table.add_column("in words")
+    between = "  " if is_wide else "\n"
     for figure in comparison.figures:
         decimals = max(_decimals(figure.a), _decimals(figure.b))
         cells = (_cell(one, decimals, between) for one in (figure.a, figure.b))
         difference = _cell(figure.difference, _decimals(figure.difference), between, sign="+")
-        table.add_row(escape(figure.name), *cells, difference, _words(figure))
+        name, words = _cell_text(figure.name), _words(figure)
+        if is_wide:
+            table.add_row(name, *cells, difference, words)
+        else:
+            table.add_row(f"{name}\n{words}", *cells, difference)
     return table
 
 
@@ -79,6 +93,10 @@ def remarks(comparison: Comparison, *, split: str) -> list[str]:
         "both configs with several seeds before you call one of them better."
     )
     return notes
+
+
+def _cell_text(text: str) -> str:
+    return escape(terminal_text(text))
 
 
 def _facts(record: RunRecord) -> Mapping[str, str]:

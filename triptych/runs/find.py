@@ -21,7 +21,7 @@ def find_run(meant: str, root: Path) -> RunFolders:
     Raises:
         CheckpointError: There is no such run; the message names those that there are.
     """
-    found = _by_name(meant, root) or run_of_folder(Path(meant)) or run_of_checkpoint(Path(meant))
+    found = named_run(meant, root) or run_of_folder(Path(meant)) or run_of_checkpoint(Path(meant))
     if found is not None and found.version_folder.is_dir():
         return found
     known = [run.name for run in all_runs(root)]
@@ -61,7 +61,24 @@ def run_of_folder(path: Path) -> RunFolders | None:
     return found if found.version_folder == place else None
 
 
-def _by_name(meant: str, root: Path) -> RunFolders | None:
-    match = re.fullmatch(r"([\w-]+)/(?:version_)?(\d+)/?", meant, re.ASCII)
-    named = RunFolders(root, match[1], int(match[2])) if match else None
+def is_name_of_run(meant: str) -> bool:
+    """Return whether text has the form of a run's name; there need not be such a run.
+
+    Example:
+        >>> is_name_of_run("digits/3"), is_name_of_run("my photos/version_0"), is_name_of_run("digits.ckpt")
+        (True, True, False)
+    """
+    return _parsed(meant) is not None
+
+
+def named_run(meant: str, root: Path) -> RunFolders | None:
+    """Find the run of a name such as "digits/3" under an output root; None where there is none."""
+    parsed = _parsed(meant)
+    named = RunFolders(root, *parsed) if parsed else None
     return named if named is not None and named.version_folder.is_dir() else None
+
+
+def _parsed(meant: str) -> tuple[str, int] | None:
+    """Split a run's name into data set and version. The data set of your own images has the name of their folder."""
+    match = re.fullmatch(r"([^/\\\x00]+)[/\\](?:version_)?(\d{1,9})[/\\]?", meant, re.ASCII)
+    return (match[1], int(match[2])) if match and match[1] not in {".", ".."} else None

@@ -6,6 +6,7 @@ One Parquet file per split, `per_image_<split>.parquet`, beside the run's metric
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ SHARES = ("precision_at_1", "recall_at_5", "recall_at_10", "r_precision", "map_a
 """Those of them that measure retrieval: they lie between 0 and 1, and depend on the other images too."""
 POSITIVE = ("nll", "mse", "kl_divergence")
 """Those that are never negative."""
+ROUNDING = 1e-5
+"""By how much a probability in float32 may exceed 1."""
 HITS = ("precision_at_1", "recall_at_5", "recall_at_10")
 """Those that are 0 or 1 for each image."""
 
@@ -52,7 +55,7 @@ class PerImage:
         """Whether the table has what intervals of retrieval figures need; those of older versions have not."""
         found = self.description.get("influences")
         wanted = [name for name in SHARES if name in self.columns]
-        return isinstance(found, dict) and all(isinstance(found.get(name), list) for name in wanted)
+        return isinstance(found, dict) and all(_are_numbers(found.get(name)) for name in wanted)
 
     def statistics(self) -> dict[str, Statistic]:
         """Return the figures of the split: those of the classifier, and the mean of every column that is a figure.
@@ -133,8 +136,15 @@ def read_per_image(path: Path) -> PerImage:
         if name in columns and columns[name].dtype.kind not in kinds:
             what = "integers" if kinds == "iu" else "numbers"
             raise _invalid(path, f"one without {what} in a column {name!r}")
+    sure = columns.get("confidence", np.zeros(1))
+    if not ((sure >= 0) & (sure <= 1 + ROUNDING)).all():
+        raise _invalid(path, "one with other values than 0 to 1 in the column 'confidence'")
     order = np.argsort(columns["index"], kind="stable")
     return PerImage({name: column[order] for name, column in columns.items()}, description)
+
+
+def _are_numbers(values: object) -> bool:
+    return isinstance(values, list) and all(isinstance(value, int | float) and isfinite(value) for value in values)
 
 
 def _description(metadata: Mapping[bytes, bytes], path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from triptych.runs.definitions import MAIN_METRICS, higher_is_better
 from triptych.runs.records import RunRecord, differing_keys, short_key, shown_value
+from triptych.text import terminal_text
 
 METRIC_WIDTH = 8
 GAP = 2
@@ -70,7 +71,7 @@ def run_table(records: Sequence[RunRecord], *, width: int, first: str | None = N
     for header in HEADER:
         table.add_column(header, no_wrap=True)
     for metric in metrics:
-        table.add_column(escape(metric.replace(".", "\n")), justify="right", no_wrap=True, min_width=METRIC_WIDTH)
+        table.add_column(escape(_header(metric)), justify="right", no_wrap=True, min_width=METRIC_WIDTH)
     if any(notes):
         table.add_column("differences", overflow="fold")
     for record, (name, state, epochs), note in zip(records, rows, notes, strict=True):
@@ -114,12 +115,15 @@ def _cells(record: RunRecord) -> tuple[str, str, str]:
     metrics, planned = record.metrics, record.config.get("training.epochs", "?")
     done = f"{metrics['epochs']:.0f}" if "epochs" in metrics else "-"
     seconds = duration(metrics["train_seconds"]) if "train_seconds" in metrics else "-"
-    return f"{record.folders.name}\n{record.began:%Y-%m-%d %H:%M}", record.state, f"{done}/{planned}\n{seconds}"
+    name = terminal_text(record.folders.name)
+    epochs = terminal_text(f"{done}/{planned}")
+    return f"{name}\n{record.began:%Y-%m-%d %H:%M}", record.state, f"{epochs}\n{seconds}"
 
 
 def _note(record: RunRecord, differences: Mapping[str, Any]) -> str:
     problems = [f"{file} cannot be read" for file in record.problems]
-    return ", ".join([*problems, *(f"{short_key(key)} {shown_value(value)}" for key, value in differences.items())])
+    values = [f"{short_key(key)} {shown_value(value)}" for key, value in differences.items()]
+    return terminal_text(", ".join([*problems, *values]))
 
 
 def _metrics(records: Sequence[RunRecord], first: str | None) -> list[str]:
@@ -140,8 +144,13 @@ def _fitting(metrics: Sequence[str], room: int) -> list[str]:
     return fitting
 
 
+def _header(metric: str) -> str:
+    """Return the head of a metric's column: the split over the name."""
+    return "\n".join(map(terminal_text, metric.split(".")))
+
+
 def _column_width(metric: str) -> int:
-    return max(METRIC_WIDTH, _width(metric.replace(".", "\n"))) + GAP
+    return max(METRIC_WIDTH, _width(_header(metric))) + GAP
 
 
 def _width(cell: str) -> int:

@@ -19,6 +19,7 @@ from triptych.config.schema import RunConfig
 from triptych.data.images import ImageData
 from triptych.data.module import ImageDataModule
 from triptych.runs.folders import RunFolders
+from triptych.text import terminal_text
 from triptych.training.hardware.machine import Hardware
 from triptych.training.modules import TaskModule
 from triptych.version import __version__
@@ -67,7 +68,7 @@ def summarise(
     console: Console, metrics: dict[str, Any], folders: RunFolders, pictures: Sequence[Path], *, has_curves: bool
 ) -> None:
     """Print the results, and where the files are."""
-    table = Table(title=f"{folders.dataset}, the best epoch", box=SIMPLE_HEAD)
+    table = Table(title=escape(terminal_text(f"{folders.dataset}, the best epoch")), box=SIMPLE_HEAD)
     table.add_column()
     for split in ("test", "validation"):
         table.add_column(split, justify="right")
@@ -122,7 +123,7 @@ def _print_lines(console: Console, lines: Mapping[str, str]) -> None:
     """Print names and values in two columns; a path stays in one piece, however long."""
     width = max(map(len, lines))
     for name, value in lines.items():
-        console.print(f"[bold]{name:>{width}}[/bold]  {escape(value)}", highlight=False, soft_wrap=True)
+        console.print(f"[bold]{name:>{width}}[/bold]  {escape(terminal_text(value))}", highlight=False, soft_wrap=True)
 
 
 def environment(hardware: Hardware) -> dict[str, Any]:

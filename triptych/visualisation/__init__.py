@@ -7,6 +7,7 @@ from triptych.visualisation.curves import curves_figure
 from triptych.visualisation.embeddings import embedding_figure, project_tsne
 from triptych.visualisation.image_rows import ImageRow, image_rows_figure, reconstruction_grid
 from triptych.visualisation.latent import latent_figure
+from triptych.visualisation.paper.names import distinct_names
 from triptych.visualisation.paper.style import figure_png, missing_characters, save_figure
 from triptych.visualisation.retrieval import retrieval_figure
 from triptych.visualisation.triplets import triplet_figure
@@ -17,6 +18,7 @@ __all__ = [
     "calibration_figure",
     "confusion_figure",
     "curves_figure",
+    "distinct_names",
     "embedding_figure",
     "figure_png",
     "image_rows_figure",

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from triptych.config.schema import RunConfig
-from triptych.data.builder import open_images
+from triptych.data.builder import decode_listing, open_images
 from triptych.data.pixels.traits import traits_of, usual_channels, white_level
 from triptych.errors import DataError
 
@@ -114,3 +114,14 @@ def test_transparent_pixels_show_the_background_and_are_reported(tmp_path, backg
     assert opened.images.train.images[:].unique().tolist() == [shade]
     (note,) = opened.images.notes
     assert note.startswith("20 of 20 images looked at have transparent pixels, which show dataset.background")
+
+
+def test_floating_point_images_have_no_range_to_find(tmp_path):
+    for number in range(4):
+        (tmp_path / "photos" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        pixels = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / "ab"[number % 2] / f"{number}.tif")
+    found = decode_listing(config(tmp_path / "photos"))
+    assert found.config.dataset.white_level == 65535
+    assert not any("16 bits" in note for note in found.listing.notes)
+    assert int(found.decoded.images[:].max()) == 255

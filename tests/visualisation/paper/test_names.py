@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from triptych.visualisation.paper.names import medoid, shortened, spread
+from triptych.visualisation.paper.names import distinct_names, medoid, shortened, spread
 
 LOWER, UPPER = np.zeros(2), np.array([1000.0, 800.0])
 
@@ -66,6 +66,24 @@ def test_a_class_in_two_clusters_is_named_on_the_larger_one_not_between_them() -
 def test_a_class_of_one_point_or_of_equal_points_is_named_there() -> None:
     assert np.array_equal(medoid(np.array([[3.0, 4.0]])), [3.0, 4.0])
     assert np.array_equal(medoid(np.full((2000, 2), 7.0)), [7.0, 7.0])
+
+
+def test_names_with_a_long_start_in_common_can_be_told_apart_where_they_are_cut() -> None:
+    names = [f"a rather long-named kind of thing {number:02d}" for number in range(50)]
+    assert len({shortened(name, to=10) for name in distinct_names(names)}) == 50
+    assert distinct_names(["long_species_name_1", "long_species_name_1_juvenile"]) == ["…1", "…1_juvenile"]
+
+
+def test_other_names_stay_as_they_are() -> None:
+    for names in (
+        ["photograph"],
+        [],
+        ["photograph", "photographer"],
+        ["cat", "dog"],
+        ["a b", "a b"],
+        ["the cat", "the dog"],
+    ):
+        assert distinct_names(names) == names
 
 
 def test_names_are_cut_to_length_with_an_ellipsis() -> None:

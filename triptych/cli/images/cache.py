@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from triptych.cli.options import HELP
+from triptych.text import terminal_text
 
 if TYPE_CHECKING:
     from triptych.data.pixels.entries import Entry
@@ -130,14 +131,14 @@ def _confirmed(question: str) -> bool:
 
 def _line(entry: "Entry") -> str:
     if entry.form is None:
-        return f"a damaged entry, {_size(entry.size)}, {entry.folder.name}"
+        return f"a damaged entry, {_size(entry.size)}, {terminal_text(entry.folder.name)}"
     channels, height, width = entry.form.shape
     days = max(0.0, time.time() - entry.used) / DAY
     used = "today" if days < 1 else f"{days:.0f} days ago"
     corrupt = f", {entry.rejected:,} corrupt" if entry.rejected else ""
     return (
         f"{entry.images:,} images of {height}x{width}x{channels} ({entry.form.fit}{corrupt}), {_size(entry.size)}, "
-        f"used {used}, {entry.origin}"
+        f"used {used}, {terminal_text(entry.origin)}"
     )
 
 

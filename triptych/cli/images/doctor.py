@@ -71,7 +71,7 @@ def _show(found: "Examination") -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    console, facts = Console(), found.facts()
+    console, facts = Console(emoji=False), found.facts()
     channels, height, width = facts["image"].values()
     lines = {"images": f"{sum(facts['images'].values()):,} of {facts['data']}, as {height}x{width}x{channels}"}
     if facts["files"]:

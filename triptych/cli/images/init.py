@@ -76,7 +76,7 @@ def init(
 
     from triptych.inspection.suggestion import suggest_config
 
-    console = Console()
+    console = Console(emoji=False)
     with Console(stderr=True).status("inspecting the images ..."):
         found = suggest_config(images, flips=flips, image_size=size, epochs=epochs, columns=dict(columns))
         found.write(out, force=force)

@@ -41,8 +41,8 @@ def evaluate(*, model: str, split: str, root: str | None, output: Path, out: Pat
 
     opened = open_model(model, root=root, output=output)
     if opened.note:
-        click.echo(f"note  {opened.note}", err=True)
-    folder, console = out or opened.folder, Console(quiet=as_json)
+        click.echo(f"note  {terminal_text(opened.note)}", err=True)
+    folder, console = out or opened.folder, Console(quiet=as_json, emoji=False)
     with console.status("measuring ..."):
         evaluation = evaluate_opened(opened, split=split, folder=folder)
         write_map(folder, opened, evaluation)
@@ -50,7 +50,7 @@ def evaluate(*, model: str, split: str, root: str | None, output: Path, out: Pat
         click.echo(json.dumps(jsonable(evaluation.metrics()), indent=2))
         return
     title = f"{opened.name}: {len(evaluation.split):,} {split} images of {opened.data.config.dataset.title}"
-    console.print(figures_table(evaluation, title=terminal_text(title)))
+    console.print(figures_table(evaluation, title=title))
     if missing := missing_characters(evaluation.classes):
         click.echo(
             f"No installed font has the characters {terminal_text(missing)}: figures show boxes in their place. "

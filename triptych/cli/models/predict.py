@@ -42,7 +42,9 @@ def predict(
 
     found = predict_images(find_model(model, output=output), list(images), root=root)
     if out is None:
-        csv.writer(sys.stdout).writerows(csv_rows(found))
+        # Files and programs get names as they are; a terminal would obey what is in them.
+        text = terminal_text if sys.stdout.isatty() else str
+        csv.writer(sys.stdout).writerows(map(text, row) for row in csv_rows(found))
     else:
         write_predictions(out, found)
         click.echo(f"{len(found):,} predictions in {terminal_text(out)}")

@@ -1,5 +1,6 @@
 """`triptych relabel`: the label errors of an audit, and your own corrections, as a table that training reads."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -66,11 +67,14 @@ def relabel(
         found |= read_corrections(corrections)
     if top is not None and len(found) < top:
         click.echo(
-            f"The audit lists fewer than {top:,} labels; `triptych audit {model} --top {top}` lists more.", err=True
+            f"The audit lists fewer than {top:,} labels; `triptych audit {terminal_text(model)} --top {top}` lists "
+            "more.",
+            err=True,
         )
     write_corrections(out, found)
     dropped = sum(not label for label in found.values())
     click.echo(f"{len(found) - dropped:,} labels corrected and {dropped:,} images dropped in {terminal_text(out)}")
     if before:
         click.echo(f"The run's own {len(before):,} corrections are among them.")
-    click.echo(f"Check the file, then train with --set dataset.corrections={terminal_text(out)}")
+    setting = shlex.quote(f"dataset.corrections={out}")
+    click.echo(f"Check the file, then train with --set {terminal_text(setting)}")

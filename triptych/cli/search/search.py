@@ -42,6 +42,7 @@ def search(
     from triptych.runs.metrics_file import jsonable
     from triptych.search import open_index
     from triptych.search.images import search_images
+    from triptych.text import terminal_text
 
     with open_index(place) as opened:
         (matches,) = search_images(opened, [query], count, where=where, exact=exact, model=model)
@@ -58,7 +59,7 @@ def search(
         return
     _print_table(matches)
     if show is not None:
-        click.echo(f"Picture: {show}")
+        click.echo(terminal_text(f"Picture: {show}"))
 
 
 def _print_table(matches: "list[Match]") -> None:

@@ -23,6 +23,7 @@ from triptych.files import replacing
 from triptych.models import MultiTaskImageTransformer
 from triptych.runs.metrics_file import read_metrics
 from triptych.version import __version__
+from triptych.visualisation import distinct_names
 
 CONTENTS = {
     "glance": "Summary",
@@ -48,14 +49,15 @@ def report_pictures(model: Model, data: ImageDataModule, evaluation: Evaluation)
         By section, "embeddings", "compare", "name", "attention", and "repaint" for a model with a decoder: its figures,
         or why they could not be drawn. The evaluation is done by then, and no figure ends it.
     """
+    classes = distinct_names(data.classes)
     drawing: dict[str, Callable[[], list[Picture]]] = {
-        "embeddings": lambda: map_pictures(evaluation, data.classes),
-        "compare": lambda: retrieval_pictures(evaluation, data.classes),
-        "name": lambda: classification_pictures(evaluation, data.classes),
-        "attention": lambda: attention_pictures(model, evaluation, data.classes),
+        "embeddings": lambda: map_pictures(evaluation, classes),
+        "compare": lambda: retrieval_pictures(evaluation, classes),
+        "name": lambda: classification_pictures(evaluation, classes),
+        "attention": lambda: attention_pictures(model, evaluation, classes),
     }
     if isinstance(model, MultiTaskImageTransformer):
-        drawing["repaint"] = lambda: reconstruction_pictures(model, evaluation, data.classes)
+        drawing["repaint"] = lambda: reconstruction_pictures(model, evaluation, classes)
     return {name: _drawn(draw) for name, draw in drawing.items()}
 
 

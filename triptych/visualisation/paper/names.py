@@ -1,5 +1,8 @@
 """The names of classes on the map of embeddings: where each belongs, and how they make room for one another."""
 
+import re
+from collections.abc import Sequence
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +17,28 @@ _BETWEEN = np.array([6.0, 2.0])
 _FROM_FRAME = 12.0
 
 _ROUNDS = 300
+
+_LONG_START = 8
+"""Characters; below a small image there is room for about as many."""
+
+
+def distinct_names(names: Sequence[str]) -> list[str]:
+    """Return the names for a figure, where long ones are cut at the end: a long start of all names is an ellipsis.
+
+    The start is cut at the end of a word. Names that differ early stay as they are.
+
+    Example:
+        >>> distinct_names(["traffic sign, speed limit 30", "traffic sign, speed limit 50"])
+        ['…30', '…50']
+        >>> distinct_names(["ankle boot", "ankle socks"])
+        ['ankle boot', 'ankle socks']
+    """
+    # The last character of no name is a part of the start, which leaves something of each.
+    columns = zip(*(name[:-1] for name in names), strict=False) if len(names) > 1 else ()
+    start = "".join(column[0] for column in takewhile(lambda column: len(set(column)) == 1, columns))
+    words = re.match(r".*[\W_]", start, re.DOTALL)
+    length = len(words[0]) if words else 0
+    return [f"…{name[length:]}" for name in names] if length >= _LONG_START else list(names)
 
 
 def shortened(name: str, *, to: int) -> str:
