@@ -121,6 +121,10 @@ class BatchTripletLoss(nn.Module):
             return _all_soft(distances, positive, negative)
         return _within_margin(distances, positive, negative, self.margin, semihard=self.mining == "semihard")
 
+    def extra_repr(self) -> str:
+        """The margin and the mining, for `print(loss)`."""
+        return f"margin={self.margin}, mining={self.mining!r}"
+
 
 def _given(
     distances: Tensor, anchors: Tensor, positives: Tensor, negatives: Tensor, margin: float | None

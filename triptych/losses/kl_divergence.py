@@ -46,6 +46,10 @@ class KLDivergenceLoss(nn.Module):
         """
         return kl_per_dimension(mean, log_variance).clamp(min=self.free_bits).sum()
 
+    def extra_repr(self) -> str:
+        """The free bits, for `print(loss)`."""
+        return f"free_bits={self.free_bits}"
+
 
 def kl_per_dimension(mean: Tensor, log_variance: Tensor) -> Tensor:
     """The divergence of each latent dimension in nats, the mean over the batch, before free bits.

@@ -100,6 +100,10 @@ class MultiTaskLoss(nn.Module):
     def _named(self) -> Iterator[tuple[str, Any]]:
         yield from self.losses.items()
 
+    def extra_repr(self) -> str:
+        """The weights, for `print(loss)`."""
+        return ", ".join(f"{name}: {weight}" for name, weight in self.weights.items())
+
 
 def _errors(name: str) -> str:
     return f"{name}.errors"

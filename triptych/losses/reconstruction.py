@@ -76,6 +76,10 @@ class ReconstructionLoss(nn.Module):
         errors = _cross_entropy if self.kind == "bce" else _squared_error
         return errors(reconstruction, images).flatten(start_dim=1).mean(dim=1)
 
+    def extra_repr(self) -> str:
+        """The kind, for `print(loss)`."""
+        return f"kind={self.kind!r}"
+
 
 def _squared_error(reconstruction: Tensor, images: Tensor) -> Tensor:
     return (reconstruction - images).square()

@@ -78,6 +78,10 @@ class TripletLoss(nn.Module):
         drawn = losses.new_full((), len(losses), dtype=torch.int64)
         return TripletStatistics(losses.mean(), (losses > 0).sum(), drawn)
 
+    def extra_repr(self) -> str:
+        """The margin, for `print(loss)`."""
+        return f"margin={self.margin}"
+
 
 def checked_margin(margin: float | None) -> float | None:
     """Return the margin, or raise ValueError where it is neither None nor a finite number above 0."""
