@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from triptych import evaluate
 from triptych.config.schema import RunConfig
-from triptych.evaluation.evaluate import evaluate
 from triptych.training.modules import TaskModule
 from triptych.training.train import train
 

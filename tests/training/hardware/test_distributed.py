@@ -175,6 +175,7 @@ def test_a_single_process_keeps_its_tensors() -> None:
 
 
 CHANGES = (
+    "training.muon_learning_rate=0.01",  # a small one: the effect of rounding grows more slowly
     "training.epochs=1",
     "training.devices=auto",
     "logging.log_every_n_steps=1",
@@ -230,6 +231,9 @@ def assert_same_training(one: Path, two: Path, *, terms: set[str], steps: int) -
     for tag, points in expected.items():
         assert [step for step, _ in points] == [step for step, _ in got[tag]], tag
         values, others = [value for _, value in points], [value for _, value in got[tag]]
+        if tag.endswith("accuracy"):  # of 61 images or more: one at a tie may fall to either side
+            assert others == pytest.approx(values, abs=1 / 60), tag
+            continue
         # Rounding differs in the last digits, and its effect grows with the steps.
         assert others[:5] == pytest.approx(values[:5], rel=1e-4), tag
         assert others == pytest.approx(values, rel=2e-3), tag
@@ -239,6 +243,7 @@ def assert_same_training(one: Path, two: Path, *, terms: set[str], steps: int) -
         assert torch.allclose(weights(two)[name], weight, atol=3e-4), name
     first, second = metrics(one), metrics(two)
     for split in ("test", "val"):
+        assert second[split].pop("accuracy") == pytest.approx(first[split].pop("accuracy"), abs=1 / 60)
         assert second[split] == pytest.approx(first[split], rel=2e-3)
     assert second["environment"]["processes"] == 2
 
