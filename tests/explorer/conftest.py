@@ -86,12 +86,14 @@ def blobs_of() -> Callable[[Path], dict[str, bytes]]:
 
 @pytest.fixture(scope="session")
 def column_of() -> Callable[[dict[str, bytes], str], np.ndarray]:
-    """Read a column of a static page's blobs, as its manifest describes it."""
+    """Read a column of a static page's blobs, as its manifest describes it: levels become values, as on the page."""
 
     def read(blobs: dict[str, bytes], name: str) -> np.ndarray:
         manifest: dict[str, Any] = json.loads(blobs["manifest"])
         (found,) = [column for column in manifest["columns"] if column["name"] == name]
-        return np.frombuffer(blobs[name], np.dtype(found["dtype"]).newbyteorder("<")).reshape(found["shape"])
+        stored = np.frombuffer(blobs[name], np.dtype(found["dtype"]).newbyteorder("<")).reshape(found["shape"])
+        levels = found.get("levels")
+        return stored if levels is None else np.array(levels["offset"]) + np.array(levels["scale"]) * stored
 
     return read
 

@@ -12,8 +12,6 @@ from PIL import Image
 import triptych
 from triptych.data.builder import load_dataset
 from triptych.explorer import explore
-from triptych.explorer.content.columns import encoded
-from triptych.explorer.content.payload import compressed
 
 SHARE = 0.05
 """Of the training labels that are wrong."""
@@ -84,10 +82,9 @@ def test_keep_drop_relabel_and_undo_by_key(digits_run: Path, see: Callable, tmp_
     file = tmp_path / "corrections.csv"
     shown = explore(digits_run, split="all")
     order = np.argsort(-shown.payload.column("suspicion"), kind="stable")
-    # A good model of clean labels suspects none: let the first ones count as suspected.
-    likely = np.zeros(len(order), np.uint8)
-    likely[order[:5]] = 1
-    shown.payload.blobs["likely"] = compressed(encoded(likely))
+    # A good model of clean labels suspects none: let the audit list the first ones.
+    assert shown.view.findings is not None
+    shown.payload.add_text("findings", {**shown.view.findings, "labels": order[:5].tolist()})
     names = [shown.collection.name(row) for row in order.tolist()]
     server = shown.serve(corrections=file)
     seen = see(server.url)

@@ -126,18 +126,21 @@ def _chosen(needed: Tensor, *, count: int, most: int) -> Tensor:
 
 
 def _places(embeddings: Tensor, laid_out: EmbeddingMap | None) -> NDArray[np.float32]:
-    """Return the map of all images (N, 2): a known one, or one of a sample with the others placed between."""
+    """Return the map of all images (N, 2): the one that was measured, a known one, or a new one.
+
+    A map of some of the images is completed: the others are placed between them.
+    """
     vectors = embeddings.numpy().astype(np.float16)
+    if laid_out is not None:
+        if len(laid_out.points) < len(vectors):
+            return placed_map(vectors, laid_out.points, laid_out.indices.numpy())
+        keep_map(vectors, laid_out.points)
+        return laid_out.points.astype(np.float32)
     known = known_map(vectors)
     if known is not None:
         return known
-    if laid_out is None and len(vectors) <= LAID_OUT:
+    if len(vectors) <= LAID_OUT:
         return neighbour_map(vectors)
-    if laid_out is not None and len(laid_out.points) == len(vectors):
-        keep_map(vectors, laid_out.points)
-        return laid_out.points.astype(np.float32)
-    if laid_out is not None:
-        return placed_map(vectors, laid_out.points, laid_out.indices.numpy())
     sample = np.linspace(0, len(vectors) - 1, LAID_OUT).astype(np.int64)
     return placed_map(vectors, neighbour_map(vectors[sample]), sample)
 
