@@ -134,7 +134,21 @@ def test_images_are_found_by_name_and_row(seen: Any, text: str, row: int) -> Non
     seen.by("find").fill("")
 
 
+def test_the_whole_map_stays_when_an_outermost_image_is_opened(seen: Any, explorer: Explorer) -> None:
+    seen.page.get_by_role("button", name="Whole map").click()
+    seen.page.wait_for_timeout(400)
+    points = explorer.payload.column("tsne")
+    row = int(points[:, np.ptp(points, axis=0).argmax()].argmax())
+
+    seen.pin(f"test/{row}")
+    seen.page.wait_for_timeout(400)
+
+    seen.page.mouse.move(*place(explorer, seen, row))
+    assert f"test/{row}" in seen.page.locator(".card").inner_text()
+
+
 def test_a_lasso_selects_and_exports(seen: Any, explorer: Explorer, tmp_path: Path) -> None:
+    seen.page.get_by_role("button", name="Whole map").click()
     seen.by("tool-lasso").click()
     box = seen.map.bounding_box()
     corners = [(2, 2), (box["width"] / 2, 2), (box["width"] / 2, box["height"] - 2), (2, box["height"] - 2), (2, 2)]

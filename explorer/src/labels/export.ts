@@ -39,15 +39,15 @@ export function selectionCsv(store: Store, points: Uint32Array): string {
 export function selectionParquet(store: Store, points: Uint32Array): ArrayBuffer {
   const { path, split, index, label, prediction, numbers } = columns(store, points);
   const { embedding } = store.collection.runs[0];
-  const text = (name: string, data: (string | null)[]) => ({ name, data, type: "STRING" as const });
+  // Types are in the schema alone: the writer accepts them in one place only.
   return parquetWriteBuffer({
     columnData: [
-      text("path", path),
-      text("split", split),
-      { name: "index", data: index, type: "INT32" },
-      text("label", label),
-      text("prediction", prediction),
-      ...numbers.map(([name, data]) => ({ name, data, type: "FLOAT" as const })),
+      { name: "path", data: path },
+      { name: "split", data: split },
+      { name: "index", data: index },
+      { name: "label", data: label },
+      { name: "prediction", data: prediction },
+      ...numbers.map(([name, data]) => ({ name, data })),
       { name: "embedding", data: Array.from(points, (point) => Array.from(embedding.row(point))) },
     ],
     schema: [

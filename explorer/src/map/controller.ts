@@ -9,7 +9,7 @@ import { imagesInView, paintImages, type ImagesInView } from "./images";
 import { paintOverlay } from "./overlay";
 import { FADED, HIDDEN, MANY, Painter, pointRadius } from "./painter";
 import { SortedPoints } from "./sorted";
-import { centred, framed, panned, wholeView, zoomed, type View } from "./view";
+import { centred, framed, MARGIN, panned, wholeView, zoomed, type View } from "./view";
 
 const REACH = 16;
 const TWEEN = 260;
@@ -156,7 +156,8 @@ export class MapController {
     const { x, y } = this.layout;
     if (points.length === 1) {
       const [px, py] = this.place(points[0]);
-      const margin = 40;
+      // Of the whole map every point is seen, the outermost ones too.
+      const margin = MARGIN - 4;
       if (px > margin && py > margin && px < this.width - margin && py < this.height - margin) return;
       this.animate(centred(this.view, x[points[0]], y[points[0]], this.width, this.height));
       return;

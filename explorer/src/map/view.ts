@@ -8,7 +8,8 @@ export interface View {
   top: number;
 }
 
-const MARGIN = 28;
+/** Pixels between the frame and the outermost points of the whole layout. */
+export const MARGIN = 28;
 const MAX_ZOOM = 4000;
 
 /** Shows the whole layout, which fills [-1, 1]. */

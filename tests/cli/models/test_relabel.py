@@ -38,7 +38,8 @@ def rows(path: Path) -> dict[str, str]:
 
 def test_what_an_audit_finds_is_corrected_in_the_next_training(command: Callable, photos: Path) -> None:
     command("train", photos / "photos.yaml", "--output", photos).ends(0)
-    command("audit", "photos/0", "--output", photos).ends(0)
+    # One error among 120 labels is too rare for the audit to estimate a rate; it is still the most doubtful label.
+    command("audit", "photos/0", "--output", photos, "--top", "1").ends(0)
     out = photos / "corrections.csv"
 
     printed = command("relabel", "photos/0", "--output", photos, "--top", "1", "--out", out).ends(0)
