@@ -91,7 +91,7 @@ def test_a_full_disk_is_reported_wherever_it_shows(outcome, number):
     assert code == 2
     assert printed.startswith("The disk is full: ")
     assert "metrics.json" in printed
-    assert "--resume" in printed
+    assert "repeat the command" in printed
 
 
 @pytest.mark.parametrize("number", UNUSABLE_PATH)
