@@ -180,7 +180,7 @@ def test_a_lasso_selects_and_exports(seen: Any, explorer: Explorer, tmp_path: Pa
     }
     np.testing.assert_array_equal(np.array(table["embedding"]), explorer.payload.column("embedding")[inside])
     np.testing.assert_array_equal(table["confidence"], explorer.payload.column("confidence")[inside])
-    counted = duckdb.sql(f"SELECT count(*), max(len(embedding)) FROM '{tmp_path / 'selection.parquet'}'").fetchone()
+    (counted,) = duckdb.sql(f"SELECT count(*), max(len(embedding)) FROM '{tmp_path / 'selection.parquet'}'").fetchall()
     assert counted == (len(inside), explorer.payload.column("embedding").shape[1])
 
 
