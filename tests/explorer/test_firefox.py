@@ -170,21 +170,21 @@ def window(page_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield opened
 
 
-def painted(window: Firefox, place: str) -> list[int]:
-    """Wait until a canvas is painted; return the number of its levels, its width and its height."""
+def drawn(window: Firefox, place: str) -> list[int]:
+    """Wait until a canvas is drawn; return the number of its levels, its width and its height."""
     end = time.monotonic() + WAIT
     while time.monotonic() < end:
         found: list[int] = window.run(LEVELS.replace("PLACE", json.dumps(place)))
         if found[0] > 5:
             return found
         time.sleep(0.1)
-    raise AssertionError(f"{place} was not painted")
+    raise AssertionError(f"{place} was not drawn")
 
 
 def test_a_click_on_the_map_shows_image_and_reconstruction(
     window: Firefox, explorer: Explorer, page_file: Path
 ) -> None:
-    assert painted(window, MAP)[0] > 20
+    assert drawn(window, MAP)[0] > 20
     x, y, width, height = window.run(
         f"const box = document.querySelector({json.dumps(MAP)}).getBoundingClientRect();"
         "return [box.x, box.y, box.width, box.height];"
@@ -197,8 +197,8 @@ def test_a_click_on_the_map_shows_image_and_reconstruction(
 
     window.click(x + width / 2 + right, y + height / 2 + down)
 
-    assert painted(window, IMAGE)[1:] != [0, 0]
-    assert painted(window, RECONSTRUCTION)[1:] == [8, 8]
+    assert drawn(window, IMAGE)[1:] != [0, 0]
+    assert drawn(window, RECONSTRUCTION)[1:] == [8, 8]
     shown = window.run("return document.querySelector('[data-testid=image-panel]').dataset.point;")
     assert (abs(points[int(shown)] - points[17]) * scale < 40).all()
     assert window.complaints(page_file.as_uri()) == []

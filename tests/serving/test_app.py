@@ -110,7 +110,7 @@ def test_an_image_that_the_model_cannot_compute_fails_alone(waiting_model):
     assert "a black image" not in black[2]["error"]["message"]
 
 
-def test_images_that_cannot_be_decoded_fail_alone_in_a_batch_and_large_ones_are_decoded_by_themselves(waiting_model):
+def test_an_image_that_cannot_be_decoded_fails_alone_in_its_batch(waiting_model):
     engine = waiting_model._engine
     app = create_app(waiting_model)
     large = png(90, size=200, level=0)

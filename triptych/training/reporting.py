@@ -77,14 +77,13 @@ def summarise(
         table.add_row(name, f"{value:.4f}", f"{validation[name]:.4f}")
     console.print()
     console.print(table)
-    names = ("embeddings", "triplets")
     places = {
         "test accuracy": f"{metrics['test']['accuracy']:.4f}",
         **_held_out(metrics),
         **_diagnoses(metrics),
         "checkpoint": metrics["best_checkpoint"],
         "metrics": str(folders.version_folder / "metrics.json"),
-        **{names[picture.name.startswith("triplet")]: str(folders.root / picture.name) for picture in pictures},
+        **{_subject(picture): str(folders.root / picture.name) for picture in pictures},
     }
     places["report"] = f"triptych evaluate {quote(str(metrics['best_checkpoint']))}"
     if has_curves:
@@ -112,6 +111,10 @@ def _diagnoses(metrics: dict[str, Any]) -> dict[str, str]:
         epochs = f"epoch {first}" if first == last else f"epochs {first} to {last}"
         named.append(f"{one['name'].replace('_', ' ')} in {epochs}")
     return {"diagnosis": "; ".join(named)} if named else {}
+
+
+def _subject(picture: Path) -> str:
+    return "triplets" if picture.name.startswith("triplet") else "embeddings"
 
 
 def _chosen(value: str, reason: str) -> str:

@@ -36,7 +36,8 @@ from triptych.training.building import build_module
 from triptych.training.checkpoints.resuming import Resumption
 from triptych.training.hardware.compiling import choose_compilation, compiled_training
 from triptych.training.hardware.denormals import flushing_denormals
-from triptych.training.hardware.machine import choose_precision, resolve_hardware
+from triptych.training.hardware.machine import resolve_hardware
+from triptych.training.hardware.precision import choose_precision
 from triptych.training.hardware.processes import ending_together, is_first_process
 from triptych.training.modules import TaskModule
 from triptych.training.reporting import announce, environment, summarise

@@ -8,8 +8,9 @@ from triptych.config.schema import RunConfig
 from triptych.data.images import ImageData
 from triptych.data.module import ImageDataModule
 from triptych.training.building import build_module
-from triptych.training.hardware import machine as file
-from triptych.training.hardware.machine import Hardware, choose_precision
+from triptych.training.hardware import precision as file
+from triptych.training.hardware.machine import Hardware
+from triptych.training.hardware.precision import choose_precision
 
 Config = Callable[..., RunConfig]
 

@@ -209,9 +209,9 @@ def _model(facts: Facts, plan: _Plan) -> dict[str, Chosen]:
     shape, size = plan.shape, plan.size
     rows, columns = ((side + 2 * size.pad) // shape.patch_size for side in (size.height, size.width))
     # More components than an eighth of the images would be measured on too few.
-    fewest = _power_of_two(plan.train / 8)
-    latent_dim = max(min(32, shape.latent_dim), min(shape.latent_dim, fewest))
-    components = max(8, min(shape.principal_components, fewest))
+    eighth = _power_of_two(plan.train / 8)
+    latent_dim = min(shape.latent_dim, max(32, eighth))
+    components = min(shape.principal_components, max(8, eighth))
     classes = len(facts.counts)
     same_both_ways = "an image and its mirror image have the same embedding, for twice the time of evaluation"
     mirrors = {"mirror_averaging": Chosen(True, same_both_ways)} if facts.flips.helpful else {}

@@ -2,10 +2,8 @@
 
 import os
 import shlex
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from typing import Literal
 
@@ -20,8 +18,8 @@ from triptych.files import replacing
 from triptych.inspection.flips import Flips
 from triptych.inspection.suggestion.choices import Facts, suggest
 from triptych.inspection.suggestion.commented import Chosen, commented
+from triptych.inspection.suggestion.duration import estimated_seconds
 from triptych.inspection.survey import Survey, survey
-from triptych.models.builder import build_model
 from triptych.text import terminal_text
 
 TABLES = frozenset({".csv", ".tsv", ".parquet"})
@@ -165,37 +163,3 @@ def _nested(flat: Mapping[str, object]) -> dict[str, object]:
             inner = inner.setdefault(section, {})  # type: ignore[assignment]
         inner[key] = value
     return nested
-
-
-STEPS = 3
-"""Steps of which the fastest counts; the first ones prepare caches."""
-ENOUGH = 5.0
-"""Seconds after which no further step is measured."""
-BATCH_ON_CPU = 64
-"""Images of a measured step without a GPU, where time is proportional to images."""
-EVALUATION = 1 / 3
-"""Time of an image in validation, relative to training: a forward pass instead of a forward and a backward pass."""
-
-
-def estimated_seconds(config: RunConfig, *, classes: int, train: int, validation: int) -> float:
-    """Estimate the time of all epochs, in seconds; loading, pictures and the final evaluation come on top."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    batch = min(config.dataset.batch_size, config.dataset.batch_size if device.type == "cuda" else BATCH_ON_CPU)
-    with torch.random.fork_rng(devices=[]):
-        model = build_model(config, num_classes=classes, pixel_mean=0.5, pixel_std=0.25).to(device).train()
-        images = torch.rand(batch, *config.dataset.image_shape, device=device)
-        seconds = [_step_seconds(model, images)]
-        while len(seconds) < STEPS and sum(seconds) < ENOUGH:
-            seconds.append(_step_seconds(model, images))
-    steps = ceil(train / config.dataset.batch_size) * config.dataset.batch_size / batch
-    return config.training.epochs * min(seconds) * steps * (1 + EVALUATION * validation / train)
-
-
-def _step_seconds(model: torch.nn.Module, images: torch.Tensor) -> float:
-    start = time.perf_counter()
-    model.zero_grad(set_to_none=True)
-    outputs = model(images)
-    torch.stack([output.float().square().mean() for output in outputs]).sum().backward()  # type: ignore[no-untyped-call]
-    if images.is_cuda:
-        torch.cuda.synchronize()
-    return time.perf_counter() - start

@@ -1,7 +1,7 @@
 """What the run computes on: accelerator, processes, precision and their description, decided once."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -10,8 +10,6 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 
 from triptych.config.schema import TrainingConfig
 from triptych.errors import TrainingError
-from triptych.models import ImageTransformer, MultiTaskImageTransformer
-from triptych.models.summary import model_summary
 
 Accelerator = Literal["cpu", "gpu", "mps"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
@@ -141,38 +139,3 @@ def _started_by_a_launcher() -> int | None:
     if SLURMEnvironment.detect():
         return int(os.environ.get("SLURM_NTASKS_PER_NODE", "1"))
     return None
-
-
-ENOUGH_FLOPS = 10e6
-"""Operations of a forward pass on one image from which bf16 pays on a CPU that has instructions for it: a smaller model
-spends its time between the matrix products. On an AMD EPYC with AVX-512 bf16, one thread, a training step was 1.3 times
-as fast in bf16 with 5 MFLOPs (configs/digits.yaml), 1.5 times with 18, and 2.0 times with 117 (cifar10.yaml)."""
-
-
-def choose_precision(
-    hardware: Hardware,
-    training: TrainingConfig,
-    model: ImageTransformer | MultiTaskImageTransformer,
-    *,
-    begun_with: Precision | None = None,
-) -> Hardware:
-    """Return the hardware with the precision of the run, and the reason of auto.
-
-    It depends on hardware and model alone: the same command on the same machine gives the same weights, busy or not.
-
-    Args:
-        hardware: What the run computes on.
-        training: Its config.
-        model: Its network.
-        begun_with: The precision that auto chose when the run began, where this is a resumption.
-    """
-    if training.precision != "auto":
-        return hardware
-    able = calculates_in_bf16(hardware.accelerator)
-    if begun_with == "32-true" or (begun_with == "bf16-mixed" and able):
-        return replace(hardware, precision=begun_with, precision_reason="the run began with it")
-    if not able or hardware.accelerator != "cpu":
-        return hardware
-    flops = model_summary(model).total.flops
-    size = f"{flops / 1e6:,.1f} MFLOPs an image, bf16 pays from {ENOUGH_FLOPS / 1e6:,.0f} on"
-    return replace(hardware, precision="bf16-mixed" if flops >= ENOUGH_FLOPS else "32-true", precision_reason=size)
