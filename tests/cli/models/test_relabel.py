@@ -11,20 +11,22 @@ import yaml
 from PIL import Image
 from sklearn.datasets import load_digits
 
-WRONG = "0/11.png"
+WRONG = 18
+"""Ones in the folder of zeros."""
 """An image of a one in the folder of zeros."""
 
 
 @pytest.fixture
 def photos(tmp_path: Path, small_run: dict[str, dict[str, Any]]) -> Path:
-    """Some zeros and ones as PNG files, one of them in the wrong folder; returns the config of a short run."""
+    """All zeros and ones as PNG files, some of them in the wrong folder; returns the folder of a short run's config."""
     digits, labels = load_digits(return_X_y=True)
-    for number in np.flatnonzero(labels < 2)[:120]:
-        folder = "0" if number == 11 else str(labels[number])
+    wrong = np.flatnonzero(labels == 1)[::10][:WRONG]
+    for number in np.flatnonzero(labels < 2):
+        folder = "0" if number in wrong else str(labels[number])
         (tmp_path / "photos" / folder).mkdir(parents=True, exist_ok=True)
         pixels = (digits[number].reshape(8, 8) * 255 / 16).astype(np.uint8)
-        Image.fromarray(pixels).save(tmp_path / "photos" / folder / f"{number}.png")
-    assert (tmp_path / "photos" / WRONG).is_file()
+        name = f"wrong-{number}.png" if number in wrong else f"{number}.png"
+        Image.fromarray(pixels).save(tmp_path / "photos" / folder / name)
     small_run["dataset"] = {"name": "folder", "root": str(tmp_path / "photos"), "image_size": 8, "batch_size": 16}
     small_run["training"] |= {"epochs": 6, "deterministic": False, "use_multitask_loss": False}
     (tmp_path / "photos.yaml").write_text(yaml.safe_dump(small_run))
@@ -38,25 +40,27 @@ def rows(path: Path) -> dict[str, str]:
 
 def test_what_an_audit_finds_is_corrected_in_the_next_training(command: Callable, photos: Path) -> None:
     command("train", photos / "photos.yaml", "--output", photos).ends(0)
-    # One error among 120 labels is too rare for the audit to estimate a rate; it is still the most doubtful label.
-    command("audit", "photos/0", "--output", photos, "--top", "1").ends(0)
+    command("audit", "photos/0", "--output", photos).ends(0)
     out = photos / "corrections.csv"
 
-    printed = command("relabel", "photos/0", "--output", photos, "--top", "1", "--out", out).ends(0)
+    printed = command("relabel", "photos/0", "--output", photos, "--out", out).ends(0)
 
     assert f"--set dataset.corrections={out}" in printed
-    assert rows(out) == {WRONG: "1"}
+    corrected = rows(out)
+    found = [path for path, label in corrected.items() if path.startswith("0/wrong-") and label == "1"]
+    assert len(found) >= WRONG // 2
+    assert len(corrected) - len(found) <= WRONG // 6
     printed = command(
         "train", photos / "photos.yaml", "--output", photos, "--epochs", "1", "--set", f"dataset.corrections={out}"
     ).ends(0)
-    assert "1 labels are corrected and 0 images are left out" in printed
-    assert (photos / "photos" / WRONG).is_file()
+    assert f"{len(corrected)} labels are corrected and 0 images are left out" in printed
+    assert all((photos / "photos" / path).is_file() for path in corrected)
 
     command("audit", "photos/1", "--output", photos).ends(0)
     again = photos / "again.csv"
     printed = command("relabel", "photos/1", "--output", photos, "--top", "0", "--out", again).ends(0)
-    assert rows(again) == {WRONG: "1"}
-    assert "The run's own 1 corrections are among them" in printed
+    assert rows(again) == corrected
+    assert f"The run's own {len(corrected)} corrections are among them" in printed
 
 
 def test_an_existing_file_is_not_overwritten(command: Callable, tmp_path: Path) -> None:

@@ -175,7 +175,7 @@ def test_a_single_process_keeps_its_tensors() -> None:
 
 
 CHANGES = (
-    "training.muon_learning_rate=0.01",  # a small one: the effect of rounding grows more slowly
+    "training.muon_learning_rate=0.01",  # at 0.05 a change of 1e-7 grows to 5e-4 within 15 steps of one process
     "training.epochs=1",
     "training.devices=auto",
     "logging.log_every_n_steps=1",
@@ -234,17 +234,16 @@ def assert_same_training(one: Path, two: Path, *, terms: set[str], steps: int) -
         if tag.endswith("accuracy"):  # of 61 images or more: one at a tie may fall to either side
             assert others == pytest.approx(values, abs=1 / 60), tag
             continue
-        # Rounding differs in the last digits, and its effect grows with the steps.
-        assert others[:5] == pytest.approx(values[:5], rel=1e-4), tag
-        assert others == pytest.approx(values, rel=2e-3), tag
+        # Rounding differs in the last digits; a triplet at the edge of the margin counts in one run only.
+        assert others == pytest.approx(values, rel=2e-4), tag
     # 1,293 images in batches of 64: 21 of 61 or 62, which two processes cannot always halve.
     assert len(got["train/loss"]) == steps
     for name, weight in weights(one).items():
-        assert torch.allclose(weights(two)[name], weight, atol=3e-4), name
+        assert torch.allclose(weights(two)[name], weight, atol=1e-4), name
     first, second = metrics(one), metrics(two)
     for split in ("test", "val"):
         assert second[split].pop("accuracy") == pytest.approx(first[split].pop("accuracy"), abs=1 / 60)
-        assert second[split] == pytest.approx(first[split], rel=2e-3)
+        assert second[split] == pytest.approx(first[split], rel=2e-4)
     assert second["environment"]["processes"] == 2
 
 
