@@ -59,7 +59,7 @@ def main() -> None:
 def average_precisions(path: str, epochs: int, seed: int, share: float) -> dict[str, float]:
     """Flip labels, train on them, and measure every ranking."""
     config = load_config(Path(path), [f"training.epochs={epochs}", f"training.seed={seed}"])
-    clean = load_dataset(config.dataset.name, num_workers=config.dataset.num_workers)
+    clean = load_dataset(config.dataset.name)
     random = np.random.default_rng(seed)
     train, test = (flipped(split, share, len(clean.classes), random) for split in (clean.train, clean.test))
     data = ImageDataModule(config, ImageData(train, test, clean.classes, clean.origin))

@@ -92,7 +92,7 @@ def faiss_flat(data: np.ndarray, percent: np.ndarray, folder: Path) -> Built:
     del folder
     index = faiss.IndexFlatIP(data.shape[1])
     index.add(data)
-    kept = faiss.SearchParameters(sel=faiss.IDSelectorBatch(np.flatnonzero(percent == 7)))
+    kept = faiss.SearchParameters(sel=faiss.IDSelectorBatch(np.flatnonzero(percent == 7)))  # type: ignore[call-arg]
 
     def search(query: np.ndarray, filtered: bool) -> Ids:
         return [str(row) for row in index.search(query[None], 10, params=kept if filtered else None)[1][0]]
@@ -107,8 +107,8 @@ def faiss_hnsw(data: np.ndarray, percent: np.ndarray, folder: Path) -> Built:
     index = faiss.IndexHNSWFlat(data.shape[1], 32, faiss.METRIC_INNER_PRODUCT)
     index.add(data)
     faiss.write_index(index, str(folder / "hnsw"))
-    kept = faiss.SearchParametersHNSW(sel=faiss.IDSelectorBatch(np.flatnonzero(percent == 7)), efSearch=128)
-    free = faiss.SearchParametersHNSW(efSearch=128)
+    kept = faiss.SearchParametersHNSW(sel=faiss.IDSelectorBatch(np.flatnonzero(percent == 7)), efSearch=128)  # type: ignore[attr-defined]
+    free = faiss.SearchParametersHNSW(efSearch=128)  # type: ignore[attr-defined]
 
     def search(query: np.ndarray, filtered: bool) -> Ids:
         return [str(row) for row in index.search(query[None], 10, params=kept if filtered else free)[1][0]]
@@ -127,7 +127,7 @@ def lancedb(data: np.ndarray, percent: np.ndarray, folder: Path) -> Built:
     stored.create_index(metric="cosine", vector_column_name="vector")
 
     def search(query: np.ndarray, filtered: bool) -> Ids:
-        asked = stored.search(query).metric("cosine").refine_factor(20).limit(10)
+        asked = stored.search(query).metric("cosine").refine_factor(20).limit(10)  # type: ignore[attr-defined]
         found = (asked.where("percent = 7", prefilter=True) if filtered else asked).to_list()
         return [row["id"] for row in found]
 

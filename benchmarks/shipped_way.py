@@ -18,7 +18,8 @@ from triptych.data.builder import load_dataset
 from triptych.data.module import ImageDataModule
 from triptych.runs.folders import new_run
 from triptych.training.building import build_module
-from triptych.training.hardware.machine import choose_precision, resolve_hardware
+from triptych.training.hardware.machine import resolve_hardware
+from triptych.training.hardware.precision import choose_precision
 from triptych.training.modules import TaskModule
 from triptych.training.trainer import build_callbacks, build_trainer
 

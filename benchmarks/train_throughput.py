@@ -101,7 +101,7 @@ class BareLoop(Callback):
                 if clip:
                     torch.nn.utils.clip_grad_norm_(parameters, clip)
                 optimizer.step()
-                schedule.scheduler.step()
+                schedule.scheduler.step()  # type: ignore[call-arg]
                 self.turns.step_done(len(batch.label))
             epoch += 1
 

@@ -1,5 +1,7 @@
 """The table of ARCHITECTURE.md, kept true: who may import whom, and what an import costs."""
 
+import ast
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -174,3 +176,17 @@ def test_a_room_loads_no_more_than_it_needs(module: str, allowed: set[str]) -> N
 
     assert code == 0
     assert found <= allowed
+
+
+@pytest.mark.parametrize("benchmark", sorted((ROOT / "benchmarks").glob("*.py")), ids=lambda path: path.stem)
+def test_benchmarks_import_only_what_the_package_has(benchmark: Path) -> None:
+    imports = [
+        (node.module, name.name)
+        for node in ast.walk(ast.parse(benchmark.read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("triptych")
+        for name in node.names
+    ]
+    for module, name in imports:
+        room = importlib.import_module(module)
+        is_room = hasattr(room, "__path__") and importlib.util.find_spec(f"{module}.{name}") is not None
+        assert is_room or hasattr(room, name), f"{module} has no {name}"
