@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from triptych.training.optimisation.muon import MuonAdamW, adamw, orthogonalise
+from triptych.training.optimisation.muon import MATRIX_SHARE, MuonAdamW, adamw, orthogonalise
 
 RATES = {"muon_learning_rate": 0.02, "learning_rate": 0.003, "weight_decay": 0.1}
 
@@ -72,7 +72,15 @@ def test_orthogonalising_does_not_depend_on_the_scale_and_survives_zeros() -> No
 def test_the_matrices_move_as_under_pytorchs_muon(shape: tuple[int, int], dtype: torch.dtype) -> None:
     ours, theirs = parameters(shape, shape), parameters(shape, shape)
     start = parameters(shape, shape)
-    optimizer = MuonAdamW(ours, parameters((3,)), momentum=0.95, muon_dtype=dtype, **RATES)
+    optimizer = MuonAdamW(
+        ours,
+        parameters((3,)),
+        muon_learning_rate=0.02 / MATRIX_SHARE,
+        learning_rate=0.003,
+        weight_decay=0.1 * MATRIX_SHARE,
+        momentum=0.95,
+        muon_dtype=dtype,
+    )
     oracle = torch.optim.Muon(theirs, lr=0.02, weight_decay=0.1, momentum=0.95, nesterov=True, adjust_lr_fn="original")
 
     for step in range(5):
@@ -98,7 +106,7 @@ def test_a_first_step_is_the_orthogonal_direction_beside_the_decay() -> None:
     assert gradient is not None
     optimizer.step()
 
-    expected = before * (1 - 0.02 * 0.1) - 0.02 * 3**0.5 * orthogonalise(gradient[None])[0]
+    expected = before * (1 - 0.02 * 0.1) - 0.02 * MATRIX_SHARE * 3**0.5 * orthogonalise(gradient[None])[0]
     assert torch.allclose(matrix, expected, atol=1e-6)
 
 
@@ -222,10 +230,15 @@ def test_muon_rejects_what_is_no_matrix() -> None:
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_filters_of_a_fixed_norm_move_as_a_matrix_of_a_row_each(memory_format: torch.memory_format) -> None:
     (filters,), (matrix,) = parameters((6, 4, 3, 3)), parameters((6, 36))
     filters.data = filters.data.to(memory_format=memory_format)
-    optimizers = [MuonAdamW([each], parameters((3,)), **RATES) for each in (filters, matrix)]
+    rates = {"learning_rate": 0.003, "weight_decay": 0.0}
+    optimizers = [
+        MuonAdamW([filters], parameters((3,)), muon_learning_rate=0.02, **rates),
+        MuonAdamW([matrix], parameters((3,)), muon_learning_rate=0.02 / MATRIX_SHARE, **rates),
+    ]
 
     for step in range(3):
         (gradient,) = parameters((6, 4, 3, 3), seed=step)
