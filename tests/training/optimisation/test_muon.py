@@ -230,7 +230,6 @@ def test_muon_rejects_what_is_no_matrix() -> None:
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_filters_of_a_fixed_norm_move_as_a_matrix_of_a_row_each(memory_format: torch.memory_format) -> None:
     (filters,), (matrix,) = parameters((6, 4, 3, 3)), parameters((6, 36))
     filters.data = filters.data.to(memory_format=memory_format)
