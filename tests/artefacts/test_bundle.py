@@ -109,8 +109,9 @@ def test_integers_need_the_images_of_the_run(photos_model, tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_a_compact_bundle_is_a_quarter_and_a_model_of_its_own(photos_model, bundle, pictures, tmp_path):
+def test_a_compact_bundle_is_a_quarter_and_a_model_of_its_own(photos_model, bundle, pictures, tmp_path, recwarn):
     compact = export(photos_model, tmp_path / "compact", compact=True)
+    assert not [str(one.message) for one in recwarn]
 
     assert not (compact / "model.safetensors").exists()
     for name in ("encoder.onnx", "decoder.onnx"):
@@ -193,7 +194,7 @@ def test_onnx_files_of_a_bundle_are_compared_with_their_digests_and_the_descript
     config = json.loads((copy / "config.json").read_text())
     config["files"]["encoder.onnx"] = hashlib.sha256((copy / "encoder.onnx").read_bytes()).hexdigest()
     (copy / "config.json").write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match="expected the encoder of the model"):
+    with pytest.raises(CheckpointError, match=r"expected the (encoder of the model|decoder of the encoder)"):
         load(copy, engine="onnx")
 
 

@@ -197,7 +197,9 @@ def described(content: dict[str, Any], path: Path) -> SavedModel:
             f"{path}: expected the description of its pretrained encoder ({config.model.backbone}) as 'backbone', got "
             "none. Use a checkpoint as training wrote it."
         )
-    channels, known = config.dataset.image_shape[0], KNOWN_DATASETS.get(config.dataset.name)
+    with building(path):
+        channels = config.dataset.image_shape[0]
+    known = KNOWN_DATASETS.get(config.dataset.name)
     return SavedModel(
         path=path,
         config=config,
