@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import resource
 import shutil
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from triptych.artefacts.export.exporting import export
 from triptych.artefacts.export.onnx_graphs import read_graph, write_graph
 from triptych.artefacts.loading import load
 from triptych.errors import CheckpointError, DataError
+from triptych.files import DISK_FULL
 
 ROOT = Path(triptych.__file__).parents[1]
 
@@ -150,6 +152,19 @@ def test_a_folder_that_is_there_is_not_overwritten(digits_model, tmp_path):
     with pytest.raises(DataError, match="expected a new folder for the bundle"):
         export(digits_model, tmp_path / "mine")
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", "notes.txt"]
+
+
+def test_a_full_disk_is_an_error_of_the_system_and_leaves_nothing(digits_model, tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match=r"too large|No space") as error:
+            export(digits_model, tmp_path / "bundle", pictures=False)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert error.value.errno in DISK_FULL
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
