@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from triptych.files import name_again, open_regular, point_to, remove_leftovers, replacing
+from triptych.files import name_again, open_regular, place_once, point_to, remove_leftovers, replacing
 
 
 def rejected(*arguments: object, **options: object) -> None:
@@ -107,6 +107,16 @@ def test_a_second_name_keeps_the_content_when_the_first_is_replaced(tmp_path, mo
     with replacing(tmp_path / "first") as temporary:
         temporary.write_text("new")
     assert content(tmp_path) == {"first": "new", "second": "old"}
+
+
+@pytest.mark.parametrize("hard_links", [True, False])
+def test_of_two_files_for_one_name_the_first_stays(tmp_path, monkeypatch, hard_links):
+    if not hard_links:
+        monkeypatch.setattr(os, "link", rejected)
+    for content in ("first", "second"):
+        (tmp_path / "written").write_text(content)
+        place_once(tmp_path / "written", tmp_path / "name")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("name", "first")]
 
 
 def test_a_link_follows_its_file_and_can_be_led_elsewhere(tmp_path):

@@ -89,6 +89,21 @@ def remove_leftovers(folder: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
+def place_once(written: Path, path: Path) -> None:
+    """Move a complete file to `path`, unless there is one already: of several processes the first one counts.
+
+    A file system without hard links cannot decide it where two do so at the same instant: there the last one counts.
+    """
+    try:
+        os.link(written, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without hard links
+        if not path.exists():
+            written.replace(path)
+    written.unlink(missing_ok=True)
+
+
 def name_again(file: Path, name: Path) -> None:
     """Give a file a second name, replacing what had it; a copy where the file system has no hard links."""
     with replacing(name) as temporary:

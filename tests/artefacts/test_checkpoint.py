@@ -293,3 +293,15 @@ def test_a_pipe_in_place_of_a_checkpoint_is_not_waited_for(tmp_path: Path) -> No
 
     with pytest.raises(CheckpointError, match="a pipe, a socket or a device"):
         read_checkpoint(tmp_path / "model.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("num_layers", 2**40), ("embed_dim", 2**20), ("latent_dim", 2**40), ("decoder_dim", 2**40), ("mlp_ratio", 1e9)],
+)
+def test_a_model_that_is_larger_than_its_weights_is_not_built(make_checkpoint, tmp_path, key, value):
+    content = make_checkpoint()
+    content["hyper_parameters"]["config"]["model"][key] = value
+    torch.save(content, tmp_path / "huge.ckpt")
+    with pytest.raises(CheckpointError, match="it is larger than"):
+        read_model(tmp_path / "huge.ckpt").network()

@@ -15,9 +15,10 @@ from PIL import Image
 
 import triptych
 from triptych.errors import DataError, SearchError
+from triptych.search.adding import image_id
 from triptych.search.calibration import Calibration, Rate
 from triptych.search.contract import Index, Match
-from triptych.search.images import add_images, build_index, calibrate_index, image_id, model_of, same, search_images
+from triptych.search.images import add_images, build_index, calibrate_index, model_of, same, search_images
 from triptych.search.opening import open_index
 from triptych.search.picture import SIDE, search_picture
 

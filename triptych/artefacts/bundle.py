@@ -53,6 +53,15 @@ def read_description(folder: Path) -> ModelDescription:
     return parsed(json.dumps(_content(folder)["model"]), folder / CONFIG)
 
 
+def listed_files(folder: Path) -> frozenset[str]:
+    """Return the names of the files that belong to a bundle.
+
+    Raises:
+        CheckpointError: As `read_description`.
+    """
+    return frozenset(_content(folder)["files"])
+
+
 def parsed(description: str, place: Path) -> ModelDescription:
     """Parse the description of a model from JSON.
 

@@ -86,6 +86,7 @@ class SavedModel:
             CheckpointError: Config, classes, pixel statistics and weights do not fit each other, or the library of the
                 pretrained encoder is missing.
         """
+        self._check_size()
         with building(self.path):
             network = build_model(
                 self.config,
@@ -97,6 +98,26 @@ class SavedModel:
             )
         load_weights(network, self.weights, self.path)
         return network.eval()
+
+    def _check_size(self) -> None:
+        """Check, before anything is built, that so few weights can be those of the model.
+
+        A file from elsewhere can state any size, which would otherwise be allocated.
+
+        Raises:
+            CheckpointError: The model that the config describes has more.
+        """
+        model = self.config.model
+        values = sum(value.numel() for value in self.weights.values())
+        sizes = model.embedding_dim, model.latent_dim, model.decoder_dim, model.principal_components
+        own = (model.num_layers, model.embed_dim**2 * max(1, model.mlp_ratio) if model.num_layers else model.embed_dim)
+        layers, width = own if model.backbone is None else (0, 0)
+        if layers > len(self.weights) or max(width, *sizes) > values:
+            raise CheckpointError(
+                f"{self.path}: the weights do not fit the model that its config describes: it is larger than "
+                f"{len(self.weights):,} weights with {values:,} values. Use the weights and the config of one and the "
+                "same run."
+            )
 
     def _data_fingerprint(self) -> str | None:
         """Return one digest for those of the splits that training left in its checkpoint."""
@@ -197,7 +218,9 @@ def described(content: dict[str, Any], path: Path) -> SavedModel:
             f"{path}: expected the description of its pretrained encoder ({config.model.backbone}) as 'backbone', got "
             "none. Use a checkpoint as training wrote it."
         )
-    channels, known = config.dataset.image_shape[0], KNOWN_DATASETS.get(config.dataset.name)
+    with building(path):
+        channels = config.dataset.image_shape[0]
+    known = KNOWN_DATASETS.get(config.dataset.name)
     return SavedModel(
         path=path,
         config=config,

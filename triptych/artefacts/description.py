@@ -1,8 +1,8 @@
 """What a trained model is beside its weights, in plain values: read and written by every kind of model file."""
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from triptych.config.schema import RunConfig
 from triptych.data.pixels.preprocessing import Preprocessing
@@ -69,6 +69,16 @@ class ModelDescription(BaseModel):
     quantisation: Quantisation | None = None
     version: str = __version__
     fingerprint: str = Field(pattern="^[0-9a-f]{64}$")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        _ = self.preprocessing  # of images whose number of channels is known
+        return self
+
+    def differs_from(self, other: Self) -> list[str]:
+        """Return the names of what another description of the same model states differently, except measurements."""
+        names = (name for name in type(self).model_fields if name not in ("metrics", "quantisation", "version"))
+        return [name for name in names if getattr(self, name) != getattr(other, name)]
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -4,7 +4,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from triptych.artefacts.bundle import DECODER, ENCODER, WEIGHTS, checked_file, is_bundle, parsed, read_description
+from triptych.artefacts.bundle import (
+    DECODER,
+    ENCODER,
+    WEIGHTS,
+    checked_file,
+    is_bundle,
+    listed_files,
+    parsed,
+    read_description,
+)
 from triptych.artefacts.hub import PREFIX, download
 from triptych.artefacts.model import TrainedModel
 from triptych.errors import CheckpointError
@@ -142,12 +151,15 @@ def _load_onnx(place: Path, device: "str | torch.device") -> TrainedModel:
     from triptych.artefacts.engines.onnx_engine import OnnxEngine
 
     is_folder = place.suffix != ".onnx"
-    file = checked_file(place, ENCODER) if is_folder else place
-    decoder: Path | None = file.with_name(DECODER)
-    if not file.with_name(DECODER).is_file():
+    folder = place if is_folder else place.parent
+    is_listed = is_folder or (is_bundle(folder) and place.name in listed_files(folder))
+    file = folder / ENCODER if is_folder else place
+    decoder: Path | None = folder / DECODER
+    if not (folder / DECODER).is_file():
         decoder = None
-    elif is_folder:
-        decoder = checked_file(place, DECODER)
+    if is_listed:  # a file of a bundle, named alone or not
+        for one in (file, *([decoder] if decoder else [])):
+            checked_file(folder, one.name)
     loaded = OnnxEngine(file, decoder, device=str(device))
     description = parsed(loaded.description, file)
     if is_folder:
@@ -156,6 +168,11 @@ def _load_onnx(place: Path, device: "str | torch.device") -> TrainedModel:
             raise CheckpointError(
                 f"{file}: expected the encoder of the model {stated.fingerprint:.12} that config.json describes, got "
                 f"that of {description.fingerprint:.12}. Copy the bundle again."
+            )
+        if differing := stated.differs_from(description):
+            raise CheckpointError(
+                f"{folder}: expected one description of the model in config.json and {ENCODER}, but they differ in "
+                f"{', '.join(differing)}. Copy the bundle again."
             )
         description = stated
     expected = (*description.preprocessing.input_shape, len(description.classes))

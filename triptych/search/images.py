@@ -1,46 +1,21 @@
-"""Images instead of arrays: index the files of a folder, search with an image, decide whether two show the same class.
+"""Images instead of arrays: index a folder, search with an image, decide whether two show the same class."""
 
-A file's id is its absolute path, so that the same file has one id wherever the command is run. Its metadata are `path`,
-`label` (the name of its folder, where it lies in one below the folder that was named), `prediction` and `probability`.
-"""
-
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from triptych.data.pixels.opening import NOT_UTF8
-from triptych.errors import DataError, SearchError
+from triptych.errors import SearchError
+from triptych.search.adding import AT_ONCE, Report, to_add
 from triptych.search.calibration import MOST_IMAGES, Calibration, LabelledVectors, calibrate
 from triptych.search.contract import Index, Match
 from triptych.search.opening import Location, create_index, open_index
-from triptych.text import unicode_text
 
 if TYPE_CHECKING:
     from triptych.artefacts.model import TrainedModel
     from triptych.data.images import Split
     from triptych.data.own.unlabelled import Images
-
-AT_ONCE = 1024
-"""Images, or rows of a table, that are added together."""
-FINGERPRINT_KEY = b"triptych.model_fingerprint"
-"""Where a Parquet file of embeddings names its model."""
-
-
-@dataclass
-class Report:
-    """What became of images that were to be indexed.
-
-    Attributes:
-        added: How many are in the index now.
-        failures: Files that could not be read, with the reason.
-    """
-
-    added: int = 0
-    failures: list[tuple[Path, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -66,14 +41,14 @@ def build_index(model: "TrainedModel", images: str | Path, location: Location) -
 
     Args:
         model: What embeds them.
-        images: A folder, an image file, or a Parquet file or folder of embeddings by `triptych embed`.
+        images: A folder, an image file, or a Parquet file or folder of embeddings by `triptych embed`, complete.
         location: A new folder, or URLs of PostgreSQL databases; see `create_index`.
 
     Raises:
-        DataError: There are no images.
+        DataError: There are no images, or embeddings are damaged or not complete.
         SearchError: There is an index already, or embeddings are of another model.
     """
-    files = _Files.of(images)  # before there is an index: a wrong path makes none
+    files = to_add(images, model)  # before there is an index: what is wrong makes none
     place = None if model.path is None else str(model.path.resolve())
     index = create_index(location, dimension=model.embedding_dim, fingerprint=model.fingerprint, model=place)
     report = files.add_to(index, model)
@@ -83,7 +58,7 @@ def build_index(model: "TrainedModel", images: str | Path, location: Location) -
 
 def add_images(index: Index, model: "TrainedModel", images: str | Path) -> Report:
     """Add images to an index, and replace those that are there already; arguments and errors as of `build_index`."""
-    return _Files.of(images).add_to(index, model)
+    return to_add(images, model).add_to(index, model)
 
 
 def model_of(index: Index, model: "str | Path | TrainedModel | None" = None) -> "TrainedModel":
@@ -218,124 +193,3 @@ def _embedded(model: "TrainedModel", split: "Split") -> LabelledVectors:
     parts = np.array_split(chosen, max(1, len(chosen) // AT_ONCE))
     vectors = [model.embed(split.images[part.tolist()].float() / 255, progress=False).vectors for part in parts]
     return LabelledVectors(np.concatenate(vectors), split.labels.cpu().numpy()[chosen])
-
-
-def image_id(path: str | Path) -> str:
-    """Return the id of an image file."""
-    return Path(os.path.abspath(Path(path).expanduser())).as_posix()  # noqa: PTH100 - links are not followed
-
-
-class _Files:
-    """Image files below a folder, or alone."""
-
-    def __init__(self, files: Sequence[Path], root: Path) -> None:
-        self.files = files
-        self.root = root
-
-    @staticmethod
-    def of(images: str | Path) -> "_Files | _Table":
-        """Look for image files, or files of embeddings, at a place.
-
-        Raises:
-            DataError: There are none.
-        """
-        from triptych.data.own.unlabelled import image_files
-
-        place = Path(images).expanduser()
-        if not place.exists():
-            raise DataError(f"{place}: expected a folder of images or an image, but there is nothing. Check the path.")
-        parts = sorted(place.glob("*.parquet")) if place.is_dir() else [place] if place.suffix == ".parquet" else []
-        if parts:
-            return _Table(parts)
-        return _Files(image_files(place), place) if place.is_dir() else _Files([place], place.parent)
-
-    def add_to(self, index: Index, model: "TrainedModel") -> Report:
-        """Embed the files, a part at a time, and add them; files that cannot be read are left out and reported."""
-        report, named = Report(), list[Path]()
-        for path in self.files:
-            if image_id(path) == unicode_text(image_id(path)):
-                named.append(path)
-            else:
-                report.failures.append((path, NOT_UTF8))
-        for first in range(0, len(named), AT_ONCE):
-            files = named[first : first + AT_ONCE]
-            try:
-                self._add(index, model, files, report)
-            except DataError:  # one of them: find out which
-                good = [path for path in files if _is_readable(model, path, report)]
-                self._add(index, model, good, report)
-        return report
-
-    def _add(self, index: Index, model: "TrainedModel", files: Sequence[Path], report: Report) -> None:
-        from triptych.artefacts.model import softmax
-
-        if not files:
-            return
-        outputs = [encoded for encoded, _ in model.outputs(files)]
-        probabilities = softmax(np.concatenate([encoded.logits for encoded in outputs]))
-        ids = [image_id(path) for path in files]
-        metadata = {
-            "path": ids,
-            "label": [self._label(path) for path in files],
-            "prediction": [model.classes[number] for number in probabilities.argmax(1)],
-            "probability": probabilities.max(1),
-        }
-        vectors = np.concatenate([encoded.embeddings for encoded in outputs])
-        index.add(ids, vectors, metadata, fingerprint=model.fingerprint)
-        report.added += len(files)
-
-    def _label(self, path: Path) -> str | None:
-        return path.parent.name if path.parent != self.root else None
-
-
-def _is_readable(model: "TrainedModel", path: Path, report: Report) -> bool:
-    try:
-        for _ in model.outputs([path], progress=False):
-            pass
-    except DataError as error:
-        report.failures.append((path, getattr(error, "reason", str(error))))
-        return False
-    return True
-
-
-class _Table:
-    """Embeddings in Parquet files, as `triptych embed` writes them."""
-
-    def __init__(self, files: Sequence[Path]) -> None:
-        self.files = files
-
-    def add_to(self, index: Index, model: "TrainedModel") -> Report:
-        """Add the rows of all files."""
-        report = Report()
-        del model  # the files record which model made them
-        for path in self.files:
-            for ids, vectors, metadata, fingerprint in _rows(path):
-                index.add(ids, vectors, metadata, fingerprint=fingerprint)
-                report.added += len(ids)
-        return report
-
-
-def _rows(path: Path) -> Iterator[tuple[list[str], Any, Any, str]]:
-    """Read a file of embeddings, a part at a time.
-
-    Raises:
-        DataError: It is none.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            fingerprint = (file.schema_arrow.metadata or {}).get(FINGERPRINT_KEY, b"").decode(errors="replace")
-            if not {"id", "embedding"} <= set(names) or not fingerprint:
-                raise pa.ArrowInvalid("there are no columns id and embedding, or no fingerprint of a model")
-            for batch in file.iter_batches(AT_ONCE):
-                vectors = batch["embedding"].flatten().to_numpy(zero_copy_only=False).reshape(len(batch), -1)
-                metadata = pa.Table.from_batches([batch]).drop_columns(["id", "embedding"])
-                yield batch["id"].to_pylist(), vectors, metadata, fingerprint
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(
-            f"{path}: expected embeddings as `triptych embed` writes them, but {error}. To index images instead, name "
-            "their folder."
-        ) from None

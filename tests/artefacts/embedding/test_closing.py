@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from triptych.artefacts.embedding import closing, embed_images, mapping
+from triptych.artefacts.embedding import closing, embed_images, job, mapping
 from triptych.errors import DataError
 
 
@@ -99,3 +99,33 @@ def test_workers_of_one_file_leave_their_parts_until_the_last_has_ended(photos_m
         report = embed_images(photos_model, photos, tmp_path / "out.parquet", shard_size=3, shard=(worker, 3))
         assert (tmp_path / "out.parquet").exists() == (worker == 2) == report.is_complete
     assert pq.read_table(tmp_path / "out.parquet").num_rows == 6
+
+
+@pytest.mark.parametrize("changed", [{"precision": "float16"}, {"with_map": True}])
+def test_a_complete_file_is_not_returned_for_other_options(photos_model, photos, tmp_path, changed):
+    out = tmp_path / "out.parquet"
+    embed_images(photos_model, photos, out)
+    with pytest.raises(DataError, match="expected the options by which this job was written, float32 without a map"):
+        embed_images(photos_model, photos, out, **changed)
+
+
+@pytest.mark.parametrize("shard", [0, 1, 2])
+def test_a_process_ends_well_where_another_one_has_written_the_file_meanwhile(
+    photos_model, photos, tmp_path, monkeypatch, shard
+):
+    """Two processes work at one job; the other one ends while this one is at a shard."""
+    out, real = tmp_path / "out.parquet", job.write_part
+
+    def other_ends_first(folder, plan, number, model, **named):
+        if number == shard:
+            with monkeypatch.context() as patch:
+                patch.setattr(job, "write_part", real)
+                embed_images(photos_model, photos, out, shard_size=3)
+        return real(folder, plan, number, model, **named)
+
+    monkeypatch.setattr(job, "write_part", other_ends_first)
+    report = embed_images(photos_model, photos, out, shard_size=3)
+
+    assert (report.is_complete, report.rows, report.failures) == (True, 6, 2)
+    assert sorted(path.name for path in tmp_path.glob("*out*")) == ["out.failures.parquet", "out.parquet"]
+    assert pq.read_table(out).num_rows == 6

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from triptych.artefacts.embedding import embed_images, job
+from triptych.artefacts.embedding import embed_images, job, parts
 from triptych.data.builder import read_images
 from triptych.data.pixels.opening import NOT_UTF8
 from triptych.errors import DataError
@@ -175,3 +175,33 @@ def test_a_file_name_that_is_no_utf8_is_listed_among_the_failures(photos_model, 
     assert (report.rows, report.failures, report.is_complete) == (1, 1, True)
     assert failure["reason"] == NOT_UTF8
     assert failure["path"] == str(tmp_path / "images" / "caf\N{REPLACEMENT CHARACTER}.png")
+
+
+def test_workers_with_one_process_number_on_two_machines_begin_one_job(photos_model, photos, tmp_path, monkeypatch):
+    real, others = os.link, []
+
+    def other_machine_first(written, place):
+        if not others:
+            others.append(True)
+            embed_images(photos_model, photos, tmp_path / "out", shard_size=3)
+        real(written, place)
+
+    monkeypatch.setattr(os, "link", other_machine_first)
+    report = embed_images(photos_model, photos, tmp_path / "out", shard_size=3)
+    assert (report.is_complete, report.rows, report.failures) == (True, 6, 2)
+
+
+def test_a_part_of_a_complete_job_is_not_replaced_by_a_slower_process(photos_model, photos, tmp_path, monkeypatch):
+    given, real = {"shard_size": 3, "with_map": True}, parts.place_table
+
+    def other_ends_first(table, path, **named):
+        with monkeypatch.context() as patch:
+            patch.setattr(parts, "place_table", real)
+            embed_images(photos_model, photos, tmp_path / "out", **given)
+        real(table, path, **named)
+
+    monkeypatch.setattr(parts, "place_table", other_ends_first)
+    embed_images(photos_model, photos, tmp_path / "out", **given)
+
+    table = pq.read_table(tmp_path / "out")
+    assert (len(table), table["x"].null_count, table["y"].null_count) == (6, 0, 0)

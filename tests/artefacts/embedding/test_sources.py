@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from triptych.artefacts.embedding import embed_images
-from triptych.artefacts.embedding.sources import list_sources
+from triptych.artefacts.embedding.sources import list_sources, source_name
 from triptych.errors import DataError
 
 NAMES = ("a.jpg", "b.png", "deeper/d.bmp", "cut.png")
@@ -146,3 +146,33 @@ def test_images_in_s3_are_embedded_like_files(photos_model, photos, tmp_path, bu
         embed_images(photos_model, "s3://no-such-bucket/x", tmp_path / "none")
     with pytest.raises(DataError, match="nosuch://x: "):
         embed_images(photos_model, "nosuch://x", tmp_path / "none")
+
+
+def test_an_image_has_one_id_wherever_the_command_is_run(photos, monkeypatch):
+    expected = list_sources(photos).places
+    (photos.parent / "elsewhere").mkdir()
+    monkeypatch.chdir(photos.parent / "elsewhere")
+    place = Path("..") / photos.name
+
+    assert list_sources(place).places == expected
+    assert source_name(place) == source_name(photos)
+    assert list_sources(place / "a.jpg").places == [str(photos / "a.jpg")]
+
+
+def test_a_link_before_two_points_is_followed(photos, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "link").symlink_to(photos / "deeper")
+    monkeypatch.chdir(tmp_path / "here")
+
+    assert all(Path(place).is_file() for place in list_sources(Path("link") / "..").places)
+
+
+def test_names_that_are_not_utf8_are_no_crash_for_one_image_or_a_table(photos, photos_model, tmp_path):
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes((photos / "a.jpg").read_bytes())
+    (folder / "t.csv").write_text("path\na.jpg\n")
+
+    for number, place in enumerate((folder / "a.jpg", folder / "t.csv")):
+        report = embed_images(photos_model, place, tmp_path / f"out{number}")
+        assert (report.rows, report.failures) == (0, 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from triptych.search.images import image_id
+from triptych.search.adding import image_id
 
 
 @pytest.fixture(scope="module")

@@ -130,10 +130,12 @@ def test_nothing_is_overwritten_by_a_new_index(tmp_path: Path, kind: str) -> Non
         EmbeddedIndex.create(path, dimension=4, fingerprint=FINGERPRINT)
 
 
-@pytest.mark.parametrize("path", ["missing", "file", "empty"])
+@pytest.mark.parametrize("path", ["missing", "file", "empty", "pipe"])
 def test_what_is_no_index_is_an_error_that_explains_how_to_make_one(tmp_path: Path, path: str) -> None:
     (tmp_path / "file").write_text("x")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "pipe").mkdir()
+    os.mkfifo(tmp_path / "pipe" / "manifest.json")
 
     with pytest.raises(SearchError, match=r"expected a search index.*triptych index MODEL IMAGES"):
         EmbeddedIndex(tmp_path / path)

@@ -54,6 +54,9 @@ def close(folder: Path, plan: Plan, out: Path) -> EmbeddingReport:
         plan: The job.
         out: The folder itself, or the single file that the parts are joined to.
     """
+    if out != folder and (found := finished(out, plan)):  # another process has ended the same job
+        shutil.rmtree(folder, ignore_errors=True)
+        return found
     parts = plan.parts(folder)
     if len(parts) < plan.shards:
         counted = [_counted(folder, plan, shard) for shard in range(plan.shards) if plan.part(folder, shard).exists()]
@@ -70,27 +73,38 @@ def close(folder: Path, plan: Plan, out: Path) -> EmbeddingReport:
     return found
 
 
-def finished(out: Path, plan: "Plan | tuple[str, str]") -> EmbeddingReport | None:
+def finished(out: Path, plan: Plan) -> EmbeddingReport | None:
     """Return the report of a job that has written its single file; None where there is no such file.
 
+    Args:
+        out: The single file.
+        plan: The job; how many images and shards it has need not be known.
+
     Raises:
-        DataError: There is a file, of another job or of none.
+        DataError: There is a file, of another job or of none, or with other columns.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     if not out.exists():
         return None
-    fingerprint, source = (plan.fingerprint, plan.source) if isinstance(plan, Plan) else plan
     try:
-        found = json.loads((pq.read_schema(out).metadata or {})[JOB_KEY])
-        is_same = (found["fingerprint"], found["source"]) == (fingerprint, source)
+        schema = pq.read_schema(out)
+        found = json.loads((schema.metadata or {})[JOB_KEY])
+        is_same = (found["fingerprint"], found["source"]) == (plan.fingerprint, plan.source)
+        precision = "float16" if pa.types.is_float16(schema.field("embedding").type.value_type) else "float32"
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError):
         is_same = False
     if not is_same:
         raise DataError(
             f"{out}: expected a new file, or one that this job has written; it exists already and is of another job. "
             "Name another file."
+        )
+    if (precision, "x" in schema.names) != (plan.precision, plan.has_map):
+        with_map = "with a map" if "x" in schema.names else "without a map"
+        raise DataError(
+            f"{out}: expected the options by which this job was written, {precision} {with_map}; got others. Repeat "
+            "the command as it was, or name another file."
         )
     failures = failures_beside(out) if found["failures"] else None
     return EmbeddingReport(out, found["rows"], found["failures"], found["shards"], found["shards"], failures)

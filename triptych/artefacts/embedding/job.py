@@ -69,8 +69,6 @@ def embed_images(
     target = Path(out).expanduser()
     is_file = target.suffix == ".parquet" and not target.is_dir()
     folder = target.with_name(f"{target.name}.job") if is_file else target
-    if is_file and (report := finished(target, (loaded.fingerprint, source_name(images)))):
-        return report
     wanted = Plan(
         fingerprint=loaded.fingerprint,
         source=source_name(images),
@@ -81,19 +79,26 @@ def embed_images(
         precision=precision,
         has_map=with_map,
     )
+    if is_file and (report := finished(target, wanted)):
+        return report
     plan = _planned(folder, wanted, images)
     mine = range(worker, plan.shards, workers)
     missing = [number for number in mine if not plan.part(folder, number).exists()]
     counter = _Counter(progress, total=sum(len(plan.rows(number)) for number in mine))
     counter.add(counter.total - sum(len(plan.rows(number)) for number in missing))
-    if engine == "ray":
-        from triptych.artefacts.embedding.ray_engine import run_on_ray
+    try:
+        if engine == "ray":
+            from triptych.artefacts.embedding.ray_engine import run_on_ray
 
-        run_on_ray(loaded.path, folder, plan, missing, embedded=counter.add)
-    else:
-        for number in missing:
-            write_part(folder, plan, number, loaded, embedded=counter.add)
-    return close(folder, plan, target)
+            run_on_ray(loaded.path, folder, plan, missing, embedded=counter.add)
+        else:
+            for number in missing:
+                write_part(folder, plan, number, loaded, embedded=counter.add)
+        return close(folder, plan, target)
+    except FileNotFoundError:  # another process has joined the parts meanwhile, and removed their folder
+        if is_file and finished(target, plan):
+            return close(folder, plan, target)
+        raise
 
 
 def opened(model: "TrainedModel | str | Path") -> TrainedModel:

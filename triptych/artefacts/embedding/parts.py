@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from triptych.artefacts.model import BATCH_SIZE, TrainedModel, softmax
 from triptych.data.own.unlabelled import prefetched
 from triptych.data.pixels.opening import UndecodableImage
 from triptych.errors import DataError
-from triptych.files import replacing
+from triptych.files import place_once, replacing
 
 FINGERPRINT_KEY = b"triptych.model_fingerprint"
 """Where the schema of a Parquet file names the model."""
@@ -50,22 +51,32 @@ def write_part(
     table = pa.Table.from_batches(batches, schema)
     with replacing(plan.failures(folder, shard)) as temporary:
         temporary.write_text(json.dumps({"rows": len(table), "failures": failures}))
-    place_table(table, plan.part(folder, shard), staging=folder / FOLDER)
+    place_table(table, plan.part(folder, shard), staging=folder / FOLDER, replaces=False)
     return len(images)
 
 
-def place_table(table: Any, path: Path, *, staging: Path) -> None:  # noqa: ANN401 - pyarrow has no types
+def place_table(table: Any, path: Path, *, staging: Path, replaces: bool = True) -> None:  # noqa: ANN401 - pyarrow
     """Write a Parquet file whole or not at all.
 
     It is written in the folder `staging`, so that a killed process never has a partial file of rows where readers
     look for them.
+
+    Args:
+        table: The rows.
+        path: The file.
+        staging: A folder of the same file system.
+        replaces: Whether a file that is there is replaced. A part that another process has written has the same rows,
+            and may have been given more since.
     """
     import pyarrow.parquet as pq
 
-    staged = staging / path.name
+    staged = staging / f"{uuid4().hex}-{path.name}"
     with replacing(staged) as temporary:
         pq.write_table(table, temporary, compression="zstd")
-    staged.replace(path)
+    if replaces:
+        staged.replace(path)
+    else:
+        place_once(staged, path)
 
 
 def part_schema(plan: Plan, model: TrainedModel) -> Any:  # noqa: ANN401 - pyarrow has no types

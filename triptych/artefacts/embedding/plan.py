@@ -2,15 +2,15 @@
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 from triptych.artefacts.embedding.sources import ImageList
 from triptych.errors import DataError
-from triptych.files import replacing
+from triptych.files import place_once, replacing
 
 FOLDER = "_job"
 """Below the output directory; readers of Parquet folders skip names that begin with an underscore."""
@@ -83,16 +83,10 @@ def write_list(folder: Path, images: ImageList) -> str:
 def claim_plan(folder: Path, plan: Plan) -> Plan:
     """Write the plan unless another worker has been first, and return the one that holds."""
     place = folder / FOLDER / PLAN
-    with replacing(place.with_name(f"{PLAN}.{os.getpid()}")) as temporary:
+    written = place.with_name(f"{uuid4().hex}-{PLAN}")  # processes on several machines may have one number
+    with replacing(written) as temporary:
         temporary.write_text(json.dumps(asdict(plan), indent=2) + "\n")
-    written = place.with_name(f"{PLAN}.{os.getpid()}")
-    try:
-        os.link(written, place)
-    except FileExistsError:
-        pass
-    except OSError:  # a file system without hard links
-        written.replace(place)
-    written.unlink(missing_ok=True)
+    place_once(written, place)
     return read_plan(folder) or plan
 
 

@@ -1,5 +1,6 @@
 """The images of a job: a list of their ids, where they are, and their labels; and how they are read by it."""
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -43,7 +44,17 @@ class ImageList:
 def source_name(images: str | Path) -> str:
     """Return images as a job remembers them: a URL, a split, or an absolute path."""
     text = str(images)
-    return text if "://" in text or is_split(text) else str(Path(images).expanduser().absolute())
+    return text if "://" in text or is_split(text) else unicode_text(_absolute(images))
+
+
+def _absolute(place: str | Path) -> Path:
+    """Return the absolute path without `..`, so that a file has one id wherever the command is run.
+
+    Where a link stands before `..`, the path stays as it is: without them it would lead elsewhere.
+    """
+    given = Path(place).expanduser().absolute()
+    short = Path(os.path.abspath(given))  # noqa: PTH100 - links are not followed
+    return short if given.exists() and short.exists() and short.samefile(given) else given
 
 
 def is_split(images: str) -> bool:
@@ -64,7 +75,7 @@ def list_sources(images: str | Path) -> ImageList:
         return _list_split(text)
     from triptych.data.own.unlabelled import image_files
 
-    place = Path(images).expanduser().absolute()
+    place = _absolute(images)
     if not place.exists():
         raise DataError(
             f"{place}: expected a folder, an image, a table, a URL, or a split such as mnist:test, but there is "
@@ -73,7 +84,7 @@ def list_sources(images: str | Path) -> ImageList:
     if place.is_file():
         if place.suffix.lower() in TABLES:
             return once(_list_rows(place))
-        return ImageList([str(place)], [None])
+        return ImageList([unicode_text(place)], [None])
     files = image_files(place)
     labels = [None if file.parent == place else unicode_text(file.parent.name) for file in files]
     return ImageList([unicode_text(file) for file in files], labels)
@@ -217,9 +228,10 @@ def _list_rows(file: Path) -> Iterator[tuple[str, str | None]]:
     for number, (image, label) in enumerate(zip(images, labels, strict=False)):
         text = None if label in (None, "") else str(label)
         if image is True:
-            yield f"{file}{ROW}{number}", text
+            yield unicode_text(f"{file}{ROW}{number}"), text
         elif isinstance(image, str) and image.strip():
-            yield image if "://" in image else str(file.parent / image.strip().replace("\\", "/")), text
+            name = image.strip().replace("\\", "/")
+            yield image if "://" in image else unicode_text(file.parent / name), text
         else:
             raise DataError(f"{file}: expected an image in every row, but row {number} has none. Fix the table.")
 

@@ -124,11 +124,12 @@ def _write_files(model: TrainedModel, folder: Path, *, input_type: "InputType", 
 
     description = model.description.model_copy(update={"metrics": measured_metrics(model), "quantisation": None})
     if not compact:
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         state = model.network.state_dict()
         weights = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
-        save_file(weights, folder / WEIGHTS, metadata={"format": "pt", "fingerprint": description.fingerprint})
+        content = save(weights, metadata={"format": "pt", "fingerprint": description.fingerprint})
+        (folder / WEIGHTS).write_bytes(content)  # by us: a full disk is then an error of the system, not the library's
     export_onnx(
         model.network,
         folder,

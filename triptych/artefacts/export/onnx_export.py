@@ -1,5 +1,6 @@
 """A network becomes two ONNX files: from images to embedding, logits and latent, and from the latent to an image."""
 
+import warnings
 from copy import deepcopy
 from pathlib import Path
 from typing import Literal
@@ -103,9 +104,10 @@ def _write(
 ) -> None:
     import logging
 
-    # The exporter logs what it cannot translate, and tries again in another way.
+    # The exporter logs what it cannot translate, and tries again in another way; it warns of its own library.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         program = torch.onnx.export(
             module.eval(),
             (example,),

@@ -8,8 +8,8 @@ from triptych.cli.options import HELP
 
 if TYPE_CHECKING:
     from triptych.search import Calibration
+    from triptych.search.adding import Report
     from triptych.search.calibration import Rate
-    from triptych.search.images import Report
 
 SHOWN_FAILURES = 20
 
@@ -98,7 +98,7 @@ def add(*, place: str, images: str, model: str | None) -> None:
 def delete(*, place: str, ids: tuple[str, ...]) -> None:
     """Remove images from INDEX, by their paths or ids. The files themselves stay."""
     from triptych.search import open_index
-    from triptych.search.images import image_id
+    from triptych.search.adding import image_id
 
     with open_index(place) as opened:
         removed = opened.delete([*dict.fromkeys([*ids, *map(image_id, ids)])])

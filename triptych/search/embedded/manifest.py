@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from triptych.errors import SearchError
-from triptych.files import replacing
+from triptych.files import read_start, replacing
 from triptych.search.calibration import Calibration
 from triptych.search.conditions import Kind
 from triptych.search.contract import IndexSettings
@@ -120,9 +120,8 @@ def read_manifest(folder: Path) -> bytes:
         SearchError: There is none.
     """
     try:
-        with (folder / MANIFEST).open("rb") as file:
-            content = file.read(LARGEST_MANIFEST + 1)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        content = read_start(folder / MANIFEST, LARGEST_MANIFEST + 1)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
         raise SearchError(
             f"{folder}: expected a search index, a folder with a {MANIFEST}, found none. Check the path, or make an "
             "index with `triptych index MODEL IMAGES --out FOLDER`."
