@@ -14,7 +14,7 @@ from typing import Annotated, NamedTuple, TypeAlias
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field
 
-from triptych.data.pixels.decoding import WHITE, Colour
+from triptych.data.pixels.converting import WHITE, Colour
 from triptych.data.pixels.mapped import Shape
 from triptych.data.pixels.resizing import Fit
 from triptych.files import read_start, replacing
