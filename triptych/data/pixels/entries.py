@@ -175,7 +175,10 @@ def remove_entry(entry: Entry) -> None:
     # Under another name first: what is half removed must not look like an entry.
     leaving = entry.folder.with_name(f".{entry.folder.name}.removed")
     entry.folder.rename(leaving)
-    shutil.rmtree(leaving)
+    if leaving.is_symlink():
+        leaving.unlink()
+    else:
+        shutil.rmtree(leaving)
 
 
 def remove_leftovers(cache: Path) -> None:
