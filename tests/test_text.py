@@ -2,6 +2,8 @@ import sys
 from unicodedata import category
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from triptych.text import csv_cell, csv_text, terminal_lines, terminal_text
 
@@ -40,14 +42,29 @@ def test_messages_keep_their_lines() -> None:
     assert terminal_lines("one\n  two\x1b[31m\n") == "one\n  two\\x1b[31m\n"
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-cat", "@SUM(A1)", "\tx", "\rx", "'quoted", "'=x"])
+FULL_WIDTH = "\uff1d\uff0b\uff0d\uff20"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("=1+1", "+1", "-cat", "@SUM(A1)", "\tx", "\rx", "\nx", "'quoted", "'=x", " =1+1", "  '=x", "\u3000\u00a0-x"),
+        *(f"{sign}1" for sign in FULL_WIDTH),
+        f"' {FULL_WIDTH}",
+    ],
+)
 def test_cells_of_a_table_are_no_formulas_and_can_be_read_back(text: str) -> None:
     cell = csv_cell(text)
 
-    assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert not cell.strip(" \u00a0\u3000").startswith(("=", "+", "-", "@", "\t", "\r", "\n", *FULL_WIDTH))
     assert csv_text(cell) == text
 
 
-@pytest.mark.parametrize("text", ["", "cat", "a=b", "photos/-1.png", "猫"])
+@pytest.mark.parametrize("text", ["", "cat", "a=b", "photos/-1.png", "猫", " cat", "a\n=b"])
 def test_ordinary_cells_stay_as_they_are(text: str) -> None:
     assert csv_cell(text) == csv_text(text) == text
+
+
+@given(st.text(st.sampled_from([*"'=+-@\t\r\n a\u00a0\u3000", *FULL_WIDTH]), max_size=6))
+def test_any_cell_is_read_as_it_was_written(text: str) -> None:
+    assert csv_text(csv_cell(text)) == text

@@ -1,12 +1,14 @@
 """Names from data sets, file systems and configs, made safe for a terminal: what is printed is never obeyed."""
 
+import re
 from unicodedata import category
 
 JOINERS = "\u200c\u200d"
 """Invisible characters that scripts such as Persian, and emoji, are spelled with."""
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
-"""The first characters by which a spreadsheet recognises a formula, and the apostrophe that marks text."""
+FORMULA = re.compile("[ \u00a0\u3000]*[=+\\-@\t\r\n'\uff1d\uff0b\uff0d\uff20]")
+"""By what a spreadsheet may recognise a formula, full-width signs and spaces before them included; and the apostrophe
+that marks text. `explorer/src/labels/csv.ts` has the same rule."""
 
 
 def terminal_text(text: object) -> str:
@@ -47,19 +49,20 @@ def unicode_text(text: object) -> str:
 def csv_cell(text: str) -> str:
     r"""Return text for a cell of a CSV file, so that no spreadsheet takes it for a formula.
 
-    Text that begins with =, +, -, @, a tab or a carriage return gets an apostrophe in front, as OWASP recommends; text
-    that begins with an apostrophe gets one too, so that `csv_text` gives back what was written.
+    Text that begins with =, +, -, @ (or their full-width forms), a tab or a line break gets an apostrophe in front, as
+    OWASP recommends, also where spaces precede them, which some programs cut off; text that begins with an apostrophe
+    gets one too, so that `csv_text` gives back what was written.
 
     Example:
         >>> csv_cell("=1+1"), csv_cell("cat"), csv_text(csv_cell("-shirt"))
         ("'=1+1", 'cat', '-shirt')
     """
-    return f"'{text}" if text.startswith(FORMULA) else text
+    return f"'{text}" if FORMULA.match(text) else text
 
 
 def csv_text(cell: str) -> str:
     """Return the text of a cell that `csv_cell` has written."""
-    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(FORMULA) else cell
+    return cell[1:] if cell[:1] == "'" and FORMULA.match(cell, 1) else cell
 
 
 def _is_harmless(character: str) -> bool:

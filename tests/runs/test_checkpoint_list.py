@@ -89,3 +89,30 @@ def test_a_pipe_in_place_of_the_list_is_not_waited_for(runs):
     assert own_names(runs[0]) == set()
     with pytest.raises(CheckpointError, match="a pipe, a socket or a device"):
         check_names(runs[0])
+
+
+def test_checkpoints_of_the_runs_behind_a_link_are_never_taken(runs, tmp_path):
+    """A received run whose folder of checkpoints leads into that of somebody else's runs."""
+    write_names(runs[0], best="e.ckpt", files={"e.ckpt", "version_0-last.ckpt"})
+    received = RunFolders(tmp_path / "received", "digits", 0)
+    received.version_folder.mkdir(parents=True)
+    received.checkpoints.parent.mkdir()
+    received.checkpoints.symlink_to(runs[0].checkpoints)
+    write_names(received, best="", files={"e.ckpt"})
+
+    assert own_names(runs[0]) <= set().union(*(own_names(other) for other in received.others()))
+    with pytest.raises(CheckpointError, match="the folder is a link"):
+        check_names(received)
+
+
+def test_a_folder_of_checkpoints_may_be_a_link_to_a_larger_disk(tmp_path):
+    run = RunFolders(tmp_path / "runs", "digits", 0)
+    run.version_folder.mkdir(parents=True)
+    (tmp_path / "large" / "lightning_checkpoints").mkdir(parents=True)
+    (run.root / "lightning_checkpoints").symlink_to(tmp_path / "large" / "lightning_checkpoints")
+    write_names(run, best="", files={"version_0-last.ckpt"})
+    check_names(run)
+    assert list(run.others()) == []
+    linked = RunFolders(tmp_path / "linked", "digits", 0)
+    linked.root.symlink_to(run.root)
+    check_names(linked)

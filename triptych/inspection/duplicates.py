@@ -77,11 +77,9 @@ def find_duplicates(images: Images, neighbours: Tensor | None = None) -> Duplica
 def _originals(images: Images) -> Tensor:
     """Map each image to the first with the same pixels, (N,)."""
     first: dict[bytes, int] = {}
+    rows = (row for part in parts(images, AT_ONCE) for row in part.cpu().contiguous().flatten(1).numpy())
     return torch.tensor(
-        [
-            first.setdefault(hashlib.blake2b(image.cpu().numpy().tobytes(), digest_size=16).digest(), row)
-            for row, image in enumerate(images)
-        ]
+        [first.setdefault(hashlib.blake2b(row, digest_size=16).digest(), place) for place, row in enumerate(rows)]
     )
 
 

@@ -48,9 +48,16 @@ def check_names(folders: RunFolders) -> None:
     """Check the list of a run that is about to write and remove checkpoints.
 
     Raises:
-        CheckpointError: It is damaged, or names something else than checkpoints in the run's folder of checkpoints.
+        CheckpointError: It is damaged, or names something else than checkpoints in the run's folder of checkpoints; or
+            that folder is a link to where another run keeps a last state of the same name.
     """
     path = folders.checkpoint_list
+    if owner := next((other for other in folders.others() if folders.last.name in own_names(other)), None):
+        raise CheckpointError(
+            f"{folders.checkpoints}: expected the checkpoints of {folders.version_folder}; the folder is a link, and "
+            f"{folders.last.name} in it belongs to {owner.version_folder}. Replace the link by a folder with the run's "
+            "own checkpoints, or start a new run without --resume."
+        )
     if not path.exists():
         return
     try:

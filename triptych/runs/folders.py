@@ -74,10 +74,20 @@ class RunFolders:
         return self.version >= max(_saved_versions(self), default=self.version)
 
     def others(self) -> Iterator["RunFolders"]:
-        """Give the other runs on the data set that have a version folder."""
+        """Give the other runs with a version folder whose checkpoints lie in the same folder.
+
+        They are those on the data set; and where the folder is a link into another output root, those of that root.
+        """
         for version in _begun_versions(self):
             if version != self.version:
                 yield RunFolders(self.root, self.dataset, version)
+        real, own = self.checkpoints.resolve(), self.version_folder.resolve()
+        elsewhere = RunFolders(real.parents[1] if len(real.parents) > 1 else real, real.name, 0)
+        if elsewhere.checkpoints == real and elsewhere.root != self.root.resolve():
+            for version in _begun_versions(elsewhere):
+                found = RunFolders(elsewhere.root, elsewhere.dataset, version)
+                if found.version_folder.resolve() != own:
+                    yield found
 
 
 def new_run(root: Path, dataset: str) -> RunFolders:

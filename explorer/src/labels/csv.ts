@@ -1,6 +1,6 @@
 // CSV files: cells that no spreadsheet takes for a formula, by the rule of `triptych.text.csv_cell`.
 
-const FORMULA = ["=", "+", "-", "@", "\t", "\r", "'"];
+const FORMULA = /^[ \u00a0\u3000]*[=+\-@\t\r\n'\uff1d\uff0b\uff0d\uff20]/;
 
 /** Text of a CSV file, a header first. */
 export function csvText(rows: string[][]): string {
@@ -8,7 +8,7 @@ export function csvText(rows: string[][]): string {
 }
 
 function cell(text: string): string {
-  const safe = FORMULA.includes(text.charAt(0)) ? `'${text}` : text;
+  const safe = FORMULA.test(text) ? `'${text}` : text;
   return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
@@ -28,7 +28,7 @@ export function parsedCsv(text: string): Record<string, string>[] {
 }
 
 const plain = (text: string): string =>
-  text.startsWith("'") && FORMULA.includes(text.charAt(1)) ? text.slice(1) : text;
+  text.startsWith("'") && FORMULA.test(text.slice(1)) ? text.slice(1) : text;
 
 /** Offers a text (CSV), or bytes, as a file. */
 export function download(name: string, content: string | ArrayBuffer): void {

@@ -349,3 +349,17 @@ def test_digests_do_not_depend_on_the_pieces_that_are_written(monkeypatch):
             digests.add(content[start : start + size])
         blocks = [content[start : start + 10] for start in range(0, 47, 10)]
         assert digests.finished() == [hashlib.blake2b(block, digest_size=16).hexdigest() for block in blocks]
+
+
+def test_an_entry_that_is_a_link_is_removed_without_what_it_leads_to(tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "thesis.txt").write_text("mine")
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    (cache / ("0" * 32)).symlink_to(elsewhere)
+    for entry in cache_entries(cache):
+        remove_entry(entry)
+    assert cache_entries(cache) == []
+    assert list(cache.iterdir()) == []
+    assert (elsewhere / "thesis.txt").read_text() == "mine"

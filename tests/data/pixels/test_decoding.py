@@ -285,13 +285,21 @@ def test_lab_and_float_tiffs_are_read_as_grey_and_as_colours(channels):
         assert (np.diff(pixels.mean(2).ravel()[order]) >= -1.5).all()
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "CMYK"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "LA", "CMYK", "LAB", "I;16", "F"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_large_images_are_converted_in_strips_to_the_same_pixels(tmp_path, monkeypatch, mode, channels):
     noise = np.random.default_rng(0).integers(0, 256, (37, 23, 3), dtype=np.uint8)
-    Image.fromarray(noise).convert(mode).save(tmp_path / "image.tif")
+    image = Image.fromarray(noise)
+    if mode in ("LAB", "F", "I;16"):
+        grey = image.convert("L")
+        image = {
+            "LAB": Image.merge("LAB", image.split()),
+            "F": Image.fromarray(np.asarray(grey, np.float32) / 255),
+            "I;16": Image.fromarray(np.asarray(grey, np.uint16) * 257),
+        }[mode]
+    image.convert(mode).save(tmp_path / "image.tif")
     whole = decode(tmp_path / "image.tif", channels=channels)
-    monkeypatch.setattr("triptych.data.pixels.decoding.STRIP", 100)
+    monkeypatch.setattr("triptych.data.pixels.converting.STRIP", 100)
     pixels = decode(tmp_path / "image.tif", channels=channels)
     assert np.array_equal(pixels, whole)
     assert pixels.flags.writeable

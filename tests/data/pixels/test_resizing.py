@@ -1,8 +1,12 @@
 """Images of any size come to one size: whole with bars, cut at the middle, or stretched; and antialiased."""
 
 import io
+import shutil
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -140,3 +144,36 @@ def test_threads_resize_no_more_pixels_at_once_than_they_may_hold(tmp_path, monk
 
     assert most == [1]
     assert {pixels.shape for pixels in found} == {(8, 8, 3)}
+
+
+MEMORY = """
+import re, sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from triptych.data.pixels import converting, opening
+from triptych.data.pixels.resizing import decode_and_fit
+from triptych.data.pixels.traits import traits_of, white_level
+opening._ROOM = opening._Room(12_000_000)
+converting.STRIP = 1 << 19
+paths = sorted(Path(sys.argv[1]).glob("*.png"))
+most = lambda: int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
+before = most()
+traits_of(paths, threads=3)
+white_level(paths, threads=3)
+with ThreadPoolExecutor(3) as pool:
+    list(pool.map(lambda path: decode_and_fit(path, size=(8, 8)), paths))
+print(most() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the largest memory is read from Linux")
+def test_large_images_are_in_memory_one_at_a_time_and_once(tmp_path):
+    """Three images of 12 megapixels need about the 48 MB of one."""
+    ramp = np.broadcast_to(np.arange(4000) // 16, (3000, 4000))
+    Image.fromarray(np.stack([ramp] * 3, axis=2).astype(np.uint8)).save(tmp_path / "0.png", compress_level=1)
+    for number in (1, 2):
+        shutil.copy(tmp_path / "0.png", tmp_path / f"{number}.png")
+    command = [sys.executable, "-c", MEMORY, str(tmp_path)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert int(ended.stdout) < 110_000, ended.stdout  # KiB

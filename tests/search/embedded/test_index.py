@@ -12,7 +12,7 @@ import pytest
 
 from triptych.errors import SearchError
 from triptych.search.embedded.index import EmbeddedIndex
-from triptych.search.embedded.writer_lock import writing
+from triptych.search.embedded.writer_lock import OWNER, writing
 
 FINGERPRINT = "f0"
 
@@ -104,6 +104,15 @@ def test_a_second_writer_gets_a_message_that_names_the_first(index: EmbeddedInde
     add(index, 1, "new")
 
     assert len(all_ids(index)) == 31
+
+
+def test_a_link_in_the_place_of_the_owner_is_not_written_through(index: EmbeddedIndex, tmp_path: Path) -> None:
+    victim = tmp_path / "notes.txt"
+    victim.write_text("mine")
+    (index.folder / OWNER).symlink_to(victim)
+    with writing(index.folder):
+        pass
+    assert victim.read_text() == "mine"
 
 
 def test_the_owner_of_a_lock_cannot_write_to_the_terminal(index: EmbeddedIndex) -> None:

@@ -45,7 +45,7 @@ class Kept:
     def remove(self) -> None:
         """Remove the files."""
         for place in self.places:
-            if place.is_dir():
+            if place.is_dir() and not place.is_symlink():
                 shutil.rmtree(place, ignore_errors=True)
             else:
                 place.unlink(missing_ok=True)

@@ -6,14 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from triptych.data.pixels.converting import WHITE, Colour, converted, has_alpha, opaque_array, pixels_of, strips
 from triptych.data.pixels.opening import MAX_PIXELS, Picture, UndecodableImage, opened
 
-Colour = tuple[int, int, int]
-"""Red, green and blue, 0 to 255."""
-WHITE: Colour = (255, 255, 255)
-
-STRIP = 1 << 22
-"""Pixels that are converted at a time."""
+Pixels = Image.Image | np.ndarray
+"""A decoded image, grey or RGB; or an array, uint8 (H, W, C)."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ def decode(
     background: Colour = WHITE,
     white: int = 65535,
     max_pixels: int = MAX_PIXELS,
-    finish: Callable[[np.ndarray], np.ndarray] | None = None,
+    finish: Callable[[Pixels], np.ndarray] | None = None,
 ) -> np.ndarray:
     """Decode one image and turn it upright by its EXIF data.
 
@@ -64,7 +61,7 @@ def decode(
             in [0, 1].
         max_pixels: Images of more pixels (height times width) are rejected before any is decoded.
         finish: Turns the pixels into a smaller result, which is returned: until then other threads decode no more than
-            fits into memory beside them.
+            fits into memory beside them, and the pixels are in memory once.
 
     Returns:
         uint8 (H, W, C), writable.
@@ -93,13 +90,14 @@ def decode(
             image.draft(mode, at_least(*image.size) if is_sideways else at_least(*image.size[::-1])[::-1])
         image.load()
         orientation = _orientation(image)  # Pillow turns a TIFF itself, and then forgets this
-        upright = _eight_bits(image, white)
+        whole = converted(image, mode, background=background, white=white)
+        if whole is not image:
+            image.close()  # which lets its memory go
         if orientation > 1:
-            upright = upright.transpose(_TURNS[orientation])
-        pixels = _pixels(_opaque(upright, background), mode, wanted)
-        del upright
-        image.close()  # which lets its memory go
-        return finish(pixels) if finish else pixels
+            whole = whole.transpose(_TURNS[orientation])
+        result = finish(whole) if finish else pixels_of(whole)
+        whole.close()
+        return result
 
 
 def measure(source: Picture, *, max_pixels: int = MAX_PIXELS) -> Measure:
@@ -121,16 +119,16 @@ def looks_grey(source: Picture, *, max_pixels: int = MAX_PIXELS) -> bool:
     channels = measure(source, max_pixels=max_pixels).channels
     if channels != 3:
         return channels == 1
-    pixels = decode(source, at_least=lambda *_: (1, 1), max_pixels=max_pixels)
-    return bool((pixels == pixels[..., :1]).all())
+    compared = decode(source, at_least=lambda *_: (1, 1), max_pixels=max_pixels, finish=_equal_channels)
+    return bool(compared.all())
 
 
 def has_transparency(source: Picture, *, max_pixels: int = MAX_PIXELS) -> bool:
     """Whether an image has pixels that show the background; raises as `decode` does."""
     with opened(source, max_pixels) as image:
-        if isinstance(image, np.ndarray) or not _has_alpha(image):
+        if isinstance(image, np.ndarray) or not has_alpha(image):
             return False
-        return int(np.asarray(image.convert("RGBA").getchannel("A")).min()) < 255
+        return any(strip.convert("RGBA").getchannel("A").getextrema()[0] < 255 for _, strip in strips(image))
 
 
 def largest_value(source: Picture, *, max_pixels: int = MAX_PIXELS) -> int:
@@ -138,7 +136,7 @@ def largest_value(source: Picture, *, max_pixels: int = MAX_PIXELS) -> int:
     with opened(source, max_pixels) as image:
         if isinstance(image, np.ndarray) or image.mode[0] != "I":
             return 0
-        return int(np.asarray(image).max())
+        return max(int(np.asarray(strip).max()) for _, strip in strips(image))
 
 
 _TURNS = {
@@ -157,8 +155,7 @@ def _with_channels(pixels: np.ndarray, channels: int | None, background: Colour)
     """Convert an array to grey or RGB; two and four channels are read as grey or RGB with transparency."""
     match pixels.shape[2], channels:
         case 2 | 4, 1 | 3:
-            opaque = _opaque(Image.fromarray(pixels), background).convert("L" if channels == 1 else "RGB")
-            return np.array(opaque).reshape(*pixels.shape[:2], channels)
+            return opaque_array(pixels, channels, background)
         case 1, 3:
             return pixels.repeat(3, axis=2)
         case 3, 1:
@@ -168,17 +165,10 @@ def _with_channels(pixels: np.ndarray, channels: int | None, background: Colour)
     return pixels
 
 
-def _pixels(image: Image.Image, mode: str, channels: int) -> np.ndarray:
-    """Copy an image into an array strip by strip: a copy as a whole would be in memory three times."""
-    width, height = image.size
-    pixels = np.empty((height, width, channels), np.uint8)
-    rows = max(1, STRIP // width)
-    for top in range(0, height, rows):
-        strip = image if rows >= height else image.crop((0, top, width, min(top + rows, height)))
-        pixels[top : top + rows] = np.asarray(strip if strip.mode == mode else strip.convert(mode)).reshape(
-            -1, width, channels
-        )
-    return pixels
+def _equal_channels(pixels: Pixels) -> np.ndarray:
+    """Return for each strip of an RGB image whether its channels are equal."""
+    parts = (np.asarray(strip) for _, strip in strips(pixels)) if isinstance(pixels, Image.Image) else [pixels]
+    return np.array([(part == part[..., :1]).all() for part in parts])
 
 
 def _channels(image: Image.Image) -> int:
@@ -192,10 +182,6 @@ def _bits(image: Image.Image) -> int:
     return 16 if image.mode[0] in "IF" or any(";16" in str(tile[3]) for tile in tiles if len(tile) > 3) else 8
 
 
-def _has_alpha(image: Image.Image) -> bool:
-    return image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info
-
-
 def _orientation(image: Image.Image) -> int:
     """Read the EXIF orientation, 1 to 8; damaged EXIF data are no reason to reject an image."""
     try:
@@ -203,30 +189,3 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # Pillow's parser raises whatever damaged bytes lead it to
         return 1
     return found if found in _TURNS else 1
-
-
-def _eight_bits(image: Image.Image, white: int) -> Image.Image:
-    """Scale 16-bit grey and floating-point images, each by one rule for all images."""
-    if image.mode[0] not in "IF":
-        return image
-    values = np.asarray(image)
-    low, high = values.min(), values.max()
-    most = 1 if image.mode == "F" else 65535
-    if not (low >= 0 and high <= most):  # true of NaN too
-        raise UndecodableImage(f"has values from {low:g} to {high:g}, where 0 to {most} is expected of its kind")
-    if image.mode == "F":
-        return Image.fromarray((values * 255 + 0.5).astype(np.uint8))
-    capped = np.minimum(values, white).astype(np.uint32)
-    return Image.fromarray(((capped * 255 + white // 2) // white).astype(np.uint8))
-
-
-def _opaque(image: Image.Image, background: Colour) -> Image.Image:
-    """Lay an image with transparent pixels over the background."""
-    if image.mode == "LAB":  # which Pillow converts to RGB alone
-        return image.convert("RGB")
-    if not _has_alpha(image):
-        return image
-    canvas = Image.new("RGB", image.size, background)
-    layer = image.convert("RGBA")
-    canvas.paste(layer, mask=layer)
-    return canvas

@@ -14,7 +14,7 @@ from typing import Annotated, NamedTuple, TypeAlias
 from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field
 
-from triptych.data.pixels.decoding import WHITE, Colour
+from triptych.data.pixels.converting import WHITE, Colour
 from triptych.data.pixels.mapped import Shape
 from triptych.data.pixels.resizing import Fit
 from triptych.files import read_start, replacing
@@ -175,7 +175,10 @@ def remove_entry(entry: Entry) -> None:
     # Under another name first: what is half removed must not look like an entry.
     leaving = entry.folder.with_name(f".{entry.folder.name}.removed")
     entry.folder.rename(leaving)
-    shutil.rmtree(leaving)
+    if leaving.is_symlink():
+        leaving.unlink()
+    else:
+        shutil.rmtree(leaving)
 
 
 def remove_leftovers(cache: Path) -> None:

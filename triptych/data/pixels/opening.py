@@ -5,10 +5,12 @@ depends on Pillow's process-wide switches, which any library may have turned.
 """
 
 import io
+import os
 import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from math import prod
 from pathlib import Path
 from threading import Condition, Lock
@@ -44,6 +46,9 @@ MAX_PIXELS = 89_478_485
 """Where Pillow begins to warn of decompression bombs: a quarter of a gigabyte as RGB. All threads together hold no
 more pixels than this at a time."""
 
+BLOCK = 1 << 26
+"""Bytes of Pillow's blocks of memory. Blocks of its own 16 MiB stay with the C library's heap of each thread when an
+image is closed; larger ones go back to the system."""
 
 NOT_UTF8 = "has a name, or a folder, that is not valid UTF-8; rename it"
 """Why a file cannot be embedded or indexed, which tables and databases of text could not name."""
@@ -78,6 +83,7 @@ class UnreadableImage(UndecodableImage):
 def opened(source: Picture, max_pixels: int) -> Iterator[Image.Image | np.ndarray]:
     """Open an image, its pixels yet to be decoded; whatever goes wrong in the block becomes one reason."""
     name = str(source) if isinstance(source, Path) else "The image"
+    _enlarge_blocks()
     try:
         if isinstance(source, Image.Image):
             _check_size(*source.size, max_pixels)
@@ -96,7 +102,10 @@ def opened(source: Picture, max_pixels: int) -> Iterator[Image.Image | np.ndarra
             with _reader(start)(stream) as image:
                 _check_size(*image.size, max_pixels)
                 with _ROOM.taken(image.width * image.height):
-                    yield image
+                    try:
+                        yield image
+                    finally:
+                        image.close()  # which lets its memory go
     except UndecodableImage as error:
         raise type(error)(error.reason, name) from None
     except MemoryError as error:
@@ -142,6 +151,13 @@ def _reader(start: bytes) -> type[ImageFile.ImageFile]:
         return reader
     received = f"it begins with {start!r}" if start else "it is empty"
     raise UndecodableImage(f"is none of JPEG, PNG, WebP, BMP, TIFF, GIF, PPM, AVIF, HEIC and .npy: {received}")
+
+
+@cache
+def _enlarge_blocks() -> None:
+    """Let the memory of large images go back to the system, unless somebody chose the blocks."""
+    if "PILLOW_BLOCK_SIZE" not in os.environ:
+        Image.core.set_block_size(BLOCK)
 
 
 class _Room:

@@ -6,7 +6,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from triptych.data.pixels.decoding import WHITE, Colour, decode, measure
+from triptych.data.pixels.converting import WHITE, Colour, pixels_of
+from triptych.data.pixels.decoding import Pixels, decode, measure
 from triptych.data.pixels.opening import MAX_PIXELS, Picture, UndecodableImage
 
 Fit = Literal["letterbox", "crop", "stretch", "exact"]
@@ -58,13 +59,13 @@ def decode_and_fit(
     )
 
 
-def fit(image: np.ndarray, size: tuple[int, int], *, how: Fit = "letterbox", bars: int = 0) -> np.ndarray:
+def fit(image: Pixels, size: tuple[int, int], *, how: Fit = "letterbox", bars: int = 0) -> np.ndarray:
     """Bring one image to a size by Pillow's bicubic filter, whose support grows with the reduction.
 
-    An image that has the size already is returned as it is.
+    An array that has the size already is returned as it is.
 
     Args:
-        image: uint8 (h, w, C).
+        image: uint8 (h, w, C), or an image of Pillow, grey or RGB.
         size: Height H and width W.
         how: "letterbox" keeps the whole image and its proportions and adds bars on two sides; "crop" keeps the
             proportions and cuts off what stands over on two sides, the middle remains; "stretch" gives up the
@@ -79,15 +80,16 @@ def fit(image: np.ndarray, size: tuple[int, int], *, how: Fit = "letterbox", bar
         >>> fit(wide, (4, 4))[:, 0, 0].tolist()
         [0, 255, 0, 0]
     """
-    height, width = image.shape[:2]
+    height, width = (image.height, image.width) if isinstance(image, Image.Image) else image.shape[:2]
     if (height, width) == size:
-        return image
+        return pixels_of(image) if isinstance(image, Image.Image) else image
     down, across = _scale(height, width, size, how)
     if how == "letterbox":
         inner = max(1, round(down * height)), max(1, round(across * width))
         top, left = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
-        canvas = np.full((*size, image.shape[2]), bars, np.uint8)
-        canvas[top : top + inner[0], left : left + inner[1]] = _resampled(image, inner, (0, 0, width, height))
+        inside = _resampled(image, inner, (0, 0, width, height))
+        canvas = np.full((*size, inside.shape[2]), bars, np.uint8)
+        canvas[top : top + inner[0], left : left + inner[1]] = inside
         return canvas
     top, left = (max(0.0, side - new / by) / 2 for side, new, by in ((height, size[0], down), (width, size[1], across)))
     return _resampled(image, size, (left, top, width - left, height - top))
@@ -102,11 +104,12 @@ def _scale(height: int, width: int, size: tuple[int, int], how: Fit) -> tuple[fl
     return both, both
 
 
-def _resampled(image: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
+def _resampled(image: Pixels, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
     """Resample the box (left, top, right, bottom) to a size, channel by channel where they are not grey or RGB."""
-    channels = image.shape[2]
-    if channels not in (1, 3):
-        return np.concatenate([_resampled(image[..., [one]], size, box) for one in range(channels)], axis=2)
-    whole = Image.fromarray(image[..., 0] if channels == 1 else image)
-    resized = whole.resize(size[::-1], Image.Resampling.BICUBIC, box=box, reducing_gap=REDUCING_GAP)
-    return np.array(resized).reshape(*size, channels)
+    if isinstance(image, np.ndarray):
+        channels = image.shape[2]
+        if channels not in (1, 3):
+            return np.concatenate([_resampled(image[..., [one]], size, box) for one in range(channels)], axis=2)
+        image = Image.fromarray(image[..., 0] if channels == 1 else image)
+    resized = image.resize(size[::-1], Image.Resampling.BICUBIC, box=box, reducing_gap=REDUCING_GAP)
+    return pixels_of(resized)

@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from triptych.errors import SearchError
+from triptych.files import replacing
 from triptych.text import terminal_text
 
 LOCK = "writer.lock"
@@ -38,7 +39,8 @@ def writing(folder: Path, *, patience: float = PATIENCE) -> Iterator[None]:
     except PermissionError as error:
         raise SearchError(f"{folder}: expected a folder that can be written: {error.strerror}.") from None
     try:
-        (folder / OWNER).write_text(json.dumps(_self()))
+        with replacing(folder / OWNER) as temporary:  # never through a link, where somebody else's file may be
+            temporary.write_text(json.dumps(_self()))
         yield
     finally:
         with suppress(OSError):
