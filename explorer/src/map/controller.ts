@@ -7,7 +7,8 @@ import { css, packed } from "./colours";
 import { DecodedGrid } from "./decodedGrid";
 import { imagesInView, paintImages, type ImagesInView } from "./images";
 import { paintOverlay } from "./overlay";
-import { FADED, HIDDEN, MANY, Painter, pointRadius } from "./painter";
+import { FADED, HIDDEN, MANY, pointRadius } from "./painter";
+import { Painters } from "./painters";
 import { SortedPoints } from "./sorted";
 import { centred, framed, MARGIN, panned, wholeView, zoomed, type View } from "./view";
 
@@ -19,7 +20,7 @@ export class MapController {
   width = 100;
   height = 100;
   lasso: number[] = [];
-  private readonly painter = new Painter();
+  private readonly painters = new Painters(() => this.render());
   private readonly grid: DecodedGrid;
   private images: ImagesInView = { size: 0, points: [] };
   private shownLayout: Layout | undefined;
@@ -73,6 +74,7 @@ export class MapController {
 
   dispose(): void {
     for (const stop of this.stops) stop();
+    this.painters.dispose();
     cancelAnimationFrame(this.frame);
     cancelAnimationFrame(this.tween);
   }
@@ -221,7 +223,7 @@ export class MapController {
   }
 
   private inOrder(layout: Layout, colours: Uint32Array, shown: Uint8Array) {
-    if (shown.length <= MANY) return { layout, colours, shown };
+    if (shown.length <= MANY) return { layout, colours, shown, revision: 0 };
     if (!this.sorted.has(layout)) this.sorted.set(layout, new SortedPoints(layout, this.store.gridOf(layout)));
     return this.sorted.get(layout)!.sorted(colours, shown);
   }
@@ -234,12 +236,13 @@ export class MapController {
     const context = this.base.getContext("2d", { alpha: false })!;
     const points = {
       ...this.inOrder(layout, colouring.colours, shown),
+      opacity: shown.length > MANY ? 1 : 0.86,
       faded: packed(style.getPropertyValue("--map-faded")),
       hasStrong: store.selection.value !== null,
     };
     const zoom = view.scale / wholeView(this.width, this.height).scale;
     const radius = pointRadius(store.collection.count, zoom);
-    this.painter.paint(context, points, view, ratio, radius, packed(style.getPropertyValue("--map-background")));
+    this.painters.paint(context, points, view, ratio, radius, packed(style.getPropertyValue("--map-background")));
     this.images = imagesInView(layout, store.gridOf(layout), shown, view, this.width, this.height);
     if (!this.images.size) return;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
