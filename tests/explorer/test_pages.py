@@ -141,6 +141,21 @@ def test_a_duplicate_can_be_dropped_and_the_corrections_exported(audit_seen: Any
     assert audit_seen.by("correction-counts").inner_text() == "0 relabelled, 0 dropped, 0 kept"
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious_on_either_page(audit_seen: Any, map_seen: Any, theme: str, width: int) -> None:
+    for seen in (audit_seen, map_seen):
+        seen.page.set_viewport_size({"width": width, "height": 900})
+        seen.choose_theme(theme)
+        seen.tab("labels")
+        seen.page.evaluate("document.querySelectorAll('#panel details').forEach(one => { one.open = true; })")
+
+        assert seen.serious() == []
+        assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+        seen.page.set_viewport_size({"width": 1280, "height": 900})
+        assert quiet(seen)
+
+
 def test_a_large_page_has_all_findings_and_some_of_the_others(
     digits_run: Path, audit: Audit, tmp_path: Path, blobs_of: Callable, column_of: Callable, monkeypatch: Any
 ) -> None:

@@ -1,10 +1,10 @@
 """The two painters of the map: a graphics card's picture is that of the Canvas, and only a real card paints unasked."""
 
-import importlib.util
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -12,7 +12,6 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 FEW, VERY_MANY = 4000, 200_001
-GENERATOR = Path(__file__).parents[2] / "explorer" / "dev" / "payload.py"
 
 AS_A_CARD = """
 const {getContext} = HTMLCanvasElement.prototype;
@@ -28,17 +27,10 @@ WebGL2RenderingContext.prototype.getParameter = function (name) {
 """
 """Makes the program that imitates a graphics card look like one."""
 
-pytestmark = pytest.mark.skipif(not GENERATOR.is_file(), reason="the page's sources are not here")
-
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+def written(tmp_path_factory: pytest.TempPathFactory, generator: ModuleType) -> Callable[[int], Path]:
     """Writes a page of so many random points, once."""
-    spec = importlib.util.spec_from_file_location("explorer_payload", GENERATOR)
-    assert spec is not None
-    assert spec.loader is not None
-    generator = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generator)
     folder = tmp_path_factory.mktemp("painters")
 
     def write(count: int) -> Path:
