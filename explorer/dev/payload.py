@@ -17,6 +17,8 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from triptych.visualisation.paper.style import class_colours
+
 SIDE, CELL, SHEET = 8, 16, 64
 PAGE = Path(__file__).parents[2] / "triptych" / "explorer" / "page"
 
@@ -155,6 +157,7 @@ def payload(count: int, bundle: Path | None, other: Path | None, places: np.ndar
         "splits": ["train", "test"],
         "count": count,
         "corrections": "index",
+        "colours": class_colours(10),
         "model": info("digits", bundle, columns, labels),
     }
     blobs: dict[str, bytes] = {}

@@ -120,7 +120,11 @@ export function createStore(collection: Collection) {
     });
   });
 
-  const classOf = (label: number, run = 0): string => (label < 0 ? "no label" : (collection.runs[run].info.classes[label] ?? `class ${label}`));
+  /** The name of a class by its place in the collection's list, or in a run's own. */
+  const classOf = (label: number, run?: number): string => {
+    const names = run === undefined ? collection.classes : collection.runs[run].info.classes;
+    return label < 0 ? "no label" : (names[label] ?? `class ${label}`);
+  };
 
   /** Shows one image in its panel, and on the map where it lies outside of the view. */
   function pin(point: number, tabToo = true): void {

@@ -10,9 +10,12 @@ export function record(name: string, milliseconds: number): void {
   if (times.length > KEPT) times.shift();
 }
 
+/** For tests, `?painter=webgl` or `?painter=canvas`: one painter for any number of points and any renderer. */
+export const forcedPainter = new URLSearchParams(location.search).get("painter");
+
 declare global {
   interface Window {
-    triptych: { timings: Record<string, number[]>; ready: boolean };
+    triptych: { timings: Record<string, number[]>; ready: boolean; painter?: "canvas" | "webgl" };
   }
 }
 

@@ -1,12 +1,14 @@
 """Real runs on the digits for the tests of the explorer, trained for seconds, and a cache of the tests' own."""
 
 import gzip
+import importlib.util
 import json
 import re
 from base64 import b64decode
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,12 @@ from triptych.config import load_config
 from triptych.data.builder import load_dataset
 from triptych.explorer import Explorer, explore
 from triptych.training.train import train
+
+GENERATOR = Path(__file__).parents[2] / "explorer" / "dev" / "payload.py"
+"""Makes payloads without a model, for work on the page."""
+
+AXE = Path(__file__).parent / "axe" / "axe.min.js"
+"""Finds what shuts people out of a page."""
 
 SETTINGS = ("training.epochs=8", "training.deterministic=false", "training.learning_rate=0.005")
 
@@ -98,6 +106,19 @@ def column_of() -> Callable[[dict[str, bytes], str], np.ndarray]:
     return read
 
 
+@pytest.fixture(scope="session")
+def generator() -> ModuleType:
+    """The program that makes payloads without a model."""
+    if not GENERATOR.is_file():
+        pytest.skip("the page's sources are not here")
+    spec = importlib.util.spec_from_file_location("explorer_payload", GENERATOR)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 class Seen:
     """A page that is open in a browser, what it asked the network for, and what it complained about."""
 
@@ -144,6 +165,22 @@ class Seen:
                 return found[..., 0]
             self.page.wait_for_timeout(100)
         raise AssertionError("nothing was painted")
+
+    def choose_theme(self, theme: str) -> None:
+        if self.page.locator("html").get_attribute("data-theme") != theme:
+            self.by("theme").click()
+
+    def serious(self) -> list[tuple[str, list[str]]]:
+        """What axe finds on the page as it is now that is serious or critical."""
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(AXE.read_text())
+        self.page.wait_for_timeout(300)
+        found = self.page.evaluate("axe.run(document, {resultTypes: ['violations']}).then(found => found.violations)")
+        return [
+            (one["id"], [node["html"][:160] for node in one["nodes"][:3]])
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ]
 
     def close(self) -> None:
         self.context.close()

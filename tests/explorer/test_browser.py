@@ -17,7 +17,6 @@ from triptych.explorer import Explorer
 
 CELL = 12
 """Pixels of the map for a pixel of an 8x8 image, at the largest size."""
-AXE = Path(__file__).parent / "axe" / "axe.min.js"
 
 
 @pytest.fixture(scope="module")
@@ -356,23 +355,12 @@ def test_decoded_images_lie_over_the_map(seen: Any) -> None:
 @pytest.mark.parametrize("tab", ["image", "selection", "yours", "latent", "labels"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_serious(seen: Any, tab: str, theme: str) -> None:
-    if seen.page.locator("html").get_attribute("data-theme") != theme:
-        seen.by("theme").click()
+    seen.choose_theme(theme)
     if tab == "image":
         seen.pin("test/25")
     seen.tab(tab)
-    if not seen.page.evaluate("'axe' in window"):
-        seen.page.evaluate(AXE.read_text())
-    seen.page.wait_for_timeout(300)
 
-    found = seen.page.evaluate("axe.run(document, {resultTypes: ['violations']}).then(found => found.violations)")
-
-    serious = [
-        (one["id"], [node["html"][:160] for node in one["nodes"][:3]])
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
+    assert seen.serious() == []
 
 
 @pytest.mark.parametrize("width", [1920, 1280, 390])

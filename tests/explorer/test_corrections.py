@@ -13,7 +13,7 @@ from triptych.errors import DataError
 from triptych.evaluation.opening import open_model
 from triptych.explorer import Explorer, explore
 from triptych.explorer.collection import of_images
-from triptych.explorer.corrections import CorrectionsFile
+from triptych.explorer.corrections import ChangedElsewhereError, CorrectionsFile
 
 
 def test_the_file_corrects_the_labels_of_the_next_training(
@@ -106,3 +106,38 @@ def test_a_file_that_is_no_table_is_not_replaced(explorer: Explorer, tmp_path: P
         DataError, match=r"mine\.csv: expected the columns path, label or split, index, label, but received my, diary"
     ):
         CorrectionsFile(tmp_path / "mine.csv", explorer.collection)
+
+
+def test_a_page_that_does_not_know_the_newest_corrections_replaces_none(explorer: Explorer, tmp_path: Path) -> None:
+    file = CorrectionsFile(tmp_path / "corrections.csv", explorer.collection)
+    known = file.revision
+    file.save("split,index,label\ntest,1,3\n", revision=known)
+
+    with pytest.raises(ChangedElsewhereError, match="changed elsewhere"):
+        file.save("split,index,label\ntest,2,4\n", revision=known)
+
+    assert file.path.read_text() == "split,index,label\ntest,1,3\n"
+    assert file.save("split,index,label\ntest,1,3\ntest,2,4\n", revision=file.revision) == 2
+
+
+def test_a_file_that_was_changed_by_hand_is_read_again(explorer: Explorer, tmp_path: Path) -> None:
+    file = CorrectionsFile(tmp_path / "corrections.csv", explorer.collection)
+    file.save("split,index,label\ntest,1,3\n")
+    known = file.revision
+
+    file.path.write_text("split,index,label\ntest,1,3\ntest,8,5\n")
+
+    assert file.text().splitlines() == ["split,index,label", "test,1,3", "test,8,5"]
+    assert file.revision != known
+    file.path.write_text("something else\n")
+    with pytest.raises(DataError):
+        file.save("split,index,label\ntest,1,3\n")
+    assert file.path.read_text() == "something else\n"
+
+
+def test_a_folder_that_is_gone_is_one_clear_message(explorer: Explorer, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file where a folder must be")
+    file = CorrectionsFile(tmp_path / "taken" / "corrections.csv", explorer.collection)
+
+    with pytest.raises(DataError, match="can be written"):
+        file.save("split,index,label\ntest,1,3\n")

@@ -1,7 +1,6 @@
 """The explorer's page in a real browser, over a payload without a model: what a person does, and what comes of it."""
 
 import csv
-import importlib.util
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -15,19 +14,6 @@ from playwright.sync_api import Browser, Page
 
 COUNT = 240
 HOSTILE = "<img src=x onerror=\"document.title='owned'\">"
-GENERATOR = Path(__file__).parents[2] / "explorer" / "dev" / "payload.py"
-
-pytestmark = pytest.mark.skipif(not GENERATOR.is_file(), reason="the page's sources are not here")
-
-
-@pytest.fixture(scope="module")
-def generator() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("explorer_payload", GENERATOR)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

@@ -136,6 +136,21 @@ def test_corrections_are_saved_at_every_step(ask: Callable, server: ExplorerServ
     server.corrections.path.unlink()
 
 
+def test_a_second_page_is_told_that_corrections_have_changed(ask: Callable, server: ExplorerServer) -> None:
+    own = {"X_Triptych_Token": server.token}
+    known = ask("GET", "/corrections").headers["ETag"]
+
+    first = ask("POST", "/corrections", b"split,index,label\ntest,1,3\n", **own, If_Match=known)
+    second = ask("POST", "/corrections", b"split,index,label\ntest,2,4\n", **own, If_Match=known)
+
+    assert (first.status, second.status) == (200, 409)
+    assert server.corrections.path.read_text() == "split,index,label\ntest,1,3\n"
+    both = b"split,index,label\ntest,1,3\ntest,2,4\n"
+    assert ask("POST", "/corrections", both, **own, If_Match=first.headers["ETag"]).status == 200
+    ask("POST", "/corrections", b"split,index,label\n", **own)
+    server.corrections.path.unlink()
+
+
 def test_a_new_image_is_embedded_as_by_the_model(ask: Callable, server: ExplorerServer, digits_run: Path) -> None:
     model = triptych.load(digits_run)
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8), dtype=np.uint8)

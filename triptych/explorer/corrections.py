@@ -1,6 +1,7 @@
 """The corrections that a person makes on the page, as the file that `dataset.corrections` takes."""
 
 import csv
+import hashlib
 import io
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,11 +14,16 @@ from triptych.explorer.collection import Collection
 from triptych.text import csv_cell
 
 
+class ChangedElsewhereError(DataError):
+    """The corrections were changed since the page has read them."""
+
+
 class CorrectionsFile:
     """A file of corrections, written whole at every step.
 
     It holds the corrections of the page's images as the page has them; those of other images stay as they are in the
-    file. Where there is no file yet, it begins with the corrections that the labels of the run already have.
+    file. Where there is no file yet, it begins with the corrections that the labels of the run already have. A file
+    that was changed elsewhere is read again before it is used.
 
     Args:
         path: The file, which need not exist.
@@ -31,24 +37,36 @@ class CorrectionsFile:
         self.path = path
         self._classes = set(collection.classes)
         self._images = set(page_images(collection))
+        self._seen = self._content()
         self._known = self._begun(collection.corrections)
 
     def text(self) -> str:
-        """Return the corrections as CSV, to go on with."""
+        """Return the corrections as CSV, to go on with.
+
+        Raises:
+            DataError: The file was changed, and is no table of corrections now.
+        """
+        self._read_again()
         return corrections_csv(self._known.items(), by_path=self._by_path)
 
-    def save(self, text: str) -> int:
+    def save(self, text: str, *, revision: str | None = None) -> int:
         """Replace the corrections of the page's images, and write the file.
 
         Args:
             text: CSV with the columns path and label, or split, index and label.
+            revision: That of the corrections which the page has last read or saved; None replaces any.
 
         Returns:
             The number of corrections in the file.
 
         Raises:
-            DataError: The text is no such table, or names an image or a class that does not exist.
+            DataError: The text is no such table, or names an image or a class that does not exist; or the file cannot
+                be written.
+            ChangedElsewhereError: The corrections have another revision: another page has saved some since.
         """
+        self._read_again()
+        if revision not in (None, self.revision):
+            raise ChangedElsewhereError("Expected the corrections as they are saved, but they were changed elsewhere.")
         wanted = _parsed(text)
         unknown = [" ".join(image) for image in wanted if image not in self._images and image not in self._known]
         if unknown:
@@ -58,9 +76,28 @@ class CorrectionsFile:
             raise DataError(f"Expected classes of the model, or nothing to drop an image; got {listed(strange)}.")
         kept = {image: label for image, label in self._known.items() if image not in self._images}
         found = kept | wanted
-        write_corrections(self.path, found)
-        self._known = found
+        try:
+            write_corrections(self.path, found)
+        except OSError as error:
+            raise DataError(f"{self.path}: expected a file that can be written: {error.strerror}.") from error
+        self._known, self._seen = found, self._content()
         return len(found)
+
+    @property
+    def revision(self) -> str:
+        """The digest of the corrections: equal for the same ones."""
+        return hashlib.blake2b(repr(sorted(self._known.items())).encode(), digest_size=12).hexdigest()
+
+    def _content(self) -> bytes | None:
+        try:
+            return self.path.read_bytes()
+        except OSError:
+            return None
+
+    def _read_again(self) -> None:
+        content = self._content()
+        if content is not None and content != self._seen:
+            self._known, self._seen = read_corrections(self.path), content
 
     @property
     def _by_path(self) -> bool:

@@ -111,11 +111,12 @@ def explore(
     else:
         collection = of_images(Path(images).expanduser(), trained.description)
     announce("running the model over the images")
-    view = look_at(collection, trained, name=model_name(trained), prepared=True)
+    name, other_name = told_apart(trained, beside)
+    view = look_at(collection, trained, name=name, prepared=True)
     other = None
     if beside is not None:
         is_same = beside.description.preprocessing == trained.description.preprocessing
-        other = look_at(collection, beside, name=model_name(beside), prepared=is_same)
+        other = look_at(collection, beside, name=other_name, prepared=is_same)
     announce("packing the page")
     explorer = Explorer(collection, view, other, build_payload(collection, view, other))
     explorer.add_known_maps()
@@ -129,6 +130,26 @@ def model_name(model: TrainedModel) -> str:
     if run is not None:
         return run.name
     return model.path.resolve().name
+
+
+def told_apart(model: TrainedModel, other: TrainedModel | None) -> tuple[str, str]:
+    """Name two models; equal names, as of runs in two output directories, get the first part of the paths that differs.
+
+    Args:
+        model: The first model.
+        other: The second one; its name is empty where there is none.
+    """
+    name, second = model_name(model), "" if other is None else model_name(other)
+    if other is None or name != second:
+        return name, second
+    parts = zip(_parts(model), _parts(other), strict=False)
+    differing = next((pair for pair in parts if pair[0] != pair[1]), None)
+    return (name, second) if differing is None else (f"{name} ({differing[0]})", f"{second} ({differing[1]})")
+
+
+def _parts(model: TrainedModel) -> tuple[str, ...]:
+    assert model.path is not None, "it was loaded from a file"
+    return model.path.resolve().parts
 
 
 def _loaded(model: ModelLike, output: str | Path) -> TrainedModel:

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from triptych.errors import DataError, TriptychError
 from triptych.explorer.content.payload import Payload, compressed
 from triptych.explorer.content.pictures import Pictures
-from triptych.explorer.corrections import CorrectionsFile
+from triptych.explorer.corrections import ChangedElsewhereError, CorrectionsFile
 from triptych.explorer.page import page_html, runtime
 from triptych.explorer.static import RUNTIME_BLOB
 from triptych.explorer.tokens import HEADER, allowed_hosts, with_token
@@ -132,6 +132,8 @@ class _Handler(BaseHTTPRequestHandler):
         except _Refusal as refusal:
             self.close_connection = True
             self._send(json.dumps({"error": str(refusal)}).encode(), JSON, status=refusal.status)
+        except ChangedElsewhereError as error:
+            self._send(json.dumps({"error": str(error)}).encode(), JSON, status=HTTPStatus.CONFLICT)
         except TriptychError as error:
             self._send(json.dumps({"error": str(error)}).encode(), JSON, status=HTTPStatus.BAD_REQUEST)
         except (BrokenPipeError, ConnectionResetError):  # the page was closed
@@ -144,7 +146,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif path.startswith("/blob/"):
             self._blob(path.removeprefix("/blob/"))
         elif path == "/corrections":
-            self._send(explorer.corrections.text().encode(), CSV)
+            with explorer.saving:
+                text, revision = explorer.corrections.text(), explorer.corrections.revision
+            self._send(text.encode(), CSV, revision=revision)
         elif path.startswith("/image/"):
             self._send(*explorer.pictures.original(self._row(path.removeprefix("/image/"))))
         else:
@@ -186,10 +190,13 @@ class _Handler(BaseHTTPRequestHandler):
             text = body.decode()
         except UnicodeDecodeError as error:
             raise DataError(f"Expected corrections as CSV in UTF-8, got other bytes ({error}).") from error
+        corrections = self.explorer.corrections
+        known = self.headers.get("If-Match")
         with self.explorer.saving:
-            rows = self.explorer.corrections.save(text)
-        saved = {"saved": str(self.explorer.corrections.path), "rows": rows}
-        self._send(json.dumps(saved).encode(), JSON)
+            rows = corrections.save(text, revision=None if known is None else known.strip('"'))
+            revision = corrections.revision
+        saved = {"saved": str(corrections.path), "rows": rows}
+        self._send(json.dumps(saved).encode(), JSON, revision=revision)
 
     def _body(self) -> bytes:
         length = self.headers.get("Content-Length") or ""
@@ -202,8 +209,12 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refusal(HTTPStatus.BAD_REQUEST, "The request was cut off.")
         return body
 
-    def _send(self, content: bytes, kind: str, *, status: HTTPStatus = HTTPStatus.OK) -> None:
+    def _send(
+        self, content: bytes, kind: str, *, status: HTTPStatus = HTTPStatus.OK, revision: str | None = None
+    ) -> None:
         self.send_response(status)
+        if revision is not None:
+            self.send_header("ETag", f'"{revision}"')
         for name, value in (
             ("Content-Type", kind),
             ("Content-Length", str(len(content))),

@@ -17,7 +17,10 @@ export interface Layout extends Places {
 export interface Run {
   info: ModelInfo;
   prefix: "" | "other/";
+  /** Predicted classes by their places in the model's own list. */
   prediction: Int32Array;
+  /** Predicted classes by their places in the collection's list: they can be compared with labels. */
+  predicted: Int32Array;
   confidence?: Float32Array;
   probabilities?: Matrix;
   reconstructionError?: Float32Array;
@@ -35,6 +38,8 @@ export interface Run {
 export interface Collection {
   manifest: Manifest;
   count: number;
+  /** The classes of the first model, then those that only the second one has. */
+  classes: string[];
   label: Int32Array;
   split: Uint8Array;
   row: Int32Array;
@@ -61,11 +66,13 @@ export async function readCollection(report: (done: number) => void): Promise<Co
   if (!Array.isArray(paths) || paths.length !== manifest.count) {
     throw new PayloadError(`Expected ${manifest.count} paths; received ${Array.isArray(paths) ? paths.length : "none"}.`);
   }
-  const runs = [run(manifest.model, "", values, manifest.columns)];
-  if (manifest.other) runs.push(run(manifest.other, "other/", values, manifest.columns));
+  const classes = [...new Set([...manifest.model.classes, ...(manifest.other?.classes ?? [])])];
+  const runs = [run(manifest.model, "", values, manifest.columns, classes)];
+  if (manifest.other) runs.push(run(manifest.other, "other/", values, manifest.columns, classes));
   return {
     manifest,
     count: manifest.count,
+    classes,
     label: values.get("label") as Int32Array,
     split: values.get("split") as Uint8Array,
     row: values.get("row") as Int32Array,
@@ -76,7 +83,7 @@ export async function readCollection(report: (done: number) => void): Promise<Co
   };
 }
 
-function run(info: ModelInfo, prefix: Run["prefix"], values: Map<string, Values>, columns: Column[]): Run {
+function run(info: ModelInfo, prefix: Run["prefix"], values: Map<string, Values>, columns: Column[], classes: string[]): Run {
   const get = <T extends Values>(name: string) => values.get(prefix + name) as T | undefined;
   const matrix = (name: string, width: number) => {
     const found = get<Uint16Array | Float32Array | Uint8Array>(name);
@@ -87,10 +94,13 @@ function run(info: ModelInfo, prefix: Run["prefix"], values: Map<string, Values>
     const positions = get<Float32Array>(name);
     if (positions) layouts.set(name, scaled(positions));
   }
+  const prediction = get<Int32Array>("prediction")!;
+  const places = info.classes.map((name) => classes.indexOf(name));
   return {
     info,
     prefix,
-    prediction: get<Int32Array>("prediction")!,
+    prediction,
+    predicted: places.every((place, number) => place === number) ? prediction : prediction.map((number) => places[number] ?? -1),
     confidence: get<Float32Array>("confidence"),
     probabilities: matrix("probabilities", info.classes.length),
     reconstructionError: get<Float32Array>("reconstruction_error"),

@@ -46,6 +46,8 @@ export interface Manifest {
   model: ModelInfo;
   other?: ModelInfo;
   splits: string[];
+  /** A colour for each class: those of the first model, then those that only the second one has. */
+  colours: string[];
   count: number;
   corrections: "path" | "index";
   columns: Column[];
@@ -85,6 +87,7 @@ export function validManifest(value: unknown): Manifest {
   expect(Number.isInteger(count) && count > 0, "a positive number of images", String(count));
   expect(Array.isArray(manifest.columns), "a list of columns", typeof manifest.columns);
   expect(Array.isArray(manifest.splits) && manifest.splits.length > 0, "the names of the splits", "none");
+  expect(Array.isArray(manifest.colours), "the colours of the classes", "none");
   const columns = new Map(manifest.columns.map((column) => [column.name, column]));
   for (const { name, dtype, shape } of manifest.columns) {
     expect(dtype in BYTES, `a known type for column ${name}`, String(dtype));

@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { useStore } from "../state";
 import { percent } from "../ui/Bars";
+import { Name } from "../ui/Name";
 import { Thumbnail } from "../ui/Thumbnail";
 import { MapController } from "./controller";
 import { inLasso } from "./lasso";
@@ -63,7 +64,7 @@ function HoverCard({ map, run }: { map: MapController; run: number }) {
   if (point < 0 || store.hoveredRun.value !== run) return null;
   const [x, y] = map.place(point);
   if (x < 0 || y < 0 || x > map.width || y > map.height) return null;
-  const { prediction, confidence } = store.collection.runs[run];
+  const { predicted, confidence } = store.collection.runs[run];
   const label = store.collection.label[point];
   const [width, height, apart] = [218, 80, 18 + map.imageSize / 2];
   const isBeside = map.width > 2 * width;
@@ -74,12 +75,12 @@ function HoverCard({ map, run }: { map: MapController; run: number }) {
     <div class="card" style={style} aria-hidden="true">
       <Thumbnail point={point} size={64} />
       <div>
-        <strong>{store.classOf(label)}</strong>
-        <span class={label < 0 || label === prediction[point] ? "" : "wrong"}>
-          Predicted {store.classOf(prediction[point], run)}
+        <strong><Name text={store.classOf(label)} /></strong>
+        <span class={label < 0 || label === predicted[point] ? "predicted" : "predicted wrong"}>
+          Predicted <Name text={store.classOf(predicted[point])} />
         </span>
         {confidence && <span class="quiet">{`Confidence ${percent(confidence[point])}`}</span>}
-        <span class="quiet">{store.collection.paths[point]}</span>
+        <span class="quiet"><Name text={store.collection.paths[point]} tail={12} /></span>
       </div>
     </div>
   );

@@ -1,7 +1,7 @@
 // Colourings: how a column of the collection becomes groups of a legend and a colour for each point.
 import type { Collection, Run } from "../data/collection";
 import type { Corrections } from "../labels/corrections";
-import { categorical, packed, sequential, sequentialTable, STATUS, type Theme } from "./colours";
+import { onMap, packed, sequential, sequentialTable, SPLITS, STATUS, type Theme } from "./colours";
 
 export interface Group {
   name: string;
@@ -52,17 +52,16 @@ export function colouringBy(
   changed: Float32Array | null,
   theme: Theme,
 ): Colouring {
-  const { label, count } = collection;
+  const { label, count, classes, manifest } = collection;
   const status = STATUS[theme];
-  const classes = run.info.classes;
   switch (key) {
     case "prediction":
-      return named(run.prediction, classes, theme);
+      return named(run.predicted, classes, manifest.colours, theme);
     case "split":
-      return named(collection.split, collection.manifest.splits, theme);
+      return named(collection.split, manifest.splits, SPLITS, theme);
     case "error":
       return grouped(count, ["Correct", "Misclassified", "No label"], [status.right, status.wrong, status.unknown], (i) =>
-        label[i] < 0 ? 2 : label[i] === run.prediction[i] ? 0 : 1,
+        label[i] < 0 ? 2 : label[i] === run.predicted[i] ? 0 : 1,
       );
     case "review": {
       const names = ["Not reviewed", "Kept", "Relabelled", "Dropped"];
@@ -73,7 +72,7 @@ export function colouringBy(
     case "changed_class": {
       const [first, second] = collection.runs;
       return grouped(count, ["Same class", "Changed class"], [status.right, status.wrong], (i) =>
-        first.info.classes[first.prediction[i]] === second.info.classes[second.prediction[i]] ? 0 : 1,
+        first.predicted[i] === second.predicted[i] ? 0 : 1,
       );
     }
     case "confidence":
@@ -85,14 +84,14 @@ export function colouringBy(
     case "reconstruction_error":
       return scaled(run.reconstructionError!, quantiles(run.reconstructionError!), theme);
     default:
-      return named(label, classes, theme);
+      return named(label, classes, manifest.colours, theme);
   }
 }
 
-function named(values: ArrayLike<number>, names: string[], theme: Theme): Colouring {
+function named(values: ArrayLike<number>, names: string[], palette: string[], theme: Theme): Colouring {
   let hasUnknown = false;
   for (let i = 0; i < values.length && !hasUnknown; i++) hasUnknown = values[i] < 0;
-  const colours = categorical(names.length, theme);
+  const colours = onMap(names.map((_, k) => palette[k % palette.length]), theme);
   const all = hasUnknown ? [...names, "No label"] : names;
   return grouped(values.length, all, hasUnknown ? [...colours, STATUS[theme].unknown] : colours, (i) =>
     values[i] < 0 ? names.length : values[i],

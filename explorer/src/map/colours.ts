@@ -1,8 +1,7 @@
-// Colours: palettes of classes, a scale of numbers, and how both are packed for the painter.
+// Colours: those of classes and splits, a scale of numbers, and how both are packed for the painter.
 
-const CATEGORICAL = [
-  "#4269d0", "#efb118", "#ff725c", "#3ca951", "#a463f2", "#6cc5b0", "#ff8ab7", "#9c6b4e", "#38a3d8", "#8a8f98",
-];
+/** Of the splits; classes have those of the manifest, which figures have too. */
+export const SPLITS = ["#4269d0", "#efb118", "#3ca951"];
 const SEQUENTIAL = {
   light: ["#c9d5e2", "#8fb8cf", "#4f93bb", "#3a669f", "#3b3b84", "#2b1452"],
   dark: ["#33445c", "#35607f", "#3a8797", "#5bb08f", "#a7d474", "#f6ef8e"],
@@ -16,13 +15,25 @@ export const STATUS = {
   dark: { right: "#4d6078", wrong: "#ff6b5e", unknown: "#68737f", kept: "#51cf66", relabelled: "#ffa94d", dropped: "#da77f2" },
 };
 
-/** One colour for each class; beyond ten, hues a golden angle apart. */
-export function categorical(count: number, theme: Theme): string[] {
-  return Array.from({ length: count }, (_, k) => {
-    if (k < CATEGORICAL.length) return CATEGORICAL[k];
-    const lightness = (theme === "dark" ? 62 : 48) + 10 * ((k % 3) - 1);
-    return hslHex((k * 137.508) % 360, 55, lightness);
+const DARK_GROUND = 0.008; // relative luminance of the dark map
+const LEAST_CONTRAST = 3;
+
+/** Colours as a theme shows them: on a dark map, dark ones are mixed with white until they stand out. */
+export function onMap(colours: string[], theme: Theme): string[] {
+  if (theme === "light") return colours;
+  return colours.map((colour) => {
+    const given = channels(colour);
+    let lighter = given;
+    for (let share = 0; share < 1 && (luminance(lighter) + 0.05) / (DARK_GROUND + 0.05) < LEAST_CONTRAST; share += 0.05) {
+      lighter = given.map((value) => value + (255 - value) * share) as [number, number, number];
+    }
+    return hex(lighter);
   });
+}
+
+function luminance(rgb: number[]): number {
+  const [red, green, blue] = rgb.map((value) => (value <= 10 ? value / 3294.6 : ((value / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
 }
 
 /** The colour of a share from 0 to 1. */
@@ -53,12 +64,3 @@ function channels(colour: string): [number, number, number] {
 }
 
 const hex = (rgb: number[]): string => `#${rgb.map((value) => Math.round(value).toString(16).padStart(2, "0")).join("")}`;
-
-function hslHex(hue: number, saturation: number, lightness: number): string {
-  const [s, l] = [saturation / 100, lightness / 100];
-  const part = (n: number) => {
-    const k = (n + hue / 30) % 12;
-    return 255 * (l - s * Math.min(l, 1 - l) * Math.max(-1, Math.min(k - 3, 9 - k, 1)));
-  };
-  return hex([part(0), part(8), part(4)]);
-}

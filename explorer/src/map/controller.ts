@@ -1,13 +1,15 @@
 // One map: two canvases, its view, and the frame in which both are painted.
-import { effect } from "@preact/signals";
+import { effect, untracked } from "@preact/signals";
 import type { Layout } from "../data/collection";
 import type { Store } from "../state";
 import { record } from "../timings";
 import { css, packed } from "./colours";
 import { DecodedGrid } from "./decodedGrid";
 import { imagesInView, paintImages, type ImagesInView } from "./images";
-import { paintOverlay } from "./overlay";
-import { FADED, HIDDEN, MANY, Painter, pointRadius } from "./painter";
+import { paintOverlay, placeOfYours } from "./overlay";
+import { FADED, HIDDEN, MANY, pointRadius } from "./painter";
+import { Painters } from "./painters";
+import { nearestTowards } from "./towards";
 import { SortedPoints } from "./sorted";
 import { centred, framed, MARGIN, panned, wholeView, zoomed, type View } from "./view";
 
@@ -19,7 +21,7 @@ export class MapController {
   width = 100;
   height = 100;
   lasso: number[] = [];
-  private readonly painter = new Painter();
+  private readonly painters = new Painters(() => this.render());
   private readonly grid: DecodedGrid;
   private images: ImagesInView = { size: 0, points: [] };
   private shownLayout: Layout | undefined;
@@ -58,6 +60,10 @@ export class MapController {
       effect(() => {
         if (focus.value) this.show(focus.value.points);
       }),
+      effect(() => {
+        const own = yours.value[run];
+        if (own && this.isSized) untracked(() => this.bringIntoView(...placeOfYours(own, this)));
+      }),
       store.thumbnails.onReady(() => this.render()),
     ];
   }
@@ -73,6 +79,7 @@ export class MapController {
 
   dispose(): void {
     for (const stop of this.stops) stop();
+    this.painters.dispose();
     cancelAnimationFrame(this.frame);
     cancelAnimationFrame(this.tween);
   }
@@ -128,19 +135,7 @@ export class MapController {
 
   /** The nearest shown point of a direction, for the arrow keys; -1 where there is none. */
   towards(from: number, right: number, down: number): number {
-    const { x, y } = this.layout;
-    const shown = this.store.shown.value;
-    let [best, lowest] = [-1, Infinity];
-    for (let i = 0; i < x.length; i++) {
-      if (i === from || shown[i] === HIDDEN) continue;
-      const [dx, dy] = [x[i] - x[from], y[i] - y[from]];
-      const ahead = dx * right + dy * down;
-      const aside = Math.abs(dx * down) + Math.abs(dy * right);
-      if (ahead <= 0 || ahead < aside) continue;
-      const cost = ahead + 2 * aside;
-      if (cost < lowest) [best, lowest] = [i, cost];
-    }
-    return best;
+    return nearestTowards(this.layout, this.store.shown.value, from, right, down);
   }
 
   /** Paints in the next frame: both canvases, or only the upper one. */
@@ -155,11 +150,7 @@ export class MapController {
     if (!this.isSized) return;
     const { x, y } = this.layout;
     if (points.length === 1) {
-      const [px, py] = this.place(points[0]);
-      // Of the whole map every point is seen, the outermost ones too.
-      const margin = MARGIN - 4;
-      if (px > margin && py > margin && px < this.width - margin && py < this.height - margin) return;
-      this.animate(centred(this.view, x[points[0]], y[points[0]], this.width, this.height));
+      this.bringIntoView(...this.place(points[0]));
       return;
     }
     const [low, high]: [[number, number], [number, number]] = [[Infinity, Infinity], [-Infinity, -Infinity]];
@@ -169,6 +160,14 @@ export class MapController {
       [high[0], high[1]] = [Math.max(high[0], px), Math.max(high[1], py)];
     }
     if (points.length) this.animate(framed(low, high, this.width, this.height));
+  }
+
+  /** Moves a place of the canvas into the middle, unless it is seen already. */
+  private bringIntoView(px: number, py: number): void {
+    const margin = MARGIN - 4; // of the whole map every point is seen, the outermost ones too
+    if (px > margin && py > margin && px < this.width - margin && py < this.height - margin) return;
+    const { scale, left, top } = this.view;
+    this.animate(centred(this.view, (px - left) / scale, (py - top) / scale, this.width, this.height));
   }
 
   private set(view: View): void {
@@ -221,7 +220,7 @@ export class MapController {
   }
 
   private inOrder(layout: Layout, colours: Uint32Array, shown: Uint8Array) {
-    if (shown.length <= MANY) return { layout, colours, shown };
+    if (shown.length <= MANY) return { layout, colours, shown, revision: 0 };
     if (!this.sorted.has(layout)) this.sorted.set(layout, new SortedPoints(layout, this.store.gridOf(layout)));
     return this.sorted.get(layout)!.sorted(colours, shown);
   }
@@ -234,12 +233,13 @@ export class MapController {
     const context = this.base.getContext("2d", { alpha: false })!;
     const points = {
       ...this.inOrder(layout, colouring.colours, shown),
+      opacity: shown.length > MANY ? 1 : 0.86,
       faded: packed(style.getPropertyValue("--map-faded")),
       hasStrong: store.selection.value !== null,
     };
     const zoom = view.scale / wholeView(this.width, this.height).scale;
     const radius = pointRadius(store.collection.count, zoom);
-    this.painter.paint(context, points, view, ratio, radius, packed(style.getPropertyValue("--map-background")));
+    this.painters.paint(context, points, view, ratio, radius, packed(style.getPropertyValue("--map-background")));
     this.images = imagesInView(layout, store.gridOf(layout), shown, view, this.width, this.height);
     if (!this.images.size) return;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);

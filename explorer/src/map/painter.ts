@@ -14,6 +14,10 @@ export interface Points {
   colours: Uint32Array;
   faded: number;
   shown: Uint8Array;
+  /** How much a point covers of what lies under it. */
+  opacity: number;
+  /** Counts changes of `colours` and `shown` that keep their arrays. */
+  revision: number;
   /** Whether any point is STRONG, so that the others step back. */
   hasStrong: boolean;
 }
@@ -40,7 +44,7 @@ export class Painter {
     const pad = Math.ceil(size) + 2;
     this.prepare(width, height, pad);
     this.pixels.fill(background);
-    const stamp = disc(size, this.stride, points.colours.length > MANY ? 1 : 0.86);
+    const stamp = disc(size, this.stride, points.opacity);
     if (points.hasStrong) {
       this.pass(points, FADED, view, ratio, stamp, width, height);
       this.pass(points, STRONG, view, ratio, disc(size * 1.15, this.stride, 1), width, height);

@@ -9,6 +9,7 @@ export class SortedPoints {
   private readonly shown: Uint8Array;
   private ofColours: Uint32Array | undefined;
   private ofShown: Uint8Array | undefined;
+  private revision = 0;
 
   constructor(layout: Places, grid: Grid) {
     this.order = grid.points;
@@ -18,12 +19,13 @@ export class SortedPoints {
   }
 
   /** Colours and states in the same order; computed again only where they are new. */
-  sorted(colours: Uint32Array, shown: Uint8Array): { layout: Places; colours: Uint32Array; shown: Uint8Array } {
+  sorted(colours: Uint32Array, shown: Uint8Array): { layout: Places; colours: Uint32Array; shown: Uint8Array; revision: number } {
     const { order } = this;
+    if (this.ofColours !== colours || this.ofShown !== shown) this.revision++;
     if (this.ofColours !== colours) for (let k = 0; k < order.length; k++) this.colours[k] = colours[order[k]];
     if (this.ofShown !== shown) for (let k = 0; k < order.length; k++) this.shown[k] = shown[order[k]];
     [this.ofColours, this.ofShown] = [colours, shown];
-    return { layout: this.layout, colours: this.colours, shown: this.shown };
+    return { layout: this.layout, colours: this.colours, shown: this.shown, revision: this.revision };
   }
 }
 

@@ -7,6 +7,7 @@ import type { Action } from "../labels/corrections";
 import { useStore } from "../state";
 import { short } from "../map/colouring";
 import { percent } from "../ui/Bars";
+import { Name } from "../ui/Name";
 import { ImageList } from "../ui/Neighbour";
 import { Original } from "./ImagePanel";
 import { QueueList } from "./QueueList";
@@ -78,11 +79,12 @@ export function AuditQueue() {
 
   if (point < 0) {
     const { findings } = collection;
+    const hasLabels = collection.label.some((one) => one >= 0);
     return (
       <section>
         <h3>Audit of suspected labels</h3>
         <p class={findings && !findings.reliable ? "note" : "quiet"} data-testid="verdict">
-          {findings && !findings.reliable ? `Labels: ${findings.verdict}.` : "No label is probably wrong."}
+          {findings && !findings.reliable ? `Labels: ${findings.verdict}.` : hasLabels ? "No label is probably wrong." : "No image has a label that the model knows."}
         </p>
       </section>
     );
@@ -100,11 +102,11 @@ export function AuditQueue() {
         <Original key={point} point={point} size={116} />
         <dl>
           <dt>Label</dt>
-          <dd class="wrong">{store.classOf(label)}</dd>
+          <dd class="wrong"><Name text={store.classOf(label)} /></dd>
           <dt>Suggestion</dt>
-          <dd><b>{store.classOf(proposal)}</b></dd>
+          <dd><b><Name text={store.classOf(proposal)} /></b></dd>
           <dt>Predicted class</dt>
-          <dd>{store.classOf(run.prediction[point])}{run.confidence && `, ${percent(run.confidence[point])}`}</dd>
+          <dd class="arrow"><Name text={store.classOf(run.prediction[point])} />{run.confidence && <span class="number">{percent(run.confidence[point])}</span>}</dd>
           {facts(run, point, label).map(([name, value]) => [<dt key={`${name}, name`}>{name}</dt>, <dd key={name} class="figures">{value}</dd>])}
         </dl>
       </div>
@@ -113,7 +115,7 @@ export function AuditQueue() {
         {made && <b data-testid="made">{` · ${made.action === "keep" ? "kept" : made.action === "drop" ? "dropped" : `relabelled ${store.classOf(made.label)}`}`}</b>}
       </p>
       <div class="row">
-        <button type="button" class="primary" data-testid="accept" onClick={() => correct("relabel")}>{`Relabel ${store.classOf(proposal)}`} <kbd>R</kbd></button>
+        <button type="button" class="primary" data-testid="accept" onClick={() => correct("relabel")}><span class="arrow">Relabel <Name text={store.classOf(proposal)} /></span> <kbd>R</kbd></button>
         <button type="button" data-testid="keep" onClick={() => correct("keep")}>Keep <kbd>K</kbd></button>
         <button type="button" data-testid="drop" onClick={() => correct("drop")}>Drop <kbd>D</kbd></button>
         <button type="button" data-testid="undo" disabled={!corrections.canUndo} onClick={undo}>Undo <kbd>U</kbd></button>

@@ -2,6 +2,7 @@
 import { useMemo, useState } from "preact/hooks";
 import { confusion, inCell } from "../labels/queue";
 import { useStore } from "../state";
+import { Name } from "../ui/Name";
 
 const MOST_CLASSES = 20;
 const LISTED = 15;
@@ -13,6 +14,7 @@ export function Confusion({ run = 0 }: { run?: number }) {
   const counts = useMemo(() => confusion(collection, run), [run]);
   const [focused, setFocused] = useState(0);
   const size = classes.length;
+  const hasLabels = useMemo(() => collection.label.some((label) => label >= 0), []);
 
   function choose(given: number, predicted: number): void {
     const points = inCell(collection, given, predicted, run);
@@ -45,20 +47,21 @@ export function Confusion({ run = 0 }: { run?: number }) {
   return (
     <section>
       <h3>Confusion matrix</h3>
-      {size <= MOST_CLASSES && (
+      {size > MOST_CLASSES && <p class="quiet">{`The matrix is shown for up to ${MOST_CLASSES} classes. This model has ${size.toLocaleString("en")}.`}</p>}
+      {size <= MOST_CLASSES && hasLabels && (
         <div class="matrix-box">
           <table class="matrix" data-testid="confusion" style={{ minWidth: `${72 + 24 * size}px` }} onKeyDown={move}>
             <caption class="quiet">Rows: labels. Columns: predicted classes. A cell selects its images.</caption>
             <thead>
               <tr>
                 <td />
-                {classes.map((name) => <th key={name} scope="col" title={name}><span>{name}</span></th>)}
+                {classes.map((name) => <th key={name} scope="col" ><span><Name text={name} tail={5} /></span></th>)}
               </tr>
             </thead>
             <tbody>
               {classes.map((name, given) => (
                 <tr key={name}>
-                  <th scope="row" title={name}>{name}</th>
+                  <th scope="row"><Name text={name} tail={5} /></th>
                   {classes.map((other, predicted) => {
                     const cell = given * size + predicted;
                     return (
@@ -88,12 +91,12 @@ export function Confusion({ run = 0 }: { run?: number }) {
         {frequent.map((cell) => (
           <li key={cell}>
             <button type="button" onClick={() => choose(Math.floor(cell / size), cell % size)}>
-              <span>{`${classes[Math.floor(cell / size)]} → ${classes[cell % size]}`}</span>
+              <span class="arrow"><Name text={classes[Math.floor(cell / size)]} /> → <Name text={classes[cell % size]} /></span>
               <span class="number">{counts[cell].toLocaleString("en")}</span>
             </button>
           </li>
         ))}
-        {!frequent.length && <li class="quiet">No image is misclassified.</li>}
+        {!frequent.length && <li class="quiet">{hasLabels ? "No image is misclassified." : "No image has a label."}</li>}
       </ul>
     </section>
   );

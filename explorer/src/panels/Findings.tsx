@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import type { Collection } from "../data/collection";
 import { short } from "../map/colouring";
+import { Name } from "../ui/Name";
 import { useStore, type Store } from "../state";
 import { Original, Reconstruction } from "./ImagePanel";
 
@@ -132,8 +133,8 @@ function Found({ point }: { point: number }) {
         <Original point={point} size={SIZE} />
       </button>
       <figcaption>
-        <b>{store.classOf(collection.label[point])}</b>
-        <span class="path quiet" title={collection.paths[point]}>{collection.paths[point]}</span>
+        <b><Name text={store.classOf(collection.label[point])} /></b>
+        <span class="quiet"><Name text={collection.paths[point]} tail={12} /></span>
         <button type="button" class="small" aria-pressed={isDropped(store, point)} onClick={() => (isDropped(store, point) ? corrections.remove(point) : corrections.set(point, { action: "drop", label: -1 }))}>Drop</button>
       </figcaption>
     </figure>

@@ -4,6 +4,7 @@ import { useStore, type Store } from "../state";
 import { short } from "../map/colouring";
 import { Bars, percent } from "../ui/Bars";
 import { ImageList } from "../ui/Neighbour";
+import { Name } from "../ui/Name";
 import { Pixels } from "../ui/Pixels";
 import { Thumbnail } from "../ui/Thumbnail";
 import { Correct } from "./Correct";
@@ -33,22 +34,22 @@ function OneImage({ point }: { point: number }) {
   const [pixels, error] = useReconstruction(store, point);
   const near = store.neighbourhood.value?.index === point ? store.neighbourhood.value : null;
   const isWrong = label >= 0 && label !== prediction[point];
-  const facts: [string, string, string?][] = [
-    ["Label", store.classOf(label)],
-    ["Predicted class", store.classOf(prediction[point]) + (confidence ? `, ${percent(confidence[point])}` : ""), isWrong ? "wrong" : ""],
+  const predicted = (name: string, share: number | undefined) => <span class="arrow"><Name text={name} />{share !== undefined && <span class="number">{percent(share)}</span>}</span>;
+  const facts: [string, preact.ComponentChild, string?][] = [
+    ["Label", <Name text={store.classOf(label)} />],
+    ["Predicted class", predicted(store.classOf(prediction[point]), confidence?.[point]), isWrong ? "wrong" : ""],
     ["Split, row", `${collection.manifest.splits[collection.split[point]]}, ${collection.row[point]}`],
   ];
   if (reconstructionError) facts.push(["Reconstruction error", `${short(reconstructionError[point])} (MSE)`]);
   const second = collection.runs[1];
   if (second) {
-    const name = store.classOf(second.prediction[point], 1);
-    const isOther = name !== store.classOf(prediction[point]);
-    facts.push(["Second run", name + (second.confidence ? `, ${percent(second.confidence[point])}` : ""), isOther ? "wrong" : ""]);
+    const isOther = second.predicted[point] !== prediction[point];
+    facts.push(["Second run", predicted(store.classOf(second.predicted[point]), second.confidence?.[point]), isOther ? "wrong" : ""]);
   }
   if (suspicion) facts.push(["Suspicion", suspicion[point].toFixed(2)]);
   return (
     <article data-testid="image-panel" data-point={point}>
-      <h2 class="path" title={collection.paths[point]}>{collection.paths[point]}</h2>
+      <h2><Name text={collection.paths[point]} tail={16} /></h2>
       <div class="pair">
         <figure>
           <Original point={point} />

@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { suggested } from "../labels/queue";
 import { useStore } from "../state";
+import { Name } from "../ui/Name";
 import { Thumbnail } from "../ui/Thumbnail";
 
 const PAGE = 100;
@@ -21,8 +22,8 @@ export function QueueList({ queue, at, onChoose }: { queue: number[]; at: number
             <li key={point}>
               <button type="button" aria-current={place === at} title={collection.paths[point]} onClick={() => onChoose(place)}>
                 <Thumbnail point={point} size={28} />
-                <span class="path">{`${collection.manifest.splits[collection.split[point]]}: ${collection.paths[point]}`}</span>
-                <span>{`${store.classOf(collection.label[point])} → ${store.classOf(suggested(collection.runs[0], point))}`}</span>
+                <Name text={`${collection.manifest.splits[collection.split[point]]}: ${collection.paths[point]}`} tail={12} title={false} />
+                <span class="arrow"><Name text={store.classOf(collection.label[point])} tail={5} /> → <Name text={store.classOf(suggested(collection.runs[0], point))} tail={5} /></span>
                 <span class="quiet">{corrections.get(point)?.action ?? ""}</span>
               </button>
             </li>

@@ -15,10 +15,9 @@ export function RunsPanel() {
     const changes: Record<string, number[]> = { "Corrected by the second run": [], "Newly misclassified": [], "Other changes of class": [] };
     const [corrected, broken, other] = Object.values(changes);
     for (let i = 0; i < count; i++) {
-      const [a, b] = [first.info.classes[first.prediction[i]], second.info.classes[second.prediction[i]]];
+      const [a, b] = [first.predicted[i], second.predicted[i]];
       if (a === b) continue;
-      const given = first.info.classes[label[i]];
-      (b === given ? corrected : a === given ? broken : other).push(i);
+      (b === label[i] ? corrected : a === label[i] ? broken : other).push(i);
     }
     return changes;
   }, []);

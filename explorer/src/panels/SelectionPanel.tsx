@@ -5,6 +5,7 @@ import { selectionCsv, selectionParquet } from "../labels/export";
 import { useStore, type Selection, type Store } from "../state";
 import { percent } from "../ui/Bars";
 import { Icon } from "../ui/Icon";
+import { Name } from "../ui/Name";
 import { ImageList } from "../ui/Neighbour";
 
 const PAGE = 120;
@@ -83,7 +84,7 @@ function Counts({ title, rows, total }: { title: string; rows: [string, number][
       <tbody>
         {rows.slice(0, ROWS).map(([name, count]) => (
           <tr key={name}>
-            <th scope="row" title={name}>{name}</th>
+            <th scope="row"><Name text={name} /></th>
             <td class="bar" aria-hidden="true"><span style={{ width: `${(count / total) * 100}%` }} /></td>
             <td class="number">{count.toLocaleString("en")}</td>
           </tr>

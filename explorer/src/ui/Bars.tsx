@@ -1,4 +1,5 @@
 // Class probabilities as bars, the highest first.
+import { Name } from "./Name";
 
 export function Bars({ values, names, label, top = 5 }: { values: ArrayLike<number>; names: string[]; label?: number; top?: number }) {
   const order = Array.from(values, (_, k) => k).sort((a, b) => values[b] - values[a]);
@@ -9,7 +10,7 @@ export function Bars({ values, names, label, top = 5 }: { values: ArrayLike<numb
       <tbody>
         {rows.map((k) => (
           <tr key={k} class={k === label ? "given" : ""}>
-            <th scope="row" title={names[k]}>{names[k]}</th>
+            <th scope="row"><Name text={names[k]} /></th>
             <td class="bar" aria-hidden="true"><span style={{ width: `${Math.max(0.5, values[k] * 100)}%` }} /></td>
             <td class="number">{percent(values[k])}</td>
           </tr>

@@ -1,6 +1,7 @@
 // Find: images by class, file name or row.
 import { useEffect, useState } from "preact/hooks";
 import { useStore, type Store } from "../state";
+import { Name } from "./Name";
 import { Thumbnail } from "./Thumbnail";
 
 const LISTED = 6;
@@ -63,8 +64,8 @@ export function Find() {
           {Array.from(points.subarray(0, LISTED), (point) => (
             <button key={point} type="button" onClick={() => store.pin(point)}>
               <Thumbnail point={point} size={24} />
-              <span class="name">{store.collection.paths[point]}</span>
-              <span class="quiet">{store.classOf(store.collection.label[point])}</span>
+              <span class="name"><Name text={store.collection.paths[point]} tail={12} /></span>
+              <span class="quiet of"><Name text={store.classOf(store.collection.label[point])} /></span>
             </button>
           ))}
           {points.length > 1 ? (

@@ -1,6 +1,7 @@
 // The legend: groups of the colouring with their counts; each toggles its points.
 import { useStore } from "../state";
 import { choices, short } from "../map/colouring";
+import { Name } from "./Name";
 import { sequential } from "../map/colours";
 
 export function Legend() {
@@ -46,11 +47,11 @@ export function Legend() {
             <button
               type="button"
               aria-pressed={!hidden.has(k)}
-              title="Click to show or hide. Double-click to show only this group."
+              title={`${group.name}: click to show or hide, double-click to show only this group.`}
               onClick={(event) => toggle(k, event.detail === 2)}
             >
               <i style={{ background: group.colour }} aria-hidden="true" />
-              <span class="name">{group.name}</span>
+              <span class="name"><Name text={group.name} title={false} /></span>
               <span class="number">{group.count.toLocaleString("en")}</span>
             </button>
           </li>

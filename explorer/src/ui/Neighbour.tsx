@@ -1,5 +1,6 @@
 // Lists of images as buttons: click or Enter travels to one, arrow keys walk along.
 import { useStore } from "../state";
+import { Name } from "./Name";
 import { Thumbnail } from "./Thumbnail";
 
 interface Properties {
@@ -33,7 +34,7 @@ export function ImageList({ points, size, caption, agrees, label }: Properties) 
             >
               <Thumbnail point={point} size={size} />
               <span class="visually-hidden">{store.collection.paths[point]}</span>
-              <span>{name}</span>
+              <span><Name text={name} tail={4} title={false} /></span>
               {text && <span class="quiet">{text}</span>}
             </button>
           </li>

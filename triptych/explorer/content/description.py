@@ -49,7 +49,7 @@ def model_info(view: Viewpoint, collection: Collection, networks: PageNetworks) 
         "strokes": channels == 1 and _are_strokes(view, collection),
         "background": background if len(background) == channels else [0.0] * channels,
         "classLatents": _class_latents(view, collection, latents),
-        "metrics": _metrics(view),
+        "metrics": _metrics(view, same_classes=model.classes == collection.classes),
         "pca": _projection(view),
         "resize": RESIZE[model.description.preprocessing.fit],
     }
@@ -96,10 +96,10 @@ def _class_latents(view: Viewpoint, collection: Collection, latents: Tensor | No
     return {"mean": np.round(mean, 5).tolist(), "std": np.round(std, 5).tolist()}
 
 
-def _metrics(view: Viewpoint) -> dict[str, float]:
+def _metrics(view: Viewpoint, *, same_classes: bool) -> dict[str, float]:
     """Return what is known of the model's test images, or was measured on the images of the page."""
     known = {name: float(value) for name, value in measured_metrics(view.model).items() if math.isfinite(value)}
     labels = view.outputs.labels
-    if "accuracy" not in known and len(labels) and bool((labels >= 0).all()):
+    if "accuracy" not in known and len(labels) and same_classes and bool((labels >= 0).all()):
         known["accuracy"] = float((view.outputs.logits.argmax(1) == labels).double().mean())
     return known

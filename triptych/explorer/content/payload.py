@@ -14,6 +14,7 @@ from triptych.explorer.content.description import model_info
 from triptych.explorer.content.networks import PageNetworks, page_networks
 from triptych.explorer.content.sheets import Sheets, thumbnail_sheets
 from triptych.explorer.viewpoint import Viewpoint
+from triptych.visualisation.paper.style import class_colours
 
 FORMAT = 1
 LEVEL = 6
@@ -116,6 +117,7 @@ def build_payload(
         "corrections": "index" if collection.names is None else "path",
         "notes": list(collection.notes),
         "findings": view.findings is not None,
+        "colours": class_colours(len(all_classes(collection, view, other))),
     }
     others = page_networks(other.model) if other and networks else None
     if other:
@@ -135,6 +137,12 @@ def build_payload(
         if content and content.decoder:
             payload.add_bytes(f"{prefix}decoder.onnx", content.decoder)
     return payload
+
+
+def all_classes(collection: Collection, view: Viewpoint, other: Viewpoint | None) -> list[str]:
+    """Return the classes of the labels, then those that only one of the models has, each once."""
+    models = [view.model] if other is None else [view.model, other.model]
+    return list(dict.fromkeys([*collection.classes, *(name for model in models for name in model.classes)]))
 
 
 def _columns(view: Viewpoint, *, latents: bool) -> Columns:
