@@ -128,7 +128,7 @@ def has_transparency(source: Picture, *, max_pixels: int = MAX_PIXELS) -> bool:
     with opened(source, max_pixels) as image:
         if isinstance(image, np.ndarray) or not has_alpha(image):
             return False
-        return any(strip.convert("RGBA").getchannel("A").getextrema()[0] < 255 for _, strip in strips(image))
+        return any(np.asarray(strip.convert("RGBA").getchannel("A")).min() < 255 for _, strip in strips(image))
 
 
 def largest_value(source: Picture, *, max_pixels: int = MAX_PIXELS) -> int:

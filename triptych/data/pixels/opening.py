@@ -157,7 +157,7 @@ def _reader(start: bytes) -> type[ImageFile.ImageFile]:
 def _enlarge_blocks() -> None:
     """Let the memory of large images go back to the system, unless somebody chose the blocks."""
     if "PILLOW_BLOCK_SIZE" not in os.environ:
-        Image.core.set_block_size(BLOCK)
+        Image.core.set_block_size(BLOCK)  # type: ignore[attr-defined] # not in Pillow's list of public names
 
 
 class _Room:
