@@ -226,7 +226,7 @@ def test_another_onnx_file_is_rejected(bundle, tmp_path):
     (tmp_path / "x.onnx").write_bytes(b"no model")
     with pytest.raises(CheckpointError, match="expected an ONNX model, got a damaged or foreign file"):
         load(tmp_path / "x.onnx")
-    with pytest.raises(CheckpointError, match="expected an encoder that `triptych export` wrote"):
+    with pytest.raises(CheckpointError, match="expected an ONNX model that `triptych export` wrote"):
         load(bundle / "decoder.onnx")
     with pytest.raises(CheckpointError, match="there is no such file"):
         load(tmp_path / "missing.onnx")

@@ -283,7 +283,7 @@ class _Optimisation(Section):
     learning_rate: PositiveFloat = 2e-3
     """Learning rate of AdamW."""
     muon_learning_rate: PositiveFloat = 0.05
-    """Learning rate of Muon, for the convolution filters; matrices of transformer blocks take a quarter of it."""
+    """Learning rate of Muon, for convolution filters; matrices beside them take a quarter of it, alone all of it."""
     backbone_learning_rate: PositiveFloat | None = None
     """Learning rate of AdamW for a pretrained encoder. null: 5e-5 for finetune, 5e-4 for lora."""
     layer_decay: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0

@@ -268,7 +268,7 @@ def test_a_guard_that_is_switched_off_watches_nothing(tiny_config: Config, tmp_p
 def test_the_weights_are_the_same_bit_for_bit_with_and_without_it(
     tiny_config: Config, tmp_path: Path, changes: tuple[str, ...]
 ) -> None:
-    changes = (*changes, "training.epochs=1", "dataset.batch_size=128", UNSEEN)
+    changes = (*changes, "training.epochs=1", "dataset.batch_size=64", UNSEEN)
     watched = train(tiny_config(*changes), output=tmp_path / "watched")
     alone = train(tiny_config(*changes, "training.on_collapse=ignore"), output=tmp_path / "alone")
 

@@ -72,15 +72,7 @@ def test_orthogonalising_does_not_depend_on_the_scale_and_survives_zeros() -> No
 def test_the_matrices_move_as_under_pytorchs_muon(shape: tuple[int, int], dtype: torch.dtype) -> None:
     ours, theirs = parameters(shape, shape), parameters(shape, shape)
     start = parameters(shape, shape)
-    optimizer = MuonAdamW(
-        ours,
-        parameters((3,)),
-        muon_learning_rate=0.02 / MATRIX_SHARE,
-        learning_rate=0.003,
-        weight_decay=0.1 * MATRIX_SHARE,
-        momentum=0.95,
-        muon_dtype=dtype,
-    )
+    optimizer = MuonAdamW(ours, parameters((3,)), momentum=0.95, muon_dtype=dtype, **RATES)
     oracle = torch.optim.Muon(theirs, lr=0.02, weight_decay=0.1, momentum=0.95, nesterov=True, adjust_lr_fn="original")
 
     for step in range(5):
@@ -106,7 +98,7 @@ def test_a_first_step_is_the_orthogonal_direction_beside_the_decay() -> None:
     assert gradient is not None
     optimizer.step()
 
-    expected = before * (1 - 0.02 * 0.1) - 0.02 * MATRIX_SHARE * 3**0.5 * orthogonalise(gradient[None])[0]
+    expected = before * (1 - 0.02 * 0.1) - 0.02 * 3**0.5 * orthogonalise(gradient[None])[0]
     assert torch.allclose(matrix, expected, atol=1e-6)
 
 
@@ -233,11 +225,7 @@ def test_muon_rejects_what_is_no_matrix() -> None:
 def test_filters_of_a_fixed_norm_move_as_a_matrix_of_a_row_each(memory_format: torch.memory_format) -> None:
     (filters,), (matrix,) = parameters((6, 4, 3, 3)), parameters((6, 36))
     filters.data = filters.data.to(memory_format=memory_format)
-    rates = {"learning_rate": 0.003, "weight_decay": 0.0}
-    optimizers = [
-        MuonAdamW([filters], parameters((3,)), muon_learning_rate=0.02, **rates),
-        MuonAdamW([matrix], parameters((3,)), muon_learning_rate=0.02 / MATRIX_SHARE, **rates),
-    ]
+    optimizers = [MuonAdamW([each], parameters((3,)), **RATES) for each in (filters, matrix)]
 
     for step in range(3):
         (gradient,) = parameters((6, 4, 3, 3), seed=step)
@@ -250,3 +238,20 @@ def test_filters_of_a_fixed_norm_move_as_a_matrix_of_a_row_each(memory_format: t
 
     assert filters.is_contiguous(memory_format=memory_format)
     assert torch.allclose(filters.flatten(1), matrix, atol=1e-6)
+
+
+def test_matrices_beside_filters_take_steps_of_a_quarter() -> None:
+    (beside,), (alone,), filters = parameters((6, 4)), parameters((6, 4)), parameters((6, 4, 3, 3))
+    rates = {"learning_rate": 0.003, "weight_decay": 0.0}
+    optimizers = [
+        MuonAdamW([beside, *filters], parameters((3,)), muon_learning_rate=0.02, **rates),
+        MuonAdamW([alone], parameters((3,)), muon_learning_rate=0.02 * MATRIX_SHARE, **rates),
+    ]
+
+    for step in range(3):
+        give_gradients([beside, *filters], seed=step)
+        give_gradients([alone], seed=step)
+        for optimizer in optimizers:
+            optimizer.step()
+
+    assert torch.allclose(beside, alone, atol=1e-6)

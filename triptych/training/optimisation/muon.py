@@ -15,8 +15,8 @@ BETAS = (0.9, 0.95)
 FILTER_AXES = 4
 """Of a convolution's weight."""
 MATRIX_SHARE = 0.25
-"""A step of a matrix, in units of a filter's: at the full length attention and MLP cost half a point on CIFAR-10, at a
-quarter they add half a point (8 epochs)."""
+"""A step of a matrix beside filters, in units of theirs: at the full length attention and MLP cost half a point on
+CIFAR-10, at a quarter they add half a point (8 epochs)."""
 
 
 class RatedLayer(NamedTuple):
@@ -40,15 +40,15 @@ class MuonAdamW(Optimizer):
     Filters keep the norm √rows, since batch normalisation follows them: their scale changes nothing but how far a step
     turns them, and without a fixed norm they grow, so that the learning rate falls by another schedule than the
     config's (Jordan, 2024, "94% on CIFAR-10 in 2.59 seconds on a single GPU", does the same). Matrices grow with every
-    step, and nothing normalises what they add to the tokens: their steps are a quarter as long.
+    step, and nothing normalises what they add to the tokens: beside filters their steps are a quarter as long.
 
     Args:
         matrices: Parameters for Muon, of two dimensions or more. Those of four are filters, read as a matrix of a row
             each, and must be followed by a normalisation.
         others: Parameters for AdamW.
         layers: More parameters for AdamW, with learning rates of their own.
-        muon_learning_rate: Step length of filters relative to a semi-orthogonal matrix, times sqrt(rows / columns) of a
-            tall one; matrices take `MATRIX_SHARE` of it.
+        muon_learning_rate: Step length relative to a semi-orthogonal matrix, times sqrt(rows / columns) of a tall one;
+            where there are filters, it is theirs, and matrices take `MATRIX_SHARE` of it.
         learning_rate: AdamW's.
         weight_decay: Decoupled, for matrices and others of two or more dimensions; vectors are not decayed.
         momentum: Muon's, with Nesterov's look-ahead.
@@ -81,6 +81,7 @@ class MuonAdamW(Optimizer):
             groups.append({"name": "muon", "params": matrices, **muon})
         super().__init__(groups, {"momentum": None})
         self.muon_dtype = muon_dtype
+        self._matrix_share = MATRIX_SHARE if any(matrix.ndim == FILTER_AXES for matrix in matrices) else 1.0
 
     @overload
     def step(self, closure: None = None) -> None: ...
@@ -121,7 +122,7 @@ class MuonAdamW(Optimizer):
                 is_filter = matrix.ndim == FILTER_AXES
                 if is_filter:
                     matrix.mul_(rows**0.5 / matrix.norm().clamp_min(1e-7))
-                step = -length if is_filter else -length * MATRIX_SHARE
+                step = -length if is_filter else -length * self._matrix_share
                 matrix.mul_(1 - rate * decay).add_(direction.to(matrix.dtype).view(matrix.shape), alpha=step)
 
 
