@@ -1,6 +1,7 @@
 """Whole files or none: everything that Triptych writes goes to a temporary file first and is renamed when complete."""
 
 import errno
+import glob
 import os
 import shutil
 import stat
@@ -83,9 +84,22 @@ def open_regular(path: Path) -> BinaryIO:
     return open(descriptor, "rb")  # noqa: PTH123 - a descriptor, which the caller closes
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of processes that were killed; call it only where no other process is writing."""
-    for leftover in folder.glob(".*.part*"):
+def remove_leftovers(folder: Path, *, of: str = "*") -> None:
+    """Remove the temporary files of processes that were killed; call it only where no other process is writing.
+
+    Args:
+        folder: Where they were writing.
+        of: The name of the file that they were writing; by default any.
+
+    Example:
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / ".note.txt.x1y2.part.txt").write_text("of a killed process")
+        >>> remove_leftovers(folder, of="note.txt")
+        >>> list(folder.iterdir())
+        []
+    """
+    pattern = ".*.part*" if of == "*" else f".{glob.escape(of)}.*.part*"
+    for leftover in folder.glob(pattern):
         leftover.unlink(missing_ok=True)
 
 

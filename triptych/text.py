@@ -46,6 +46,16 @@ def unicode_text(text: object) -> str:
     return str(text).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
+def counted(count: int, noun: str) -> str:
+    """Return a number and its noun.
+
+    Example:
+        >>> counted(1, "file"), counted(1200, "file")
+        ('1 file', '1,200 files')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def csv_cell(text: str) -> str:
     r"""Return text for a cell of a CSV file, so that no spreadsheet takes it for a formula.
 

@@ -12,6 +12,7 @@ import { Grid } from "./map/grid";
 import { FADED, HIDDEN, NORMAL, STRONG } from "./map/painter";
 import { Models, type Encoded } from "./model/model";
 import { Neighbours, type Neighbourhood } from "./model/neighbours";
+import { counted } from "./ui/counted";
 
 export type Tab = "image" | "selection" | "yours" | "latent" | "labels" | "runs";
 
@@ -138,7 +139,7 @@ export function createStore(collection: Collection) {
   function select(points: Uint32Array | null, name = "", tabToo = true): void {
     selection.value = points && { points, name };
     if (points && tabToo) tab.value = "selection";
-    announced.value = points ? `${points.length.toLocaleString("en")} images selected` : "Selection cleared";
+    announced.value = points ? `${counted(points.length, "image")} selected` : "Selection cleared";
   }
 
   function setFilter(key: string, hidden: Set<number>): void {

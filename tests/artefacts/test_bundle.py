@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from filelock import FileLock
 from PIL import Image
 from safetensors import safe_open
 
@@ -152,6 +153,23 @@ def test_a_folder_that_is_there_is_not_overwritten(digits_model, tmp_path):
     with pytest.raises(DataError, match="expected a new folder for the bundle"):
         export(digits_model, tmp_path / "mine")
     assert [path.name for path in tmp_path.rglob("*")] == ["mine", "notes.txt"]
+
+
+def test_what_a_killed_export_has_left_is_removed_and_a_living_one_is_not_disturbed(digits_model, tmp_path):
+    left, other = tmp_path / ".bundle.x1y2.part", tmp_path / ".bundle2.x1y2.part"
+    for folder in (left, other):
+        folder.mkdir()
+        (folder / "model.safetensors").write_text("of a killed process")
+
+    with (
+        FileLock(tmp_path / ".bundle.lock"),
+        pytest.raises(DataError, match="another process is writing one there now"),
+    ):
+        export(digits_model, tmp_path / "bundle", pictures=False)
+    assert left.exists()
+    export(digits_model, tmp_path / "bundle", pictures=False)
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == [other.name, "bundle"]
 
 
 def test_a_full_disk_is_an_error_of_the_system_and_leaves_nothing(digits_model, tmp_path):

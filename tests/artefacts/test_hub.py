@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import triptych
+from triptych.errors import CheckpointError, DataError
 
 ROOT = Path(triptych.__file__).parents[1]
 COMMIT = "c" * 40
@@ -173,3 +174,13 @@ def test_a_model_is_pushed_and_loaded_by_its_name(hub, photos_model, photos_bund
     ]
     assert "did not take the bundle" in rest[2]
     assert "expected the name of a repository as user/name" in rest[3]
+
+
+@pytest.mark.parametrize(
+    "place", ["hf:../..", "hf:u/..", "hf:u/a..b", "hf:u/name@../../x", "hf:u/name@a..b", "hf:u/name@/x", "hf:.u/name"]
+)
+def test_no_name_leads_out_of_the_cache(place):
+    with pytest.raises(CheckpointError, match=r"expected hf:user/name, or hf:user/name@revision"):
+        triptych.load(place)
+    with pytest.raises(DataError, match="expected the name of a repository as user/name"):
+        triptych.load("digits", engine="onnx").push(place)

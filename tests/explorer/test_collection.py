@@ -81,7 +81,7 @@ def test_files_that_cannot_be_decoded_are_left_out(gather: Callable, digit_files
     found = gather(folder)
 
     assert len(found) == 20
-    assert any("1 files cannot be decoded and are left out: 1/broken.png" in note for note in found.notes)
+    assert any("1 file cannot be decoded (left out): 1/broken.png" in note for note in found.notes)
     assert all(found.original(row) == folder / found.name(row) for row in range(20))
 
 

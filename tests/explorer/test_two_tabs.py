@@ -81,7 +81,7 @@ def test_steps_wait_in_the_browser_until_the_server_runs_again(
     seen = see(server.url)
     relabel(seen.page, explorer, 17)
     counts(seen.page, "1 relabelled, 0 dropped, 0 kept")
-    expect(seen.page.get_by_text("Saved 1 rows in")).to_be_visible(timeout=PATIENCE)
+    expect(seen.page.get_by_text(f"Saved 1 row in {file}")).to_be_visible(timeout=PATIENCE)
     seen.context.set_offline(True)  # a connection of a server that was closed in this process would go on
     relabel(seen.page, explorer, 25)
     seen.tab("labels")

@@ -122,3 +122,24 @@ def test_a_calibration_survives_being_stored() -> None:
     found = calibrate(*[LabelledVectors(*split(100, 5, 0))] * 2, false_match_rate=0.05)
 
     assert Calibration.model_validate_json(found.model_dump_json()) == found
+
+
+def test_embeddings_of_two_models_are_rejected() -> None:
+    other = LabelledVectors(np.random.default_rng(0).standard_normal((60, 4)), np.arange(60) % 5)
+
+    with pytest.raises(SearchError, match="some of 8 and 4 dimensions"):
+        calibrate(LabelledVectors(*split(150, 5, 0)), other)
+    with pytest.raises(SearchError, match="some of 8 and 4 dimensions"):
+        calibrate(LabelledVectors(*split(150, 5, 0)), LabelledVectors(*split(60, 5, 1)), other)
+
+
+def test_labels_of_several_kinds_and_vectors_of_another_shape_are_rejected() -> None:
+    with pytest.raises(SearchError, match="labels of one kind"):
+        LabelledVectors(np.eye(3), ["cat", None, 1])
+    with pytest.raises(SearchError, match=r"shape \(N, E\), got \(3,\)"):
+        LabelledVectors(np.ones(3), [1, 2, 3])
+
+
+def test_two_test_images_have_no_interval() -> None:
+    with pytest.raises(SearchError, match="at least three test images, of at least two classes, got 2 with 1 pairs"):
+        calibrate(LabelledVectors(*split(150, 5, 0)), LabelledVectors(np.eye(2, 8), [0, 1]))

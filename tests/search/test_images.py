@@ -235,6 +235,17 @@ def test_two_images_are_compared_by_the_threshold(index: Index, photos: Path, mo
     assert same(cat, cat, index=open_index(index.info().location))
 
 
+@pytest.mark.parametrize("place", [None, 5, b"photos.index"])
+def test_what_is_no_place_of_an_index_is_named(place: object, photos: Path) -> None:
+    with pytest.raises(TypeError, match=f"an index is opened by its folder or its URLs.*{type(place).__name__}"):
+        same(photos, photos, index=place)  # type: ignore[arg-type] # the mistake
+
+
+def test_what_is_no_model_is_named(index: Index) -> None:
+    with pytest.raises(TypeError, match=r"what triptych\.load returns, but got int"):
+        model_of(index, 3)  # type: ignore[arg-type] # the mistake
+
+
 def test_a_folder_is_not_one_of_two_images(index: Index, photos: Path) -> None:
     rate = Rate(share=0.01, low=0, high=0.02, pairs=100, over="images")
     index.set_calibration(Calibration(threshold=0.5, requested=0.01, known=rate))

@@ -161,6 +161,14 @@ def test_the_state_can_be_queried_and_unknown_paths_are_reported(service):
     assert service.ask("GET", "/embed").status == 405
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_a_probe_by_head_gets_the_status_without_a_body(service, path):
+    asked = service.ask("HEAD", path)
+
+    assert (asked.status, asked.body) == (200, b"")
+    assert asked.headers["content-type"] == service.ask("GET", path).headers["content-type"]
+
+
 @pytest.mark.parametrize(
     ("path", "body", "kind", "status", "code"),
     [
@@ -180,7 +188,12 @@ def test_the_state_can_be_queried_and_unknown_paths_are_reported(service):
         ("/embed?encoding=words", b"x", "image/png", 422, "invalid_argument"),
         ("/decode", b'{"latents": [[1, 2]]}', "application/json", 422, "invalid_latent"),
         ("/decode", b'{"latents": [[1e60, 0, 0, 0]]}', "application/json", 422, "invalid_latent"),
-        ("/decode", b'{"latents": [[NaN, 0, 0, 0]]}', "application/json", 422, None),
+        ("/decode", b'{"latents": [[NaN, 0, 0, 0]]}', "application/json", 422, "invalid_body"),
+        ("/decode", b'{"latents": [[1e400, 0, 0, 0]]}', "application/json", 422, "invalid_body"),
+        ("/decode", b'{"latents": [["1", "2", "3", "4"]]}', "application/json", 422, "invalid_body"),
+        ("/decode", b'{"latents": [[true, 0, 0, 0]]}', "application/json", 422, "invalid_body"),
+        ("/decode", b'{"latents": [[]]}', "application/json", 422, "invalid_latent"),
+        ("/decode", b'{"latents": []}', "application/json", 422, "invalid_body"),
     ],
 )
 def test_what_is_beyond_a_limit_or_cannot_be_read_has_its_own_status(strict, path, body, kind, status, code):

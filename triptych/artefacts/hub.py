@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 PREFIX = "hf:"
 FILES = (CONFIG, WEIGHTS, ENCODER, DECODER, CARD, "*.png", "encoder.*.onnx")
 """What is downloaded of a repository, whatever else it holds."""
-_NAME = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?", re.ASCII)
+_NAME = re.compile(r"(?!.*\.\.)(\w[\w.-]*/\w[\w.-]*)(?:@(\w[\w./-]*))?", re.ASCII)
+"""A repository and a revision. Two dots in a row are part of no name, and would lead out of the cache's folder."""
 
 
 def download(place: str) -> Path:
@@ -87,4 +88,4 @@ def _rejected(name: str, error: Exception) -> NoReturn:
 
 
 def _reason(error: Exception) -> str:
-    return (" ".join(str(error).split()) or type(error).__name__)[:200]
+    return (" ".join(str(error).split()) or type(error).__name__)[:200].rstrip(".")

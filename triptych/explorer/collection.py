@@ -21,6 +21,7 @@ from triptych.data.pixels.entries import Form
 from triptych.data.pixels.mapped import Images, joined, padded, select
 from triptych.errors import DataError
 from triptych.evaluation.measuring.outputs import without_border
+from triptych.text import counted
 
 if TYPE_CHECKING:
     from triptych.data.module import ImageDataModule
@@ -220,7 +221,7 @@ def _rejected(listing: Listing, rejected: dict[int, str]) -> tuple[str, ...]:
     if not rejected:
         return ()
     named = listed([f"{listing.name(row)} {reason}" for row, reason in rejected.items()], shown=NAMED)
-    return (f"{len(rejected):,} files cannot be decoded and are left out: {named}.",)
+    return (f"{counted(len(rejected), 'file')} cannot be decoded (left out): {named}.",)
 
 
 def _by_name(root: str | None, names: Sequence[str] | None) -> Original:

@@ -71,12 +71,23 @@ class LabelledVectors:
         vectors: (N, E); scaled to length 1.
         labels: (N,) classes, of any kind that NumPy can compare.
         seed: Chooses the images where there are more than 10,000.
+
+    Raises:
+        SearchError: The vectors are no matrix of finite rows, or the labels are others in number or of several kinds.
     """
 
     def __init__(self, vectors: object, labels: object, *, seed: int = 0) -> None:
         given = np.asarray(vectors)
-        self.vectors = unit_vectors(given, dimension=given.shape[-1] if given.ndim == 2 else 1, name="vectors")
-        self.classes = np.unique(np.asarray(labels), return_inverse=True)[1].reshape(-1)
+        if given.ndim != 2:
+            raise SearchError(f"Expected vectors of the shape (N, E), got {given.shape}.")
+        self.vectors = unit_vectors(given, dimension=given.shape[1], name="vectors")
+        try:
+            self.classes = np.unique(np.asarray(labels), return_inverse=True)[1].reshape(-1)
+        except TypeError as error:
+            raise SearchError(
+                f"Expected labels of one kind, such as texts or whole numbers, got a mixture ({error}). Leave out "
+                "images without a label."
+            ) from None
         self.names = np.asarray(labels).reshape(-1)
         if len(self.classes) != len(self.vectors):
             raise SearchError(f"Expected one label a vector, got {len(self.classes):,} for {len(self.vectors):,}.")
@@ -101,10 +112,18 @@ def calibrate(
         false_match_rate: In (0, .5].
 
     Raises:
-        SearchError: The rate is out of range, or there are too few pairs of two classes to measure such a rate.
+        SearchError: The rate is out of range, there are too few pairs of two classes to measure such a rate, or the
+            embeddings are not all of one dimension.
     """
     if not 0 < false_match_rate <= 0.5:
         raise SearchError(f"Expected a false-match rate above 0 and at most .5, got {false_match_rate}.")
+    dimensions = [one.vectors.shape[1] for one in (val, test, held_out) if one is not None]
+    if len(set(dimensions)) > 1:
+        got = " and ".join(map(str, dict.fromkeys(dimensions)))
+        raise SearchError(
+            f"Expected embeddings of one model, got some of {got} dimensions. Embed all images by the model of the "
+            "index."
+        )
     threshold = _choose(val, false_match_rate)
     return Calibration(
         threshold=threshold,
@@ -204,7 +223,10 @@ def _rate(matched: NDArray[np.int64], pairs: NDArray[np.int64], *, over: Literal
     groups = len(pairs)
     total, count = matched.sum() / 2, pairs.sum() / 2
     if not count or groups < 3:
-        raise SearchError(f"Expected test images of at least two classes, got {groups} images with {count:g} pairs.")
+        raise SearchError(
+            f"Expected at least three test images, of at least two classes, got {groups} with {count:g} pairs of two "
+            "classes. Use more test images."
+        )
     share = total / count
     left_out = (total - matched) / np.maximum(count - pairs, 1)
     variance = (groups - 1) / groups * ((left_out - left_out.mean()) ** 2).sum()

@@ -73,6 +73,7 @@ def model_of(index: Index, model: "str | Path | TrainedModel | None" = None) -> 
         CheckpointError: The file is no model.
     """
     from triptych.artefacts.loading import load
+    from triptych.artefacts.model import TrainedModel
 
     settings = index.settings()
     if model is None:
@@ -83,6 +84,8 @@ def model_of(index: Index, model: "str | Path | TrainedModel | None" = None) -> 
             )
         model = settings.model
     loaded = load(model) if isinstance(model, str | Path) else model
+    if not isinstance(loaded, TrainedModel):
+        raise TypeError(f"a model is its place, or what triptych.load returns, but got {type(model).__name__}")
     if loaded.fingerprint != settings.fingerprint:
         raise SearchError(
             f"Expected the model of the index, {settings.fingerprint}, got the model {loaded.fingerprint} "

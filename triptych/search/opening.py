@@ -61,6 +61,8 @@ def _urls(location: Location) -> Path | list[str]:
     """Return whether an address is a folder, not a URL."""
     if isinstance(location, Path):
         return location
+    if isinstance(location, bytes) or not isinstance(location, Sequence):
+        raise TypeError(f"an index is opened by its folder or its URLs, but got {type(location).__name__}")
     parts = [location] if isinstance(location, str) else list(location)
     if isinstance(location, str) and not location.startswith(SCHEMES):
         return Path(location)

@@ -4,6 +4,7 @@ import type { Collection } from "../data/collection";
 import { reason, tokenHeader } from "../server";
 import { csvText, parsedCsv } from "./csv";
 import { StoredCorrections, type Change, type Step } from "./stored";
+import { counted } from "../ui/counted";
 
 export type Action = "keep" | "relabel" | "drop";
 
@@ -161,7 +162,7 @@ export class Corrections {
       for (const [point] of done) this.unsaved.delete(point);
       this.stored.change(done.map(([point]) => [point, undefined]));
       this.others?.postMessage("saved");
-      this.status.value = `Saved ${rows} rows in ${saved}`;
+      this.status.value = `Saved ${counted(rows, "row")} in ${saved}`;
       return true;
     } catch {
       this.status.value = "The server does not answer. Corrections are kept in this browser, and saved when it runs again.";

@@ -3,6 +3,7 @@ import { useMemo, useState } from "preact/hooks";
 import { confusion, inCell } from "../labels/queue";
 import { useStore } from "../state";
 import { Name } from "../ui/Name";
+import { counted } from "../ui/counted";
 
 const MOST_CLASSES = 20;
 const LISTED = 15;
@@ -71,7 +72,7 @@ export function Confusion({ run = 0 }: { run?: number }) {
                           data-cell={cell}
                           tabIndex={cell === focused ? 0 : -1}
                           style={{ background: heat(cell) }}
-                          aria-label={`Label ${name}, predicted ${other}: ${counts[cell]} images`}
+                          aria-label={`Label ${name}, predicted ${other}: ${counted(counts[cell], "image")}`}
                           onFocus={() => setFocused(cell)}
                           onClick={() => choose(given, predicted)}
                         >

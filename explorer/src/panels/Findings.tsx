@@ -5,6 +5,7 @@ import { short } from "../map/colouring";
 import { Name } from "../ui/Name";
 import { useStore, type Store } from "../state";
 import { Original, Reconstruction } from "./ImagePanel";
+import { counted } from "../ui/counted";
 
 const PAGE = 20;
 const SIZE = 84;
@@ -48,7 +49,7 @@ export function Duplicates() {
   const { first, second, similarity, exact } = found;
   return (
     <details class="list" data-testid="duplicates" onToggle={(event) => shown || (event.currentTarget.open && setShown(PAGE))}>
-      <summary>{`Duplicates: ${first.length.toLocaleString("en")} pairs`}</summary>
+      <summary>{`Duplicates: ${counted(first.length, "pair")}`}</summary>
       <p class="quiet">
         {first.length
           ? "Exact duplicates first. A pair with one image in the test set inflates the test score. A pair with different labels holds a label error."
@@ -95,7 +96,7 @@ export function Outliers() {
   const { reconstructionError } = collection.runs[0];
   return (
     <details class="list" data-testid="outliers" onToggle={(event) => shown || (event.currentTarget.open && setShown(PAGE))}>
-      <summary>{`Outliers: ${row.length.toLocaleString("en")} images`}</summary>
+      <summary>{`Outliers: ${counted(row.length, "image")}`}</summary>
       <p class="quiet">{row.length ? `Far from their neighbours, with an uncertain class${reconstructionError ? " and a large reconstruction error" : ""}.` : "No outliers."}</p>
       {row.length > 0 && <button type="button" class="small" onClick={() => store.select(Uint32Array.from(row), "Outliers", false)}>Select on the map</button>}
       <ol class="findings">

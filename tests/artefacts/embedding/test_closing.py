@@ -129,3 +129,45 @@ def test_a_process_ends_well_where_another_one_has_written_the_file_meanwhile(
     assert (report.is_complete, report.rows, report.failures) == (True, 6, 2)
     assert sorted(path.name for path in tmp_path.glob("*out*")) == ["out.failures.parquet", "out.parquet"]
     assert pq.read_table(out).num_rows == 6
+
+
+@pytest.mark.parametrize("out", ["out", "out.parquet"])
+def test_a_complete_job_has_nothing_of_killed_processes(photos_model, photos, tmp_path, out):
+    target = tmp_path / out
+    embed_images(photos_model, photos, target, shard_size=3, shard=(0, 2))
+    folder = target if out == "out" else tmp_path / "out.parquet.job"
+    staged = f"{'0a' * 16}-part-00001-of-00003.parquet"
+    (folder / "_failures").mkdir(exist_ok=True)
+    beside = tmp_path / ".out.failures.parquet.x1y2.part.parquet"
+    beside.write_text("of a killed process")
+    for name in (
+        f"_job/{staged}",
+        f"_job/.{staged}.x1y2.part.parquet",
+        "_job/.failures-00001.json.x1y2.part.json",
+        "_failures/.failures.parquet.x1y2.part.parquet",
+        "._SUCCESS.x1y2.part",
+    ):
+        (folder / name).write_text("of a killed process")
+
+    report = embed_images(photos_model, photos, target, shard_size=3)
+
+    assert (report.is_complete, report.rows) == (True, 6)
+    names = [path.name for path in tmp_path.rglob("*") if path != beside]
+    assert not [name for name in names if ".part" in name or name == staged]
+    assert beside.exists() is (out == "out")  # of another job, which may be running
+
+
+def test_a_slow_process_ends_well_where_the_job_was_completed_and_tidied_meanwhile(
+    photos_model, photos, tmp_path, monkeypatch
+):
+    out, real = tmp_path / "out", job.write_part
+
+    def other_ends_first(folder, plan, number, model, **named):
+        with monkeypatch.context() as patch:
+            patch.setattr(job, "write_part", real)
+            embed_images(photos_model, photos, out, shard_size=3)
+        raise FileNotFoundError("its temporary file was removed")
+
+    monkeypatch.setattr(job, "write_part", other_ends_first)
+
+    assert embed_images(photos_model, photos, out, shard_size=3).is_complete

@@ -20,7 +20,7 @@ def place(coloured_photos: Path, command: Callable, tmp_path_factory: pytest.Tem
     (folder / "photos" / "cat" / "broken.png").write_bytes(b"no image")
     printed = command("index", folder / "best.ckpt", folder / "photos", "--out", folder / "photos.index").ends(0)
     assert "Indexed 24 images" in printed
-    assert "1 files could not be read" in printed
+    assert "1 file could not be read" in printed
     assert f"left out: {folder / 'photos' / 'cat' / 'broken.png'}" in printed
     return folder
 

@@ -12,7 +12,7 @@ from triptych.artefacts.embedding.mapping import principal_axes, with_points
 from triptych.artefacts.embedding.parts import place_table
 from triptych.artefacts.embedding.plan import FOLDER, Plan
 from triptych.errors import DataError
-from triptych.files import replacing
+from triptych.files import remove_leftovers, replacing
 
 SUCCESS = "_SUCCESS"
 FAILURES = "failures.parquet"
@@ -67,10 +67,23 @@ def close(folder: Path, plan: Plan, out: Path) -> EmbeddingReport:
         if out != folder:
             found = finished(out, plan) or _join(folder, plan, out)
             shutil.rmtree(folder, ignore_errors=True)
+            remove_leftovers(out.parent, of=failures_beside(out).name)
             lock.unlink(missing_ok=True)
         else:
             found = _finish_folder(folder, plan)
+            _sweep(folder)
     return found
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes have left in the folder of a complete job.
+
+    A process that is slower than the others, and writes a part again, finds its file gone and the job complete.
+    """
+    for place in (folder, folder / FOLDER, folder / "_failures"):
+        remove_leftovers(place)
+    for staged in (folder / FOLDER).glob(f"{'[0-9a-f]' * 32}-*"):  # whole, but not in its place
+        staged.unlink(missing_ok=True)
 
 
 def finished(out: Path, plan: Plan) -> EmbeddingReport | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from triptych.artefacts.bundle import ENCODER, is_bundle
-from triptych.artefacts.embedding.closing import EmbeddingReport, close, finished
+from triptych.artefacts.embedding.closing import SUCCESS, EmbeddingReport, close, finished
 from triptych.artefacts.embedding.parts import write_part
 from triptych.artefacts.embedding.plan import Plan, Precision, claim_plan, read_plan, write_list
 from triptych.artefacts.embedding.sources import list_sources, source_name
@@ -95,8 +95,8 @@ def embed_images(
             for number in missing:
                 write_part(folder, plan, number, loaded, embedded=counter.add)
         return close(folder, plan, target)
-    except FileNotFoundError:  # another process has joined the parts meanwhile, and removed their folder
-        if is_file and finished(target, plan):
+    except FileNotFoundError:  # another process has completed the job meanwhile, and tidied its folder
+        if finished(target, plan) if is_file else (folder / SUCCESS).exists():
             return close(folder, plan, target)
         raise
 

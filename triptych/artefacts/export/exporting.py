@@ -1,10 +1,15 @@
 """A trained model becomes a bundle: weights, ONNX files, model card and description, written whole or not at all."""
 
+import glob
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from filelock import FileLock, Timeout
 
 from triptych.artefacts.bundle import CARD, DECODER, ENCODER, WEIGHTS, write_config
 from triptych.artefacts.description import ModelDescription
@@ -61,8 +66,8 @@ def export(
         model card, README.md, with its pictures. `triptych.load` reads it.
 
     Raises:
-        DataError: The folder exists already, and is not empty; a library for exporting is missing; or the images of
-            the run, which int8 needs, cannot be read.
+        DataError: The folder exists already, and is not empty; another process is writing it; a library for exporting
+            is missing; or the images of the run, which int8 needs, cannot be read.
         CheckpointError: There is no model at that place.
 
     Example:
@@ -87,14 +92,12 @@ def export(
             "its checkpoint, or copy the bundle."
         )
     folder = Path(folder).expanduser()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataError(f"{folder}: expected a new folder for the bundle, but it exists already. Name another one.")
+    _require_new(folder)
     images = None
     if quantise_to is not None or (pictures and can_be_read(model.description, root=root)):
         images = _images(model.description, root=root, are_needed=quantise_to is not None)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
-    try:
+    with _partial(folder) as partial:
         description = _write_files(model, partial, input_type=input_type, compact=compact)
         written = _opened(partial, description)
         if model.latent_dim is not None:
@@ -109,13 +112,45 @@ def export(
         size = sum(path.stat().st_size for path in partial.iterdir())
         (partial / CARD).write_text(model_card(description, written, folder=partial, size=size), encoding="utf-8")
         write_config(partial, description)
+    return folder
+
+
+def _require_new(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError(f"{folder}: expected a new folder for the bundle, but it exists already. Name another one.")
+
+
+@contextmanager
+def _partial(folder: Path) -> Iterator[Path]:
+    """Yield a hidden folder beside `folder`, which it becomes at the end; those of killed exports are removed.
+
+    Raises:
+        DataError: Another process exports to that folder, or has done so meanwhile.
+    """
+    lock = FileLock(folder.absolute().with_name(f".{folder.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise DataError(
+            f"{folder}: expected a new folder for the bundle, but another process is writing one there now. Name "
+            "another folder, or wait."
+        ) from None
+    partial = None
+    try:
+        _require_new(folder)
+        for leftover in folder.parent.glob(f".{glob.escape(folder.name)}.*.part"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".part"))
+        yield partial
         if folder.exists():
             folder.rmdir()
         partial.chmod(0o755)
         partial.rename(folder)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return folder
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 def _write_files(model: TrainedModel, folder: Path, *, input_type: "InputType", compact: bool) -> ModelDescription:

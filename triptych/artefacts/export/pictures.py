@@ -74,6 +74,19 @@ def draw_samples(model: TrainedModel, path: Path, *, count: int = 32) -> None:
     image.resize((image.width * larger, image.height * larger), Image.Resampling.NEAREST).save(path, optimize=True)
 
 
+def evenly_chosen(labels: NDArray[np.int64], count: int) -> NDArray[np.intp]:
+    """Choose rows evenly among the classes, class by class: the images of a folder lie in this order.
+
+    Example:
+        >>> evenly_chosen(np.array([0, 0, 0, 0, 0, 1, 1, 2]), 3).tolist()
+        [0, 4, 7]
+        >>> evenly_chosen(np.array([1, 0]), 3).tolist()
+        [1, 0]
+    """
+    by_class = np.argsort(labels, kind="stable")
+    return by_class[np.linspace(0, len(by_class) - 1, min(count, len(by_class))).round().astype(int)]
+
+
 def shrink(source: Path, path: Path) -> None:
     """Write a picture of a run at the width of the card."""
     with Image.open(source) as image:
@@ -110,11 +123,11 @@ def _draw_reconstructions(model: TrainedModel, test: LabelledPixels, latents: ND
 
     from triptych.visualisation import ImageRow, image_rows_figure
 
-    count = min(SHOWN, len(test.labels))
-    pictures = model.decode(latents[:count]).reshape(count, *_shown(model, test.pixels[:1]).shape[2:], -1)
+    chosen = evenly_chosen(test.labels, SHOWN)
+    pictures = model.decode(latents[chosen]).reshape(len(chosen), *_shown(model, test.pixels[:1]).shape[2:], -1)
     made = torch.from_numpy(pictures.transpose(0, 3, 1, 2).astype(np.float32) / 255)
     rows = [
-        ImageRow(torch.from_numpy(_shown(model, test.pixels[:count]))),
+        ImageRow(torch.from_numpy(_shown(model, test.pixels[chosen]))),
         ImageRow(made, joined=True),
     ]
     _save_figure(image_rows_figure(rows), path)

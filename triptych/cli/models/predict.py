@@ -38,7 +38,7 @@ def predict(
     from triptych.evaluation.opening import find_model
     from triptych.evaluation.prediction import csv_rows, write_predictions
     from triptych.evaluation.prediction import predict as predict_images
-    from triptych.text import terminal_text
+    from triptych.text import counted, terminal_text
 
     found = predict_images(find_model(model, output=output), list(images), root=root)
     if out is None:
@@ -50,7 +50,7 @@ def predict(
         click.echo(f"{len(found):,} predictions in {terminal_text(out)}")
     if found.problems:
         shown = [f"{terminal_text(path)}: {terminal_text(why)}" for path, why in list(found.problems.items())[:5]]
-        click.echo(f"{len(found.problems):,} files cannot be decoded:\n" + "\n".join(shown), err=True)
+        click.echo(f"{counted(len(found.problems), 'file')} cannot be decoded:\n" + "\n".join(shown), err=True)
     if len(found) and all(flag is None for flag in found.unlike_training):
         click.echo(
             "unlike_training is empty: the images of the run cannot be read. Name their folder by --root.", err=True

@@ -69,11 +69,12 @@ def create(*, model: str, images: str, place: str, calibrated: bool, false_match
     """
     import triptych
     from triptych.search.images import build_index, calibrate_index
+    from triptych.text import counted
 
     loaded = triptych.load(model)
     opened, report = build_index(loaded, images, place)
     with opened:
-        _print_report(report, f"Indexed {report.added:,} images in {place}")
+        _print_report(report, f"Indexed {counted(report.added, 'image')} in {place}")
         if calibrated:
             _print_calibration(calibrate_index(opened, false_match_rate=false_match_rate, model=loaded, root=root))
 
@@ -86,10 +87,12 @@ def add(*, place: str, images: str, model: str | None) -> None:
     """Add IMAGES to INDEX; images that are there already are replaced."""
     from triptych.search import open_index
     from triptych.search.images import add_images, model_of
+    from triptych.text import counted
 
     with open_index(place) as opened:
         report = add_images(opened, model_of(opened, model), images)
-        _print_report(report, f"Added {report.added:,} images to {place}, which has {opened.info().rows:,} now")
+        added = counted(report.added, "image")
+        _print_report(report, f"Added {added} to {place}, which has {opened.info().rows:,} now")
 
 
 @index.command(short_help="Remove images.", context_settings=HELP)
@@ -179,14 +182,14 @@ def calibrate(*, place: str, false_match_rate: float, root: str | None, model: s
 
 
 def _print_report(report: "Report", done: str) -> None:
-    from triptych.text import terminal_text
+    from triptych.text import counted, terminal_text
 
     for path, reason in report.failures[:SHOWN_FAILURES]:
         click.echo(terminal_text(f"left out: {path} {reason}"), err=True)
     more = len(report.failures) - SHOWN_FAILURES
     if more > 0:
         click.echo(f"left out: {more:,} more", err=True)
-    failed = f"; {len(report.failures):,} files could not be read" if report.failures else ""
+    failed = f"; {counted(len(report.failures), 'file')} could not be read" if report.failures else ""
     click.echo(terminal_text(done + failed))
 
 

@@ -43,7 +43,8 @@ class Direct:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         target = self._targets.get(scope["path"]) if scope["type"] == "http" else None
-        if target is None or target.method != scope["method"]:
+        is_head = target is not None and (target.method, scope["method"]) == ("GET", "HEAD")
+        if target is None or (target.method != scope["method"] and not is_head):
             await self._app(scope, receive, send)
             return
         try:
@@ -56,4 +57,6 @@ class Direct:
             answer = failure(problem)
         except ClientDisconnect:
             answer = Response(status_code=GAVE_UP)
+        if is_head:  # the headers are those of GET, its length too
+            answer.body = b""
         await answer(scope, receive, send)

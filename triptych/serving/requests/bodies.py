@@ -4,7 +4,7 @@ import base64
 from collections.abc import AsyncGenerator
 from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, FiniteFloat, ValidationError
 from python_multipart.exceptions import FormParserError
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -29,11 +29,11 @@ class ImagesBody(BaseModel):
 
 
 class LatentsBody(BaseModel):
-    """Points of the latent space in a JSON document."""
+    """Points of the latent space in a JSON document; a number in quotes is none, nor are NaN and infinity."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
-    latents: list[list[float]]
+    latents: list[list[FiniteFloat]]
 
 
 async def read_images(request: Request, visit: Visit, limits: Limits) -> list[bytes | Problem]:
