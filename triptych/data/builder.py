@@ -207,8 +207,7 @@ def completed(config: RunConfig, listing: Listing) -> tuple[RunConfig, Listing]:
         dataset["corrections"] = str(Path(dataset["corrections"]).expanduser().absolute())
     notes: list[str] = []
     if config.dataset.name in OWN_IMAGES:
-        if dataset["channels"] is None or dataset["white_level"] is None:
-            notes = _decided_by_images(dataset, listing)
+        notes = _decided_by_images(dataset, listing)
         if (place := Path(dataset["root"]).expanduser()).exists():
             dataset["root"] = str(place.absolute())
     try:
@@ -221,8 +220,8 @@ def completed(config: RunConfig, listing: Listing) -> tuple[RunConfig, Listing]:
 def _decided_by_images(dataset: dict[str, Any], listing: Listing) -> list[str]:
     """Fill in what the images decide, and report what the user should know of it."""
     threads, notes = dataset["num_workers"], []
-    traits = traits_of(listing.encoded, threads=threads)
-    dataset["channels"] = dataset["channels"] or traits.channels
+    traits = traits_of(listing.encoded, threads=threads, channels=dataset["channels"])
+    dataset["channels"] = traits.channels
     if dataset["white_level"] is None:
         dataset["white_level"] = WHITE_LEVELS[-1]
         if traits.deep:
