@@ -119,7 +119,8 @@ class ImageDataModule(LightningDataModule):
         ]
         if not how:
             return ""
-        return f"since training began, images were {' and '.join(how)}: figures from before are not comparable"
+        leaked = ", and test images may have been trained on" if listed else ""
+        return f"since training began, images were {' and '.join(how)}: figures from before are not comparable{leaked}"
 
     def sample(self, size: int) -> Tensor:
         """Return training images, `size` or all there are, drawn from the seed: uint8 (n, C, H, W)."""
