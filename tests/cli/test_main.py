@@ -256,4 +256,4 @@ def test_too_little_memory_is_one_message_whatever_was_being_done(outcome, error
 
 
 def test_a_warning_about_images_is_one_line_without_code(outcome):
-    assert outcome(ImageWarning("dark \x1b[2J")) [1] == "note  dark \\x1b[2J\n"
+    assert outcome(ImageWarning("dark \x1b[2J"))[1] == "note  dark \\x1b[2J\n"
