@@ -49,6 +49,10 @@ class Interruption(BaseException):
         self.exit_code = 128 + received
 
 
+class ImageWarning(UserWarning):
+    """Images were read in a way that their owner should know of; the command line prints it as one note."""
+
+
 OUT_OF_MEMORY = (
     "There is not enough memory. Use a smaller dataset.batch_size (training.accumulate_gradients keeps the size of a "
     "step) or dataset.image_size; for training, model.activation_checkpointing: true helps too."

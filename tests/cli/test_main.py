@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import click
 import pytest
 
 from triptych.cli.main import UNUSABLE_PATH, VERBS, run
-from triptych.errors import ConfigError, DataError, DownloadError, Interruption, TrainingError
+from triptych.errors import ConfigError, DataError, DownloadError, ImageWarning, Interruption, TrainingError
 from triptych.files import DISK_FULL
 from triptych.training.checkpoints.checkpoint_io import read_checkpoint
 from triptych.version import __version__
@@ -32,7 +33,9 @@ def outcome(monkeypatch, capfd) -> Callable[[BaseException | None], tuple[int | 
     def run_raising(error: BaseException | None) -> tuple[int | None, str]:
         @click.command()
         def command() -> None:
-            if error:
+            if isinstance(error, Warning):
+                warnings.warn(error, stacklevel=1)
+            elif error:
                 raise error
 
         with pytest.raises(SystemExit) as stop:
@@ -250,3 +253,7 @@ def test_too_little_memory_is_one_message_whatever_was_being_done(outcome, error
     assert code == 2
     assert all(word in message for word in ("batch_size", "image_size", "activation_checkpointing"))
     assert "Traceback" not in message
+
+
+def test_a_warning_about_images_is_one_line_without_code(outcome):
+    assert outcome(ImageWarning("dark \x1b[2J"))[1] == "note  dark \\x1b[2J\n"

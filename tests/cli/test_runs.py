@@ -238,3 +238,15 @@ def test_results_of_an_earlier_version_are_measured_again(run, two, tmp_path, ev
     write_per_image(two[1].per_image("test"), table.columns, table.description)
     assert run("compare", "digits/0", "digits/1", "--output", tmp_path).exit_code == 0
     assert evaluations == [("version_1", "test")]
+
+
+def test_runs_that_were_measured_on_other_images_than_those_of_training_are_reported(run, two, tmp_path):
+    for folders in two[:2]:
+        measure(folders.version_folder, skill=0.9)
+    table = read_per_image(two[1].per_image("test"))
+    note = "since training began, images were added, removed or relabelled (train)"
+    write_per_image(two[1].per_image("test"), table.columns, {**table.description, "note": f"{note}\x1b[2J"})
+    result = run("compare", "digits/0", "digits/1", "--output", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert f"note  digits/1: {note}\\x1b[2J" in result.stderr
+    assert "digits/0: since" not in result.stderr

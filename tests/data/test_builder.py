@@ -148,3 +148,9 @@ def test_reading_from_the_map_keeps_little_memory(tmp_path):
 
     assert images.nbytes > 240e6
     assert most < 40e6
+
+
+@pytest.mark.parametrize("root", [7, b"photos", ["photos"]], ids=["number", "bytes", "list"])
+def test_a_root_that_is_no_path_is_a_type_error(root):
+    with pytest.raises(TypeError, match=r"expected a path \(str or Path\) as root; got"):
+        load_dataset("digits", root=root)

@@ -208,4 +208,19 @@ def test_other_files_or_labels_are_recognised_as_changed_and_the_same_are_not() 
     assert module().changed_since(saved) == ""
     assert data.changed_since(None) == data.changed_since("unknown") == ""
     data.train = data.train.select(torch.arange(len(data.train) - 1))
-    assert "added, removed or relabelled since training began (train)" in data.changed_since(saved)
+    changed = data.changed_since(saved)
+    assert "images were added, removed or relabelled (train): figures" in changed
+    assert "test images may have been trained on" in changed  # the images are divided anew
+
+
+def test_images_that_were_replaced_under_their_names_are_recognised() -> None:
+    data = module()
+    saved = data.digests()
+    data.test.images[3, 0, 4, 4] ^= 1
+
+    changed = data.changed_since(saved)
+    assert changed.endswith("images were replaced or edited (test): figures from before are not comparable")
+    older = {name: digest for name, digest in saved.items() if not name.endswith("pixels")}
+    assert data.changed_since(older) == ""  # of a checkpoint without digests of pixels
+    data.train = data.train.select(torch.arange(len(data.train) - 1))
+    assert "relabelled (train) and replaced or edited (test): figures" in data.changed_since(saved)

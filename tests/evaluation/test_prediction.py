@@ -62,6 +62,18 @@ def test_predictions_are_written_as_csv_and_as_parquet(found: Predictions, tmp_p
     assert [row["path"] for row in rows] == [row["path"] for row in table] == list(found.paths)
     assert rows[-1] == {"path": found.paths[-1], "class": "", "confidence": "", "unlike_training": ""}
     assert [row["unlike_training"] for row in table] == list(found.unlike_training)
+    assert table[-1]["confidence"] is None
+    assert table[0]["confidence"] == pytest.approx(found.confidence[0])
+
+
+def test_files_that_cannot_be_decoded_say_nothing_of_the_images_of_the_run() -> None:
+    def predictions(*rows: tuple[str | None, bool | None]) -> Predictions:
+        classes, unlike = zip(*rows, strict=True)
+        return Predictions(("a",) * len(rows), classes, np.zeros(len(rows), np.float32), unlike, {})
+
+    assert not predictions((None, None)).lacks_reference
+    assert not predictions(("cat", False), (None, None)).lacks_reference
+    assert predictions(("cat", None), (None, None)).lacks_reference
 
 
 def test_no_cell_is_a_formula() -> None:

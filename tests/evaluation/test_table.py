@@ -13,6 +13,7 @@ def test_all_single_numbers_are_explained_in_the_order_of_their_definitions() ->
 
     assert [row.title for row in rows] == ["accuracy", "silhouette", "reconstruction MSE"]
     assert all(row.meaning for row in rows)
+    assert rows[1].value == "n/a"
 
 
 def test_every_baseline_has_a_name() -> None:

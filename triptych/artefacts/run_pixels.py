@@ -43,12 +43,13 @@ def run_pixels(description: ModelDescription, *, root: str | Path | None = None)
 
     Raises:
         DataError, DownloadError: They cannot be read, or have other classes.
+        TypeError: The root is no path.
     """
-    from triptych.data.builder import open_images
+    from triptych.data.builder import moved, open_images
 
     config = description.config
     if root is not None:
-        config = config.model_copy(update={"dataset": config.dataset.model_copy(update={"root": str(root)})})
+        config = moved(config, root)
     images = open_images(config).images
     if not set(description.classes) <= set(images.classes):
         raise DataError(

@@ -5,9 +5,13 @@ import os
 import signal
 import sys
 import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from io import StringIO
 from types import FrameType
+from typing import Any
 
 import click
 
@@ -30,10 +34,10 @@ from triptych.cli.search.search import search
 from triptych.cli.search.serve import serve
 from triptych.cli.train import train
 from triptych.console import lasting_output
-from triptych.errors import OUT_OF_MEMORY, Interruption, TriptychError, is_out_of_memory
+from triptych.errors import OUT_OF_MEMORY, ImageWarning, Interruption, TriptychError, is_out_of_memory
 from triptych.files import DISK_FULL
 from triptych.packages import about_training
-from triptych.text import terminal_lines
+from triptych.text import terminal_lines, terminal_text
 from triptych.version import __version__
 
 VERBS = {
@@ -81,7 +85,7 @@ def run(command: click.Command) -> None:
 
     0 for success, 2 for errors of the user (one message, no traceback), 130 and 143 for Ctrl-C and SIGTERM.
     """
-    with lasting_output():
+    with lasting_output(), _plain_notes():
         _run(command)
 
 
@@ -113,6 +117,22 @@ def _run(command: click.Command) -> None:
             raise
         _report(message)
         sys.exit(USER_ERROR)
+
+
+@contextmanager
+def _plain_notes() -> Iterator[None]:
+    """Print warnings about images as one line each, without the line of code that Python adds."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any) -> None:  # noqa: ANN401 - Python's own
+            if issubclass(category, ImageWarning):
+                click.echo(f"note  {terminal_text(message)}", err=True)
+            else:
+                usual(message, category, *place)
+
+        warnings.showwarning = show  # type: ignore[assignment] # with Python's arguments, by position
+        yield
 
 
 def _about_a_full_disk(error: BaseException | None, to_continue: str) -> str | None:

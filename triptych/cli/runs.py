@@ -94,7 +94,12 @@ def compare(context: click.Context, *, a: str, b: str, split: str, output: Path 
     def announce(name: str) -> None:
         click.echo(f"{terminal_text(name)}: measuring its best checkpoint on the {split} images ...", err=True)
 
-    tables = (results_per_image(read_record(folders), split, announce=announce) for folders in (first, second))
+    def warn(note: str) -> None:
+        click.echo(f"note  {terminal_text(note)}", err=True)
+
+    tables = (
+        results_per_image(read_record(folders), split, announce=announce, warn=warn) for folders in (first, second)
+    )
     comparison = compare_tables(*tables)
     records = read_record(first), read_record(second)
     if as_json:

@@ -1,5 +1,6 @@
 """From the config to images, by one road for known data sets and for your own: list, decode once, divide."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -78,9 +79,22 @@ def load_dataset(name: str, *, root: str | Path | None = None) -> ImageData:
     """
     if name not in KNOWN_DATASETS:
         raise ValueError(f"name must be one of {', '.join(KNOWN_DATASETS)}, but is {name!r}")
-    found = decode_listing(RunConfig(dataset=DatasetConfig(name=name, root=None if root is None else str(root))))
+    config = RunConfig(dataset=DatasetConfig(name=name))
+    found = decode_listing(config if root is None else moved(config, root))
     title = KNOWN_DATASETS[name].title
     return divided(found.listing, found.decoded, fractions=(0, 0), seed=0, on_corrupt="error", title=title)
+
+
+def moved(config: RunConfig, root: str | Path) -> RunConfig:
+    """Return the config of a run whose images are elsewhere now.
+
+    Raises:
+        TypeError: The root is no path.
+    """
+    place = os.fspath(root) if isinstance(root, os.PathLike) else root
+    if not isinstance(place, str):
+        raise TypeError(f"expected a path (str or Path) as root; got {type(root).__name__}")
+    return config.model_copy(update={"dataset": config.dataset.model_copy(update={"root": place})})
 
 
 def decode_listing(config: RunConfig) -> DecodedListing:
@@ -207,8 +221,7 @@ def completed(config: RunConfig, listing: Listing) -> tuple[RunConfig, Listing]:
         dataset["corrections"] = str(Path(dataset["corrections"]).expanduser().absolute())
     notes: list[str] = []
     if config.dataset.name in OWN_IMAGES:
-        if dataset["channels"] is None or dataset["white_level"] is None:
-            notes = _decided_by_images(dataset, listing)
+        notes = _decided_by_images(dataset, listing)
         if (place := Path(dataset["root"]).expanduser()).exists():
             dataset["root"] = str(place.absolute())
     try:
@@ -221,8 +234,8 @@ def completed(config: RunConfig, listing: Listing) -> tuple[RunConfig, Listing]:
 def _decided_by_images(dataset: dict[str, Any], listing: Listing) -> list[str]:
     """Fill in what the images decide, and report what the user should know of it."""
     threads, notes = dataset["num_workers"], []
-    traits = traits_of(listing.encoded, threads=threads)
-    dataset["channels"] = dataset["channels"] or traits.channels
+    traits = traits_of(listing.encoded, threads=threads, channels=dataset["channels"])
+    dataset["channels"] = traits.channels
     if dataset["white_level"] is None:
         dataset["white_level"] = WHITE_LEVELS[-1]
         if traits.deep:

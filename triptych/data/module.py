@@ -24,7 +24,10 @@ DEVICE_SHARE = 0.25
 """Largest share of a GPU's free memory that the images may take; beyond it they stay in main memory."""
 
 COUNTED_AT_ONCE = 1024
-"""Images of which pixel statistics hold the pixels at a time."""
+"""Images of which pixel statistics and digests hold the pixels at a time."""
+
+PIXELS = " pixels"
+"""What follows a split's name where the digest is that of its pixels."""
 
 
 class ImageDataModule(LightningDataModule):
@@ -84,13 +87,17 @@ class ImageDataModule(LightningDataModule):
         return tuple(mean.tolist()), tuple(deviation.tolist())
 
     def digests(self) -> dict[str, str]:
-        """Return a digest of each split's files and labels, by which a resumed run recognises other images."""
+        """Return digests of each split, of its files and labels and of its pixels: other images change them."""
         found = {}
         for name, split in {"train": self.train, "val": self.validation, "test": self.test}.items():
             digest = hashlib.blake2b(split.labels.cpu().numpy().tobytes(), digest_size=16)
             for file in split.names or ():
                 digest.update(f"{file}\n".encode(errors="surrogateescape"))
             found[name] = digest.hexdigest()
+            pixels = hashlib.blake2b(digest_size=16)
+            for part in parts(split.images, COUNTED_AT_ONCE):
+                pixels.update(part.cpu().contiguous().numpy().data)
+            found[f"{name}{PIXELS}"] = pixels.hexdigest()
         return found
 
     def changed_since(self, saved: object) -> str:
@@ -101,13 +108,19 @@ class ImageDataModule(LightningDataModule):
         """
         if not isinstance(saved, Mapping):
             return ""
-        changed = [split for split, digest in self.digests().items() if saved.get(split, digest) != digest]
-        if not changed:
+        changed = [name for name, digest in self.digests().items() if saved.get(name, digest) != digest]
+        listed = [name for name in changed if not name.endswith(PIXELS)]
+        replaced = [
+            split for name in changed if name.endswith(PIXELS) and (split := name.removesuffix(PIXELS)) not in listed
+        ]
+        how = [
+            *([f"added, removed or relabelled ({', '.join(listed)})"] if listed else []),
+            *([f"replaced or edited ({', '.join(replaced)})"] if replaced else []),
+        ]
+        if not how:
             return ""
-        return (
-            f"images were added, removed or relabelled since training began ({', '.join(changed)}): figures from "
-            "before are not comparable"
-        )
+        leaked = ", and test images may have been trained on" if listed else ""
+        return f"since training began, images were {' and '.join(how)}: figures from before are not comparable{leaked}"
 
     def sample(self, size: int) -> Tensor:
         """Return training images, `size` or all there are, drawn from the seed: uint8 (n, C, H, W)."""

@@ -29,7 +29,7 @@ def evaluate_opened(opened: OpenedModel, *, split: str, folder: Path, report: bo
         ValueError: There is no such split.
     """
     evaluation = measure(opened.network, opened.data, split=split)
-    write_figures(folder, opened.data, evaluation, checkpoint=opened.name)
+    write_figures(folder, opened.data, evaluation, checkpoint=opened.name, note=opened.note)
     if report:
         from triptych.evaluation.report import report_pictures, write_report, write_tensorboard
 
@@ -40,7 +40,13 @@ def evaluate_opened(opened: OpenedModel, *, split: str, folder: Path, report: bo
     return evaluation
 
 
-def results_per_image(record: RunRecord, split: str, *, announce: Callable[[str], None] = lambda _: None) -> PerImage:
+def results_per_image(
+    record: RunRecord,
+    split: str,
+    *,
+    announce: Callable[[str], None] = lambda _: None,
+    warn: Callable[[str], None] = lambda _: None,
+) -> PerImage:
     """Return the results of a run's best checkpoint on every image of a split, for a comparison of runs.
 
     Where there are none, or only those of an earlier checkpoint or of an earlier version, the checkpoint is measured,
@@ -50,6 +56,7 @@ def results_per_image(record: RunRecord, split: str, *, announce: Callable[[str]
         record: The run.
         split: "train", "val" or "test".
         announce: Called with the name of a run that is to be measured, which takes its time.
+        warn: Called with how the images differ from those of training, where they do.
 
     Raises:
         CheckpointError: The run has no best checkpoint, or it cannot be read.
@@ -60,14 +67,21 @@ def results_per_image(record: RunRecord, split: str, *, announce: Callable[[str]
         table = read_per_image(path)
         is_current = table.description.get("checkpoint") in (None, record.best_checkpoint)
         if is_current and table.knows_influences:
-            return table
+            return _with_note(table, record, warn)
     announce(record.folders.name)
     measure_run(record.folders, split)
-    return read_per_image(path)
+    return _with_note(read_per_image(path), record, warn)
+
+
+def _with_note(table: PerImage, record: RunRecord, warn: Callable[[str], None]) -> PerImage:
+    note = table.description.get("note")
+    if note and isinstance(note, str):
+        warn(f"{record.folders.name}: {note}")
+    return table
 
 
 def measure_run(run: RunFolders, split: str) -> None:
     """Measure a run's best checkpoint, and write figures and results of every image into its version folder."""
     opened = open_model(best_checkpoint(run))
     evaluation = measure(opened.network, opened.data, split=split)
-    write_figures(run.version_folder, opened.data, evaluation, checkpoint=opened.name)
+    write_figures(run.version_folder, opened.data, evaluation, checkpoint=opened.name, note=opened.note)

@@ -57,6 +57,12 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.paths)
 
+    @property
+    def lacks_reference(self) -> bool:
+        """Whether of no image that was classified it is known if it is unlike the training images."""
+        flags = [flag for flag, name in zip(self.unlike_training, self.classes, strict=True) if name is not None]
+        return bool(flags) and all(flag is None for flag in flags)
+
 
 @dataclass(frozen=True, eq=False)
 class Reference:
@@ -140,7 +146,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         columns = (
             [unicode_text(path) for path in predictions.paths],
             [None if name is None else unicode_text(name) for name in predictions.classes],
-            predictions.confidence,
+            [None if np.isnan(one) else one for one in predictions.confidence],
             predictions.unlike_training,
         )
         types = (pyarrow.string(), pyarrow.string(), pyarrow.float32(), pyarrow.bool_())

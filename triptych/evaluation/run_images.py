@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from triptych.artefacts.description import ModelDescription
-from triptych.data.builder import open_images
+from triptych.data.builder import moved, open_images
 from triptych.data.listing import listed
 from triptych.data.module import ImageDataModule
 from triptych.errors import DataError
@@ -18,11 +18,11 @@ def run_images(description: ModelDescription, *, root: str | Path | None = None)
 
     Raises:
         DataError, DownloadError: They cannot be read, or have other classes than the model.
+        TypeError: The root is no path.
     """
     config = description.config
     if root is not None:
-        moved = config.dataset.model_copy(update={"root": str(root)})
-        config = config.model_copy(update={"dataset": moved})
+        config = moved(config, root)
     data = ImageDataModule(*open_images(config))
     if data.classes != description.classes:
         raise DataError(

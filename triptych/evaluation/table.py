@@ -1,5 +1,6 @@
 """The figures of an evaluation as rows of a table, with intervals, for the terminal, the report and TensorBoard."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -91,14 +92,16 @@ def figures_table(evaluation: Evaluation, *, title: str) -> Table:
 
 
 def shown(value: float | int) -> str:
-    """Write a number with the digits that matter.
+    """Write a number with the digits that matter, and one that images cannot have, such as too few of them, as n/a.
 
     Example:
-        >>> [shown(number) for number in (0.98951, 32, 0.00123, 154.27, -512.3)]
-        ['0.9895', '32', '0.00123', '154.3', '-512.3']
+        >>> [shown(number) for number in (0.98951, 32, 0.00123, 154.27, -512.3, math.nan)]
+        ['0.9895', '32', '0.00123', '154.3', '-512.3', 'n/a']
     """
     if isinstance(value, int):
         return str(value)
+    if math.isnan(value):
+        return "n/a"
     if abs(value) >= 100:
         return f"{value:.1f}"
     return f"{value:.4f}" if abs(value) >= 0.01 or value == 0 else three_digits(value)

@@ -19,7 +19,9 @@ DIGESTED_AT_ONCE = 4096
 """Images that are held while a digest is computed."""
 
 
-def write_figures(folder: Path, data: ImageDataModule, evaluation: Evaluation, *, checkpoint: str) -> None:
+def write_figures(
+    folder: Path, data: ImageDataModule, evaluation: Evaluation, *, checkpoint: str, note: str = ""
+) -> None:
     """Write figures and results of every image.
 
     They go into `metrics.json`, which keeps whatever else is there, `per_image_<split>.parquet`, and
@@ -30,6 +32,7 @@ def write_figures(folder: Path, data: ImageDataModule, evaluation: Evaluation, *
         data: The images of the run.
         evaluation: What was measured.
         checkpoint: The file name of the checkpoint, by which a later best checkpoint is distinguished from it.
+        note: How the images differ from those of training; empty where they do not.
 
     Raises:
         DataError: The metrics.json that is there is damaged.
@@ -43,6 +46,7 @@ def write_figures(folder: Path, data: ImageDataModule, evaluation: Evaluation, *
         "holdout": list(data.holdout_classes),
         "images": images_digest(evaluation.split),
         "checkpoint": checkpoint,
+        "note": note,
     }
     columns = dict(evaluation.table.columns)
     if evaluation.split.names is not None:

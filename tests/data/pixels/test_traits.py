@@ -116,6 +116,24 @@ def test_transparent_pixels_show_the_background_and_are_reported(tmp_path, backg
     assert note.startswith("20 of 20 images looked at have transparent pixels, which show dataset.background")
 
 
+def test_transparent_pixels_are_reported_where_the_config_sets_all_that_images_decide(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(10):
+            shape = (9, 9, 4) if number < 4 else (9, 9, 3)
+            pixels = np.full(shape, 7 * number, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
+    (note,) = open_images(config(tmp_path / "photos", channels=3, white_level=65535)).images.notes
+    assert note.startswith("8 of 20 images looked at have transparent pixels, which show dataset.background (white)")
+
+
+def test_images_are_not_decoded_for_their_channels_where_these_are_known(monkeypatch):
+    monkeypatch.setattr("triptych.data.pixels.traits.looks_grey", lambda _: pytest.fail("decoded"))
+    stream = io.BytesIO()
+    Image.new("L", (4, 4)).save(stream, "PNG")
+    assert traits_of([stream.getvalue()], channels=3).channels == 3
+
+
 def test_floating_point_images_have_no_range_to_find(tmp_path):
     for number in range(4):
         (tmp_path / "photos" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from triptych.errors import DataError
-from triptych.evaluation.audit.corrections import read_corrections, suggested_corrections, write_corrections
+from triptych.evaluation.audit.corrections import overlaid, read_corrections, suggested_corrections, write_corrections
 
 LABEL_ISSUES = (
     "rank,split,index,file,label,suggested,score,likely\n"
@@ -86,3 +86,18 @@ def test_images_are_named_in_one_way(tmp_path):
     with pytest.raises(DataError, match="all by split and index; got both"):
         write_corrections(tmp_path / "corrections.csv", {("a.jpg",): "cat", ("test", "7"): "dog"})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", ["./cat/1.jpg", " cat/1.jpg ", "cat\\1.jpg", "cat/1.jpg"])
+def test_own_corrections_take_precedence_however_they_spell_a_path(audited, path):
+    """Two rows of one image would be rejected by training."""
+    assert overlaid(suggested_corrections(audited, top=1), {(path,): "emu"}) == {("cat/1.jpg",): "emu"}
+
+
+def test_one_image_that_is_spelled_in_two_ways_has_one_label(tmp_path):
+    file = tmp_path / "own.csv"
+    file.write_text("path,label\ncat/1.jpg,dog\n./cat/1.jpg,dog\n")
+    assert read_corrections(file) == {("cat/1.jpg",): "dog"}
+    file.write_text("path,label\ncat/1.jpg,dog\n./cat/1.jpg,emu\n")
+    with pytest.raises(DataError, match="got 'emu' after 'dog'"):
+        read_corrections(file)

@@ -84,7 +84,7 @@ def export(
             )
     from triptych.artefacts.loading import load
 
-    if isinstance(model, str | Path):
+    if not isinstance(model, TrainedModel):
         model = load(model, device="cpu")
     if not model.has_network:
         raise DataError(

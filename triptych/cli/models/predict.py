@@ -49,9 +49,9 @@ def predict(
         write_predictions(out, found)
         click.echo(f"{len(found):,} predictions in {terminal_text(out)}")
     if found.problems:
-        shown = [f"{terminal_text(path)}: {terminal_text(why)}" for path, why in list(found.problems.items())[:5]]
+        shown = [terminal_text(why) for why in list(found.problems.values())[:5]]
         click.echo(f"{counted(len(found.problems), 'file')} cannot be decoded:\n" + "\n".join(shown), err=True)
-    if len(found) and all(flag is None for flag in found.unlike_training):
+    if found.lacks_reference:
         click.echo(
             "unlike_training is empty: the images of the run cannot be read. Name their folder by --root.", err=True
         )

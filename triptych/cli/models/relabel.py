@@ -51,6 +51,7 @@ def relabel(
 
     from triptych.evaluation.audit.corrections import (
         corrections_of_run,
+        overlaid,
         read_corrections,
         suggested_corrections,
         write_corrections,
@@ -62,9 +63,9 @@ def relabel(
     if not (folder / "label_issues.csv").is_file():
         folder = result_folder(find_model(model, output=output))
     before = corrections_of_run(folder)
-    found = before | suggested_corrections(folder, top=top, drop_duplicates=drop_duplicates)
+    found = overlaid(before, suggested_corrections(folder, top=top, drop_duplicates=drop_duplicates))
     if corrections is not None:
-        found |= read_corrections(corrections)
+        found = overlaid(found, read_corrections(corrections))
     if top is not None and len(found) < top:
         click.echo(
             f"The audit lists fewer than {top:,} labels; `triptych audit {terminal_text(model)} --top {top}` lists "

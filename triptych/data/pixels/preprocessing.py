@@ -3,6 +3,7 @@
 Letters: C channels, H/W image.
 """
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, Union
@@ -11,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from triptych.data.pixels.decoding import largest_value
 from triptych.data.pixels.opening import MAX_PIXELS, UndecodableImage
 from triptych.data.pixels.resizing import Fit, decode_and_fit
+from triptych.errors import ImageWarning
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +28,9 @@ Known: TypeAlias = Path | bytes | Image.Image | NDArray[np.uint8] | NDArray[np.f
 
 ROUNDING = 1e-3
 """How far beyond [0, 1] floating-point pixels may lie, as after resampling."""
+
+DARK = 64
+"""The brightness, of 255, that no pixel of a 14-bit image exceeds if 65,535 is white."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,9 @@ class Preprocessing:
     def prepare(self, image: Known, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.float32]:
         """Bring one image to the model's input, (C, H, W) with pixels in [0, 1].
 
+        Warns of images of 16 bits that turn out dark: cameras of 12 bits write such files, and a model that was trained
+        on images of 8 bits does not know their white.
+
         Args:
             image: The image.
             max_pixels: Images of more pixels (height times width) are not decoded.
@@ -103,6 +112,8 @@ class Preprocessing:
                 background=self.background,
                 max_pixels=max_pixels,
             )
+            if decoded.max(initial=0) <= DARK and largest_value(image, max_pixels=max_pixels):
+                self._warn_of_darkness()
             pixels = decoded.transpose(2, 0, 1).astype(np.float32) / np.float32(255)
         if pixels.shape == self.input_shape:
             return pixels
@@ -112,6 +123,15 @@ class Preprocessing:
         """Cut the padding off images (B, C, H, W)."""
         _, height, width = self.input_shape
         return pixels[:, :, self.pad : height - self.pad, self.pad : width - self.pad]
+
+    def _warn_of_darkness(self) -> None:
+        """Warn once: Python leaves out a warning that is the same as one before."""
+        warnings.warn(
+            f"Some images of 16 bits are dark: the model's white is {self.white:,}, as in training "
+            "(dataset.white_level). Where theirs is another, such as 4,095 of a camera of 12 bits, scale them before.",
+            ImageWarning,
+            stacklevel=2,
+        )
 
     def _known_array(self, pixels: NDArray[Any]) -> Known:
         """Bring an array (H, W) or (H, W, C) to a known kind."""

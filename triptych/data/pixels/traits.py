@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from triptych.data.pixels.decoding import Measure, has_transparency, largest_value, looks_grey, measure
 from triptych.data.pixels.opening import Source, UndecodableImage
@@ -34,23 +35,29 @@ class Traits:
     transparent: int
 
 
-def traits_of(sources: Sequence[Source], *, threads: int = 1) -> Traits:
+def traits_of(sources: Sequence[Source], *, threads: int = 1, channels: int | None = None) -> Traits:
     """Look at some hundred images, evenly spread. Images that cannot be decoded are ignored.
+
+    Args:
+        sources: The images.
+        threads: How many of them are looked at at a time.
+        channels: Their number, where it is known: then only images that can be transparent are decoded.
 
     Raises:
         DataError: None of those looked at can be decoded.
     """
     step = max(1, -(-len(sources) // LOOKED_AT))
+    look = partial(_look, channels=channels)
     with ThreadPoolExecutor(max(1, threads)) as pool:
-        looks = list(pool.map(_look, (sources[place] for place in range(0, len(sources), step))))
+        looks = list(pool.map(look, (sources[place] for place in range(0, len(sources), step))))
     found = [look for look in looks if isinstance(look, _Look)]
     if not found:
         reason = next((str(look) for look in looks), "")
         raise DataError(f"Expected images; got {len(sources):,} files of which none could be decoded. {reason}")
-    channels = [1 if look.is_grey else look.measure.channels for look in found]
+    seen = [1 if look.is_grey else look.measure.channels for look in found]
     return Traits(
         looked_at=len(found),
-        channels=max(sorted(set(channels)), key=channels.count),
+        channels=channels or max(sorted(set(seen)), key=seen.count),
         deep=sum(look.measure.bits == 16 and look.measure.channels == 1 for look in found),
         deep_colours=sum(look.measure.bits == 16 and look.measure.channels > 1 for look in found),
         transparent=sum(look.is_transparent for look in found),
@@ -80,10 +87,11 @@ class _Look:
     is_transparent: bool
 
 
-def _look(source: Source) -> _Look | UndecodableImage:
+def _look(source: Source, *, channels: int | None) -> _Look | UndecodableImage:
     try:
         header = measure(source)
-        return _Look(header, looks_grey(source), has_transparency(source))
+        is_grey = channels is None and looks_grey(source)
+        return _Look(header, is_grey, has_transparency(source))
     except UndecodableImage as error:
         return error
 

@@ -69,10 +69,10 @@ def _by_path(table: CsvTable, listing: Listing) -> list[int]:
     if listing.names is None:
         raise table.invalid("the columns split, index and label, as these images have no paths", "a column path")
     exact = {name: place for place, name in enumerate(listing.names)}
-    plain = {_plain(name): place for name, place in exact.items()}
+    plain = {plain_path(name): place for name, place in exact.items()}
     paths = [csv_text(path) for path in table.texts("path")]
     root = f"{Path(listing.sources.root).absolute().as_posix()}/" if isinstance(listing.sources, Files) else None
-    below = [_plain(path).removeprefix(root) if root else _plain(path) for path in paths]
+    below = [plain_path(path).removeprefix(root) if root else plain_path(path) for path in paths]
     places = [exact.get(path, plain.get(name)) for path, name in zip(paths, below, strict=True)]
     return _found(table, places, paths, "an image of the data set in column path")
 
@@ -102,5 +102,11 @@ def _found(table: Table, places: Sequence[int | None], texts: Sequence[str], exp
     return [place for place in places if place is not None]
 
 
-def _plain(path: str) -> str:
+def plain_path(path: str) -> str:
+    r"""Spell the path of an image in one way.
+
+    Example:
+        >>> plain_path(" .\\cat\\1.png")
+        'cat/1.png'
+    """
     return composed(path.strip().replace("\\", "/").removeprefix("./"))

@@ -5,12 +5,13 @@ It is a CSV file with the columns `path` and `label`, or, of images without file
 """
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 from triptych.data.listing import listed
 from triptych.data.own.columns import CsvTable
+from triptych.data.splits.corrections import plain_path
 from triptych.errors import DataError
 from triptych.files import replacing
 from triptych.runs.find import run_of_folder
@@ -73,15 +74,30 @@ def read_corrections(path: Path) -> dict[Image, str]:
         DataError: It is missing, damaged, lacks a column, or corrects one image in two ways.
     """
     corrections: dict[Image, str] = {}
+    spelled: dict[Image, Image] = {}
     for line, row in _rows(path, (*PATH, "label"), (*PLACE, "label")):
         *image_cells, label = row.values()
-        image = tuple(image_cells)
+        image = spelled.setdefault(_plain(image_cells), tuple(image_cells))
         if corrections.setdefault(image, label) != label:
             raise DataError(
                 f"{path}, {line}: expected one label for {' '.join(image)}, got {label!r} after "
                 f"{corrections[image]!r}. Remove one of the lines."
             )
     return corrections
+
+
+def overlaid(found: Mapping[Image, str], own: Mapping[Image, str]) -> dict[Image, str]:
+    """Lay a user's own corrections over others, also where they spell the path of an image in another way.
+
+    Example:
+        >>> overlaid({("cat/1.png",): "dog"}, {("./cat/1.png",): "emu"})
+        {('cat/1.png',): 'emu'}
+    """
+    spelled = {_plain(image): image for image in found}
+    return {
+        **found,
+        **{image if image in found else spelled.get(_plain(image), image): label for image, label in own.items()},
+    }
 
 
 def write_corrections(path: Path, corrections: Mapping[Image, str]) -> None:
@@ -97,6 +113,10 @@ def write_corrections(path: Path, corrections: Mapping[Image, str]) -> None:
         writer = csv.writer(file)
         writer.writerow((*columns, "label"))
         writer.writerows((*map(csv_cell, image), csv_cell(label)) for image, label in sorted(corrections.items()))
+
+
+def _plain(image: Iterable[str]) -> Image:
+    return tuple(map(plain_path, image))
 
 
 def _rows(path: Path, *choices: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
