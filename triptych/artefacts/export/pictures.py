@@ -83,8 +83,9 @@ def evenly_chosen(labels: NDArray[np.int64], count: int) -> NDArray[np.intp]:
         >>> evenly_chosen(np.array([1, 0]), 3).tolist()
         [1, 0]
     """
-    by_class = np.argsort(labels, kind="stable")
-    return by_class[np.linspace(0, len(by_class) - 1, min(count, len(by_class))).round().astype(int)]
+    by_class: NDArray[np.intp] = np.argsort(labels, kind="stable")
+    chosen: NDArray[np.intp] = by_class[np.linspace(0, len(by_class) - 1, min(count, len(by_class))).round().astype(int)]
+    return chosen
 
 
 def shrink(source: Path, path: Path) -> None:
