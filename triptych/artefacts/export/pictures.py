@@ -84,7 +84,9 @@ def evenly_chosen(labels: NDArray[np.int64], count: int) -> NDArray[np.intp]:
         [1, 0]
     """
     by_class: NDArray[np.intp] = np.argsort(labels, kind="stable")
-    chosen: NDArray[np.intp] = by_class[np.linspace(0, len(by_class) - 1, min(count, len(by_class))).round().astype(int)]
+    chosen: NDArray[np.intp] = by_class[
+        np.linspace(0, len(by_class) - 1, min(count, len(by_class))).round().astype(int)
+    ]
     return chosen
 
 
