@@ -144,10 +144,11 @@ class Service:
 
     async def _decode_one(self, latent: Sequence[float]) -> bytes:
         point = np.asarray(latent, np.float64)
-        if point.shape != (self.model.latent_dim,) or not (np.abs(point) <= np.finfo(np.float32).max).all():
-            raise Problem(
-                422, "invalid_latent", f"Expected {self.model.latent_dim} finite numbers, got {len(latent)} numbers."
-            )
+        if point.shape != (self.model.latent_dim,):
+            raise Problem(422, "invalid_latent", f"Expected {self.model.latent_dim} numbers, got {len(latent)}.")
+        largest = float(np.abs(point).max())
+        if not largest <= np.finfo(np.float32).max:
+            raise Problem(422, "invalid_latent", f"Expected numbers that float32 can hold, got one of {largest:g}.")
         picture = await self._decoder.result(point.astype(np.float32))
         return await _call(self._decoders, _png, picture)
 
