@@ -49,9 +49,9 @@ def digests(config: RunConfig) -> list[str]:
     ("config", "folder", "expected"),
     [
         ("digits", None, ["1078 e84210a81594", "359 864910c301ac", "360 610884e1219f"]),
-        ("mnist", "MNIST", ["54000 68622ad118b3", "6000 fc10c4787a0c", "10000 fa275dae0216"]),
-        ("fashionmnist", "FashionMNIST", ["54000 84aa0c666cdc", "6000 738780ce006b", "10000 63e06139cc66"]),
-        ("cifar10", "cifar10-jpeg", ["45000 7e125a74b031", "5000 592eedbbf325", "10000 a13f1367cd21"]),
+        ("mnist", "MNIST", ["58800 6e788a206bc2", "1200 23128a898e4c", "10000 fa275dae0216"]),
+        ("fashionmnist", "FashionMNIST", ["58800 ea16fc178971", "1200 cf7ba60c6a8e", "10000 63e06139cc66"]),
+        ("cifar10", "cifar10-jpeg", ["49000 44e6a43772c2", "1000 4ea432628162", "10000 a13f1367cd21"]),
     ],
 )
 def test_shipped_configs_keep_their_splits(config, folder, expected, monkeypatch):
