@@ -119,8 +119,7 @@ def test_two_tabs_of_a_file_lose_nothing_and_steps_are_undone_after_a_reload(
 
     seen.page.reload()
     counts(seen.page, "3 relabelled, 0 dropped, 0 kept")
-    seen.page.wait_for_timeout(2000)  # keys are listened to after the panel is drawn
-    seen.page.keyboard.press("u")
+    seen.by("undo").click()
     counts(seen.page, "2 relabelled, 0 dropped, 0 kept")
     seen.page.keyboard.press("u")
     for page in (seen.page, other):

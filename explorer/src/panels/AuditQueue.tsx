@@ -77,6 +77,8 @@ export function AuditQueue() {
     return () => removeEventListener("keydown", press);
   });
 
+  const undoing = <button type="button" data-testid="undo" disabled={!corrections.canUndo} onClick={undo}>Undo <kbd>U</kbd></button>;
+
   if (point < 0) {
     const { findings } = collection;
     const hasLabels = collection.label.some((one) => one >= 0);
@@ -86,6 +88,8 @@ export function AuditQueue() {
         <p class={findings && !findings.reliable ? "note" : "quiet"} data-testid="verdict">
           {findings && !findings.reliable ? `Labels: ${findings.verdict}.` : hasLabels ? "No label is probably wrong." : "No image has a label that the model knows."}
         </p>
+        {/* Labels are corrected beside one image too. */}
+        {corrections.canUndo && <div class="row">{undoing}</div>}
       </section>
     );
   }
@@ -118,7 +122,7 @@ export function AuditQueue() {
         <button type="button" class="primary" data-testid="accept" onClick={() => correct("relabel")}><span class="arrow">Relabel <Name text={store.classOf(proposal)} /></span> <kbd>R</kbd></button>
         <button type="button" data-testid="keep" onClick={() => correct("keep")}>Keep <kbd>K</kbd></button>
         <button type="button" data-testid="drop" onClick={() => correct("drop")}>Drop <kbd>D</kbd></button>
-        <button type="button" data-testid="undo" disabled={!corrections.canUndo} onClick={undo}>Undo <kbd>U</kbd></button>
+        {undoing}
       </div>
       <div class="row">
         <label class="field inline">
