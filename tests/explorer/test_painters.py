@@ -62,7 +62,7 @@ def opened(browser: Browser) -> Iterator[Callable[..., Page]]:
         context.close()
 
 
-def painted(page: Page) -> np.ndarray:
+def drawn(page: Page) -> np.ndarray:
     """The lower canvas of the map after the next frame, (H, W, 3)."""
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     text = page.locator('[data-testid="map-0"] canvas').first.evaluate("canvas => canvas.toDataURL()")
@@ -77,14 +77,14 @@ def test_a_graphics_card_paints_the_picture_of_the_canvas(
     for name, page in pages.items():
         assert page.evaluate("window.triptych.painter") == name
         pictures = found.setdefault(name, [])
-        pictures.append(painted(page))
+        pictures.append(drawn(page))
         page.get_by_test_id("legend").get_by_role("button").first.click()  # hides a class
-        pictures.append(painted(page))
+        pictures.append(drawn(page))
         page.get_by_test_id("find").fill("test/")
         page.get_by_role("button", name="Select all").click()  # the others step back
         page.get_by_label("Whole map").click()
         page.wait_for_timeout(300)
-        pictures.append(painted(page))
+        pictures.append(drawn(page))
 
     for canvas, card in zip(found["canvas"], found["webgl"], strict=True):
         is_point = (canvas != canvas[0, 0]).any(-1)
@@ -108,11 +108,11 @@ def test_a_graphics_card_paints_very_many_points_until_it_is_taken_away(
     assert few.evaluate("[window.triptych.painter, window.card ?? null]") == ["canvas", None]
     page = opened(written(VERY_MANY), script=AS_A_CARD)
     assert page.evaluate("window.triptych.painter") == "webgl"
-    before = painted(page)
+    before = drawn(page)
 
     page.evaluate("window.card.getExtension('WEBGL_lose_context').loseContext()")
     page.wait_for_function("window.triptych.painter === 'canvas'")
 
-    assert (abs(painted(page) - before) > 4).any(-1).mean() < 2e-4
+    assert (abs(drawn(page) - before) > 4).any(-1).mean() < 2e-4
     page.get_by_label("Zoom in").click()
-    assert (painted(page) != before).any(-1).mean() > 0.05
+    assert (drawn(page) != before).any(-1).mean() > 0.05

@@ -13,6 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from triptych.artefacts.embedding.closing import SUCCESS
+from triptych.artefacts.embedding.parts import FINGERPRINT_KEY
+from triptych.artefacts.embedding.plan import FOLDER
 from triptych.data.pixels.opening import NOT_UTF8
 from triptych.errors import DataError, SearchError
 from triptych.search.contract import Index
@@ -25,10 +28,6 @@ if TYPE_CHECKING:
 
 AT_ONCE = 1024
 """Images, or rows of a table, that are added together."""
-FINGERPRINT_KEY = b"triptych.model_fingerprint"
-"""Where a Parquet file of embeddings names its model."""
-JOB, COMPLETE = "_job", "_SUCCESS"
-"""What a folder has where `triptych embed` writes into it, and when it has written everything."""
 
 
 @dataclass
@@ -59,10 +58,10 @@ def to_add(images: str | Path, model: "TrainedModel") -> "ImageFiles | Embedding
     parts = sorted(place.glob("*.parquet")) if place.is_dir() else [place] if place.suffix == ".parquet" else []
     if not parts or (place.is_dir() and not any(map(_names_a_model, parts)) and _has_images(place)):
         return ImageFiles(image_files(place), place) if place.is_dir() else ImageFiles([place], place.parent)
-    if (place / JOB).is_dir() and not (place / COMPLETE).exists():
+    if (place / FOLDER).is_dir() and not (place / SUCCESS).exists():
         raise DataError(
             f"{place}: expected all embeddings of a job, but `triptych embed` has not completed it (there is no "
-            f"{COMPLETE}). Repeat its command, which continues, or name the files that are there one by one."
+            f"{SUCCESS}). Repeat its command, which continues, or name the files that are there one by one."
         )
     found = EmbeddingFiles(parts)
     found.check(model)
