@@ -1,8 +1,10 @@
 """The evaluation of a trained model as a story: open it, measure it, write its figures, draw and write the report."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from triptych.errors import ImageWarning
 from triptych.evaluation.measuring.measured import Evaluation, measure
 from triptych.evaluation.opening import OpenedModel, open_model
 from triptych.evaluation.writing import write_figures
@@ -82,6 +84,8 @@ def _with_note(table: PerImage, record: RunRecord, warn: Callable[[str], None]) 
 
 def measure_run(run: RunFolders, split: str) -> None:
     """Measure a run's best checkpoint, and write figures and results of every image into its version folder."""
-    opened = open_model(best_checkpoint(run))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ImageWarning)  # the file of results has the note, for every comparison
+        opened = open_model(best_checkpoint(run))
     evaluation = measure(opened.network, opened.data, split=split)
     write_figures(run.version_folder, opened.data, evaluation, checkpoint=opened.name, note=opened.note)

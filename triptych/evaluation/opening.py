@@ -1,12 +1,13 @@
 """A trained model, the images of its run and the place of its results: what `evaluate` and `audit` begin with."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 from triptych.data.module import ImageDataModule
-from triptych.errors import CheckpointError
+from triptych.errors import CheckpointError, ImageWarning
 from triptych.evaluation.measuring.outputs import Model
 from triptych.evaluation.run_images import run_images
 from triptych.runs.checkpoint_list import best_name
@@ -51,6 +52,9 @@ def open_model(model: ModelLike, *, root: str | Path | None = None, output: str 
         root: Where the images are now (`dataset.root`); None: where training found them.
         output: The output directory in which the names of runs are looked up.
 
+    Warns:
+        ImageWarning: The images differ from those of training; `note` has the same text.
+
     Raises:
         CheckpointError: There is no such model, or its file is damaged, or is a config.
         DataError, DownloadError: The images cannot be read, or have other classes than the model.
@@ -65,13 +69,16 @@ def open_model(model: ModelLike, *, root: str | Path | None = None, output: str 
     data = run_images(description, root=root)
     run, training = run_of_checkpoint(path), saved.content.get("triptych_run")
     trained = TrainedModel(TorchEngine(saved.network(), device=choose_device("auto")), description, path=path)
+    note = data.changed_since(training.get("images")) if isinstance(training, Mapping) else ""
+    if note:
+        warnings.warn(note, ImageWarning, stacklevel=2)
     return OpenedModel(
         network=trained.network,
         data=data,
         folder=result_folder(path),
         version_folder=run.version_folder if run else None,
         name=path.resolve().name,
-        note=data.changed_since(training.get("images")) if isinstance(training, Mapping) else "",
+        note=note,
         trained=trained,
     )
 

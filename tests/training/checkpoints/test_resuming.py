@@ -12,7 +12,8 @@ import yaml
 from PIL import Image
 
 from triptych.config import load_config
-from triptych.errors import CheckpointError
+from triptych.errors import CheckpointError, ImageWarning
+from triptych.evaluation.opening import open_model
 from triptych.runs.folders import RunFolders
 from triptych.training.checkpoints.resuming import Resumption, resumption
 
@@ -426,6 +427,8 @@ def test_images_that_were_added_since_are_reported(run, own, tmp_path):
     run(*own(root)).ends(0)
     shutil.copy(root / "cat" / "0.png", root / "cat" / "new.png")
 
+    with pytest.warns(ImageWarning, match="since training began, images were added, removed or relabelled"):
+        open_model("a/0", output=tmp_path / "out")
     printed = run(*own(root), "--epochs", "2", "--resume").ends(0)
 
     assert "since training began, images were added, removed or relabelled" in " ".join(printed.split())

@@ -40,8 +40,6 @@ def evaluate(*, model: str, split: str, root: str | None, output: Path, out: Pat
     from triptych.visualisation import missing_characters
 
     opened = open_model(model, root=root, output=output)
-    if opened.note:
-        click.echo(f"note  {terminal_text(opened.note)}", err=True)
     folder, console = out or opened.folder, Console(quiet=as_json, emoji=False)
     with console.status("measuring ..."):
         evaluation = evaluate_opened(opened, split=split, folder=folder)
