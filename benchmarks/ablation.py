@@ -22,7 +22,7 @@ from shipped_way import fit_shipped, settled_precision, shipped, shipped_config
 from triptych.evaluation.measuring.measures import measure_split
 from triptych.evaluation.measuring.outputs import model_outputs
 from triptych.training.building import build_module
-from triptych.training.hardware.denormals import flushing_denormals
+from triptych.training.hardware.tuning import tuned_process
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     "as shipped": (),
@@ -57,7 +57,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
 FIGURES = ("accuracy", "nearest_neighbour_accuracy", "map_at_r", "mse")
 
 
-@flushing_denormals()
+@tuned_process()
 def measured(path: Path, changes: list[str]) -> dict[str, Any]:
     """Train and measure one variant."""
     config, data = shipped(path, changes)

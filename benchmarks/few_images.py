@@ -36,7 +36,7 @@ from triptych.data.module import ImageDataModule
 from triptych.evaluation.measuring.outputs import model_outputs
 from triptych.metrics import knn_accuracy, retrieval_metrics
 from triptych.training.checkpoints.loading import load_lightning_model
-from triptych.training.hardware.denormals import flushing_denormals
+from triptych.training.hardware.tuning import tuned_process
 
 
 def run_triptych(images: Path, work: Path, *, changes: list[str]) -> float:
@@ -55,7 +55,7 @@ def run_triptych(images: Path, work: Path, *, changes: list[str]) -> float:
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-@flushing_denormals()
+@tuned_process()
 def figures_of_triptych(config_file: Path, changes: list[str], *, checkpoint: Path) -> dict[str, float]:
     """Measure a trained model on the test images of its run."""
     config, images = open_images(load_config(config_file, changes))
@@ -64,7 +64,7 @@ def figures_of_triptych(config_file: Path, changes: list[str], *, checkpoint: Pa
     return _figures(test.logits, test.embeddings, test.labels, gallery.embeddings, gallery.labels)
 
 
-@flushing_denormals()
+@tuned_process()
 def figures_of_plain(config_file: Path, changes: list[str], *, flips: bool, seconds: float) -> dict[str, float]:
     """Train the plain network on training and validation images, and measure it on the test images."""
     config, images = open_images(load_config(config_file, changes))

@@ -31,7 +31,7 @@ from triptych.data.builder import load_dataset
 from triptych.data.images import ImageData, Split
 from triptych.data.module import ImageDataModule
 from triptych.losses import BatchTripletLoss, Mining
-from triptych.training.hardware.denormals import flushing_denormals
+from triptych.training.hardware.tuning import tuned_process
 
 CONFIG = Path(__file__).parents[1] / "configs" / "mnist.yaml"
 SIZES = (5_000, 16_000, 50_000, 160_000, 500_000)
@@ -59,7 +59,7 @@ LOSSES = {
 }
 
 
-@flushing_denormals()
+@tuned_process()
 def epoch_cost(size: int, model: str) -> dict[str, Any]:
     """Measure an epoch over so many images, of which the config's share is validated."""
     config = shipped_config(CONFIG, ["training.epochs=1", FLOAT32, *MODELS[model]])

@@ -31,7 +31,7 @@ from shipped_way import Clocked, fit_shipped, settled_precision, shipped, shippe
 from triptych.data.images import Split
 from triptych.models import ImageTransformer, MultiTaskImageTransformer
 from triptych.training.building import build_module
-from triptych.training.hardware.denormals import flushing_denormals
+from triptych.training.hardware.tuning import tuned_process
 
 PURE_VIT = (
     "dataset.pad=0",
@@ -95,7 +95,7 @@ class RaceOver(Exception):  # noqa: N818 - no error
     """Ends the training."""
 
 
-@flushing_denormals()
+@tuned_process()
 def race_triptych(path: Path, changes: list[str], *, target: float, every: float) -> dict[str, Any]:
     """Train the shipped recipe, to the end of its schedule at most."""
     config, data = shipped(path, changes)

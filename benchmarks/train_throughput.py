@@ -39,7 +39,7 @@ from triptych.config.schema import RunConfig
 from triptych.data.module import ImageDataModule
 from triptych.models import MultiTaskImageTransformer
 from triptych.training.building import build_module
-from triptych.training.hardware.denormals import flushing_denormals
+from triptych.training.hardware.tuning import tuned_process
 from triptych.training.modules import TaskModule
 
 CONFIG = Path(__file__).parents[1] / "configs" / "cifar10.yaml"
@@ -152,7 +152,7 @@ def model_of(config: RunConfig, data: ImageDataModule) -> MultiTaskImageTransfor
 
 def serve(way: str, path: Path, precision: str, orders: Connection) -> None:
     """Train one way in this process, whenever it is its turn."""
-    with flushing_denormals() if way in OURS else nullcontext():
+    with tuned_process() if way in OURS else nullcontext():
         config, data = shipped(path, [f"training.epochs={EPOCHS}", precision])
         WAYS[way](config, data, Turns(orders))
 

@@ -23,7 +23,7 @@ from triptych.config.schema import RunConfig
 from triptych.models import MultiTaskImageTransformer
 from triptych.models.builder import build_model
 from triptych.models.summary import model_summary
-from triptych.training.hardware.denormals import flushing_denormals
+from triptych.training.hardware.tuning import tuned_process
 from triptych.training.optimisation.optimizers import build_optimizer
 
 CONFIG = Path(__file__).parents[1] / "configs" / "cifar10.yaml"
@@ -84,7 +84,7 @@ def optimiser_flops(model: nn.Module, optimizer: torch.optim.Optimizer) -> float
     return float(counter.get_total_flops())
 
 
-@flushing_denormals()
+@tuned_process()
 def main() -> None:
     """Time the parts of a step and print their share of the peak."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -35,10 +35,10 @@ from triptych.text import terminal_text
 from triptych.training.building import build_module
 from triptych.training.checkpoints.resuming import Resumption
 from triptych.training.hardware.compiling import choose_compilation, compiled_training
-from triptych.training.hardware.denormals import flushing_denormals
 from triptych.training.hardware.machine import resolve_hardware
 from triptych.training.hardware.precision import choose_precision
 from triptych.training.hardware.processes import ending_together, is_first_process
+from triptych.training.hardware.tuning import tuned_process
 from triptych.training.modules import TaskModule
 from triptych.training.reporting import announce, environment, summarise
 from triptych.training.trainer import Callbacks, build_callbacks, build_trainer
@@ -64,7 +64,7 @@ class RunResult:
     pictures: tuple[Path, ...]
 
 
-@flushing_denormals()
+@tuned_process()
 def train(
     config: RunConfig,
     *,
