@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
 from triptych.data.module import ImageDataModule
 from triptych.errors import CheckpointError, ImageWarning
@@ -67,20 +67,37 @@ def open_model(model: ModelLike, *, root: str | Path | None = None, output: str 
     saved = read_model(path)
     description = saved.description()
     data = run_images(description, root=root)
-    run, training = run_of_checkpoint(path), saved.content.get("triptych_run")
+    run = run_of_checkpoint(path)
     trained = TrainedModel(TorchEngine(saved.network(), device=choose_device("auto")), description, path=path)
-    note = data.changed_since(training.get("images")) if isinstance(training, Mapping) else ""
-    if note:
-        warnings.warn(note, ImageWarning, stacklevel=2)
     return OpenedModel(
         network=trained.network,
         data=data,
         folder=result_folder(path),
         version_folder=run.version_folder if run else None,
         name=path.resolve().name,
-        note=note,
+        note=warn_of_changes(data, saved.content),
         trained=trained,
     )
+
+
+def warn_of_changes(data: ImageDataModule, checkpoint: Mapping[str, Any]) -> str:
+    """Warn where images differ from those that a model was trained on.
+
+    Args:
+        data: The images of its run, as they are now.
+        checkpoint: What the model's file holds; a file without digests of its images gives no information.
+
+    Returns:
+        The warning; nothing where there is none.
+
+    Warns:
+        ImageWarning: They differ.
+    """
+    training = checkpoint.get("triptych_run")
+    note = data.changed_since(training.get("images")) if isinstance(training, Mapping) else ""
+    if note:
+        warnings.warn(note, ImageWarning, stacklevel=3)
+    return note
 
 
 def find_model(model: ModelLike, *, output: str | Path = ".") -> Path:

@@ -422,13 +422,18 @@ def test_a_run_whose_images_were_moved_keeps_its_own_folder_and_touches_no_other
     assert json.loads((tmp_path / "out/img_tasks/a/experiment/version_0/metrics.json").read_text())["epochs"] == 2
 
 
-def test_images_that_were_added_since_are_reported(run, own, tmp_path):
+def test_images_that_were_added_since_are_reported(run, own, command, tmp_path):
     root = folder_of_images(tmp_path / "a", seed=0, count=20)
     run(*own(root)).ends(0)
+    explored = ("explore", "a/0", "--output", tmp_path / "out", "--static", tmp_path / "a.html", "--force")
+    own_cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    assert "since training" not in command(*explored, environment=own_cache).ends(0)
     shutil.copy(root / "cat" / "0.png", root / "cat" / "new.png")
 
     with pytest.warns(ImageWarning, match="since training began, images were added, removed or relabelled"):
         open_model("a/0", output=tmp_path / "out")
+    shown = " ".join(command(*explored, environment=own_cache).ends(0).split())
+    assert shown.count("note since training began, images were added, removed or relabelled") == 1
     printed = run(*own(root), "--epochs", "2", "--resume").ends(0)
 
     assert "since training began, images were added, removed or relabelled" in " ".join(printed.split())
