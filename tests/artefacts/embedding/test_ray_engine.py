@@ -48,7 +48,7 @@ def test_a_cluster_that_loses_a_node_writes_the_same_bytes(digits_bundle, tmp_pa
         out = tmp_path / "cluster"
 
         def lose_a_node() -> None:
-            end = monotonic() + 50
+            end = monotonic() + 300  # machines may be busy
             while len(list(out.glob("part-*"))) < 6 and monotonic() < end:
                 sleep(0.01)
             lost.append(len(list(out.glob("part-*"))))
