@@ -13,7 +13,7 @@ All train the same model on the same images with the same batch size, each in a 
 everything that a step needs, data included; validation and checkpoints at an epoch's end are not timed. The first steps
 of a turn are not either, for which the workers have made batches in the pause. Plain and libraries train in float32, as
 they do by default; triptych and bare in what `precision: auto` comes to on the machine, or as --precision
-says. Wanted of two cores: triptych/plain of at least 5 (anchors), triptych/libraries of at least 1.7 (images), at most
+says. Wanted of two cores: triptych/plain of at least 5 (anchors), triptych/libraries of at least 2 (images), at most
 3 % more time than bare.
 """
 
