@@ -1,16 +1,13 @@
 """Opening the explorer, as a story: read a model and images, compute what the page shows, then save or serve it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from triptych.artefacts.checkpoint import read_checkpoint
 from triptych.artefacts.loading import load
 from triptych.artefacts.model import TrainedModel
 from triptych.errors import CheckpointError
-from triptych.evaluation.opening import ModelLike, find_model, warn_of_changes
-from triptych.evaluation.run_images import run_images
+from triptych.evaluation.opening import ModelLike, find_model, images_of_run
 from triptych.explorer.collection import Collection, of_images, of_run
 from triptych.explorer.content.columns import OTHER
 from triptych.explorer.content.layout import known_map, neighbour_map
@@ -112,9 +109,7 @@ def explore(
     beside = None if compare is None else _loaded(compare, output)
     announce("reading the images")
     if images is None:
-        data = run_images(trained.description, root=root)
-        warn_of_changes(data, _checkpoint(trained))
-        collection = of_run(data, split=split)
+        collection = of_run(images_of_run(trained, root=root), split=split)
     else:
         collection = of_images(Path(images).expanduser(), trained.description)
     announce("running the model over the images")
@@ -165,9 +160,3 @@ def _loaded(model: ModelLike, output: str | Path) -> TrainedModel:
             raise CheckpointError("Expected a model that was loaded from a file, but this one has no path.")
         return model
     return load(find_model(model, output=output))
-
-
-def _checkpoint(model: TrainedModel) -> Mapping[str, Any]:
-    """Return what a model's checkpoint holds; nothing for a bundle, an ONNX file, or a file that is gone by now."""
-    assert model.path is not None, "it was loaded from a file"
-    return read_checkpoint(model.path) if model.path.is_file() and model.path.suffix != ".onnx" else {}

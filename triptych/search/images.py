@@ -130,11 +130,14 @@ def calibrate_index(
     Raises:
         DataError, DownloadError: The images of the run cannot be read.
         SearchError: They are too few.
+
+    Warns:
+        ImageWarning: The images of the run differ from those of training.
     """
-    from triptych.evaluation.run_images import run_images
+    from triptych.evaluation.opening import images_of_run
 
     loaded = model_of(index, model)
-    data = run_images(loaded.description, root=root)
+    data = images_of_run(loaded, root=root)
     val, test = _embedded(loaded, data.validation), _embedded(loaded, data.test)
     held_out = _embedded(loaded, data.holdout) if len(data.holdout) else None
     calibration = calibrate(val, test, held_out, false_match_rate=false_match_rate)

@@ -432,8 +432,11 @@ def test_images_that_were_added_since_are_reported(run, own, command, tmp_path):
 
     with pytest.warns(ImageWarning, match="since training began, images were added, removed or relabelled"):
         open_model("a/0", output=tmp_path / "out")
-    shown = " ".join(command(*explored, environment=own_cache).ends(0).split())
-    assert shown.count("note since training began, images were added, removed or relabelled") == 1
+    best = tmp_path / "out/lightning_checkpoints/a/best.ckpt"
+    indexed = ("index", best, root, "--out", tmp_path / "index", "--calibrate", "--false-match-rate", "0.5")
+    for verb in (explored, indexed):
+        shown = " ".join(command(*verb, environment=own_cache).ends(0).split())
+        assert shown.count("note since training began, images were added, removed or relabelled") == 1
     printed = run(*own(root), "--epochs", "2", "--resume").ends(0)
 
     assert "since training began, images were added, removed or relabelled" in " ".join(printed.split())
