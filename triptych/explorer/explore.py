@@ -1,4 +1,4 @@
-"""Opening the explorer, as a story: read a model and images, compute what the page shows, then save or serve it."""
+"""Opens the explorer: reads a model and images, computes the content of the page, then saves or serves it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -27,13 +27,13 @@ CORRECTIONS = "corrections.csv"
 
 @dataclass(frozen=True, eq=False)
 class Explorer:
-    """Images and the outputs of one or two models, ready to be looked at: `triptych.explore` makes it.
+    """Images and the outputs of one or two models for the page, returned by `triptych.explore`.
 
     Attributes:
         collection: The images.
         view: The model and its outputs.
         other: Those of the model beside it.
-        payload: All that the page gets.
+        payload: The content of the page.
     """
 
     collection: Collection
@@ -131,7 +131,7 @@ def explore(
 
 
 def model_name(model: TrainedModel) -> str:
-    """Return what people call a model: its run, such as digits/3, or its file or folder."""
+    """Return the display name of a model: its run, such as digits/3, or its file or folder."""
     assert model.path is not None, "it was loaded from a file"
     run = run_of_checkpoint(model.path)
     if run is not None:
@@ -168,6 +168,6 @@ def _loaded(model: ModelLike, output: str | Path) -> TrainedModel:
 
 
 def _checkpoint(model: TrainedModel) -> Mapping[str, Any]:
-    """Return what a model's checkpoint holds; nothing for a bundle, an ONNX file, or a file that is gone by now."""
+    """Return the content of a model's checkpoint; empty for a bundle, an ONNX file, or a missing file."""
     assert model.path is not None, "it was loaded from a file"
     return read_checkpoint(model.path) if model.path.is_file() and model.path.suffix != ".onnx" else {}
