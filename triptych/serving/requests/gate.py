@@ -52,7 +52,7 @@ class Gate:
         images: Images that wait or are computed.
         requests: Requests that are being read or answered.
         bytes: Bytes of their bodies.
-        draining: Whether no more are let in, because the service stops.
+        draining: Whether no more are admitted, because the service stops.
 
     Example:
         >>> gate = Gate(Limits(queue=1))
