@@ -1,13 +1,13 @@
-"""What each part of a recipe contributes: the shipped config, and the same with one change.
+"""Ablation study: the shipped config, and variants with one change each.
 
     python benchmarks/ablation.py [--config configs/cifar10.yaml] [--epochs 3] [--seeds 0] [--only NAME ...]
         [--set SECTION.KEY=VALUE ...]
 
-Every variant is trained in a process of its own for so many epochs, the schedule falling to its end within them, and
-measured at the end of its training on the validation split: accuracy of the classifier, of the nearest training
-embedding (1-NN), retrieval (MAP@R, leave-one-out) and reconstruction (MSE of a pixel in [0, 1]). A variant without a
-task has no figure for it. `--set` changes all variants alike: `--set model.embed_dim=128` is a model of a third of the
-cost. A row is printed as soon as it is measured, a JSON object a line.
+Every variant is trained in its own process for the given number of epochs, including the full schedule, and measured at
+the end of its training on the validation split: accuracy of the classifier, of the nearest training embedding (1-NN),
+retrieval (MAP@R, leave-one-out) and reconstruction (MSE of a pixel in [0, 1]). A variant without a task has no metric
+for it. `--set` changes all variants equally: `--set model.embed_dim=128` is a model of a third of the cost. A row is
+printed as soon as it is measured, one JSON object per line.
 """
 
 import argparse
@@ -52,7 +52,7 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "hardest triplets": ("training.triplet_mining=hard",),
     "drawn triplets": ("training.triplet_mining=random",),
 }
-"""What is changed, and the changes to the config that do it."""
+"""The variants, with their changes of the config."""
 
 FIGURES = ("accuracy", "nearest_neighbour_accuracy", "map_at_r", "mse")
 

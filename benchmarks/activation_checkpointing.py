@@ -1,4 +1,4 @@
-"""What `model.activation_checkpointing` saves and costs at 224 pixels: a plain ViT, our encoder, a pretrained one.
+"""Memory and time of `model.activation_checkpointing` at 224 pixels: a plain ViT, our encoder, a pretrained one.
 
     python benchmarks/activation_checkpointing.py [--batch 16] [--steps 3] [--only NAME ...] [--three-panels]
 
@@ -37,7 +37,7 @@ ENCODERS = ("plain", "own", "hf")
 
 
 def step_cost(encoder: str, recomputed: bool, batch: int, steps: int, three_panels: bool) -> dict[str, Any]:
-    """Measure the steps of one encoder, with activations that are kept or computed again."""
+    """Measure the steps of one encoder, with stored or recomputed activations."""
     with tempfile.TemporaryDirectory() as folder:
         changes = {
             "plain": PLAIN,
@@ -66,7 +66,7 @@ def step_cost(encoder: str, recomputed: bool, batch: int, steps: int, three_pane
 
 
 def save_vision_transformer(folder: str) -> None:
-    """Save a ViT-S/16 with random weights, as a model from the hub lies in a folder."""
+    """Save a ViT-S/16 with random weights to a folder in the format of the hub."""
     from transformers import ViTConfig, ViTImageProcessorPil, ViTModel
 
     sizes = ViTConfig(hidden_size=384, num_hidden_layers=12, num_attention_heads=6, intermediate_size=1536)

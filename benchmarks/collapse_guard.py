@@ -1,8 +1,8 @@
-"""False alarms of the collapse guard, and the range of every sign that it reads, over configs and seeds.
+"""False alarms of the collapse guard, and the range of each of its signs, over configs and seeds.
 
     python benchmarks/collapse_guard.py digits [mnist …] [--seeds 5] [--first-seed 0] [--epochs N] [--set KEY=VALUE]
 
-Every run is a whole one, in a folder that is removed afterwards; a line is printed for each, and a table at the end.
+Every run is complete, in a temporary folder; a line is printed for each, and a table at the end.
 """
 
 import argparse

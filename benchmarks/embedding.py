@@ -1,4 +1,4 @@
-"""What `triptych embed` costs: processor time an image, memory and bytes, by model file and kind of image.
+"""Cost of `triptych embed`: processor time per image, memory and bytes, by model file and kind of image.
 
     OMP_NUM_THREADS=1 python benchmarks/embedding.py [--images 2000] [--config configs/cifar10.yaml]
 
@@ -29,13 +29,13 @@ class Measured(NamedTuple):
     """One job."""
 
     milliseconds: float
-    """Of processor time, an image."""
+    """Milliseconds of processor time per image."""
     on_the_clock: float
-    """Milliseconds an image."""
+    """Wall-clock milliseconds per image."""
     memory: float
-    """MiB, most that the process held."""
+    """Peak memory of the process in MiB."""
     row: float
-    """Bytes of a row in Parquet."""
+    """Bytes per row in Parquet."""
 
 
 def main() -> None:
@@ -98,7 +98,7 @@ def make_models(config: Path, folder: Path) -> dict[str, Path]:
 
 
 def photos(folder: Path, *, count: int, size: tuple[int, int], form: str) -> None:
-    """Write smooth noise, which compresses about as photographs do."""
+    """Write smooth noise, which compresses similarly to photographs."""
     folder.mkdir()
     rng = np.random.default_rng(0)
     for number in range(count):

@@ -41,7 +41,7 @@ CONFIGS = sorted((Path(__file__).parents[1] / "configs").glob("*_gpu.yaml"))
 PUBLISHED_PEAKS = {"NVIDIA H100 80GB HBM3": 989e12}
 """FLOP/s of dense bf16 products, by the name that CUDA gives the GPU; the H100's from NVIDIA's data sheet."""
 SIDE = 8192
-"""Of the matrices whose product measures the peak on a GPU; a quarter of it on a CPU."""
+"""Side of the matrices whose product measures the peak on a GPU; a quarter of it on a CPU."""
 
 
 class EpochClock(Callback):
@@ -133,7 +133,7 @@ def product_rate(device: torch.device, precision: torch.dtype) -> float:
 
 
 def median_seconds(call: Callable[[], object], times: int) -> float:
-    """Call a few times for nothing, then so many times, and return the median."""
+    """Call a few times as warm-up, then `times` times, and return the median."""
     for _ in range(3):
         call()
     seconds = []

@@ -15,7 +15,7 @@ from triptych.data.images import Split
 FONTS, GLYPHS = 50, 20
 CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 SIDES = range(64, 113)
-"""Pixels along a side of a glyph's image."""
+"""Side of a glyph's image in pixels."""
 TEST_IMAGES = 2000
 """Test images at most, drawn from those of the data set."""
 
@@ -27,9 +27,9 @@ class Writer(Protocol):
         """Write images, drawn from the seed, into a folder.
 
         Args:
-            folder: does not exist yet.
-            seed: of the choice of images.
-            tuning: whether to take other images than those by which the results are measured.
+            folder: The output folder, which must not exist.
+            seed: Seed of the choice of images.
+            tuning: Whether to use other images than those of the final results.
         """
 
 
@@ -57,7 +57,7 @@ def distinct_fonts() -> list[Path]:
     """List the installed outline fonts with Latin letters, one of those that draw the same letters.
 
     Raises:
-        RuntimeError: there are fewer than `FONTS`.
+        RuntimeError: There are fewer than `FONTS`.
     """
     command = ["fc-list", ":lang=en:scalable=true", "--format", "%{file}\n"]
     listed = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
@@ -75,7 +75,7 @@ def distinct_fonts() -> list[Path]:
 
 
 def known(name: str, *, per_class: int) -> Writer:
-    """Return what writes `per_class` training images of each class of a known data set, and test images.
+    """Return a writer of `per_class` training images of each class of a known data set, and test images.
 
     For tuning, the test images are other training images.
     """
@@ -111,4 +111,4 @@ SETS: dict[str, Writer] = {
     "fashionmnist-1000": known("fashionmnist", per_class=100),
     "digits-100": known("digits", per_class=10),
 }
-"""What writes the images of a set into an empty folder, by name."""
+"""Writers of the image sets, by name."""

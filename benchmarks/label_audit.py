@@ -2,8 +2,8 @@
 
     python benchmarks/label_audit.py --seeds 2
 
-Gives 5 % of Fashion-MNIST's labels, training and test, another label at random, trains on them as
-configs/fashionmnist.yaml says, and asks who finds them. TRIPTYCH_DATA names the folder of the data sets.
+Replaces 5 % of Fashion-MNIST's labels, training and test, by random other labels, trains with
+configs/fashionmnist.yaml, and compares the rankings. TRIPTYCH_DATA is the folder of the data sets.
 """
 
 import argparse
@@ -74,7 +74,7 @@ def average_precisions(path: str, epochs: int, seed: int, share: float) -> dict[
 
 
 def rankings(pool: Pool) -> dict[str, np.ndarray]:
-    """Return every ranking's score, the most doubtful label highest."""
+    """Return every ranking's score; the most doubtful label has the highest."""
     labels, row = pool.labels.numpy(), np.arange(len(pool))
     of_neighbours = torch.nn.functional.one_hot(pool.labels)[pool.neighbours].double().mean(dim=1).numpy()
     assert pool.error is not None

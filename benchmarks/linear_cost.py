@@ -1,4 +1,4 @@
-"""What an epoch costs from 5 thousand to 500 thousand images, and what mining costs up to batches of 4,096.
+"""Cost of an epoch from 5 thousand to 500 thousand images, and of mining up to batches of 4,096.
 
     python benchmarks/linear_cost.py epoch [--sizes 5000 ... 500000] [--model small | shipped]
     python benchmarks/linear_cost.py mining [--batches 256 1024 4096] [--only NAME ...]
@@ -40,7 +40,7 @@ MODELS = {
     "shipped": (),
 }
 SMALL_EPOCH = 1_000
-"""Images of the epoch that loads code and fills caches."""
+"""Number of images of the warm-up epoch."""
 
 
 class Loss(NamedTuple):

@@ -1,4 +1,4 @@
-"""What the benchmarks share beside the ways to train: processes of their own, memory, and what figures depend on."""
+"""Tools of the benchmarks: separate processes, memory, and the environment of a measurement."""
 
 import json
 import multiprocessing
@@ -17,19 +17,19 @@ R = TypeVar("R")
 
 
 def in_own_process(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call a function of a module in a fresh process, whose memory and threads nobody else has touched."""
+    """Call a function of a module in a fresh process, with fresh memory and threads."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         return process.submit(function, *args, **kwargs).result()
 
 
 def resident_bytes() -> int:
-    """Return the memory that the process holds now, and forget how much it held before (Linux only)."""
+    """Return the current memory of the process, and reset its peak (Linux only)."""
     Path("/proc/self/clear_refs").write_text("5")
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def peak_bytes() -> int:
-    """Return the most memory that the process has held since the call of `resident_bytes`."""
+    """Return the peak memory of the process since the call of `resident_bytes`."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 2**10
 
 
@@ -40,5 +40,5 @@ def conditions(config: RunConfig) -> dict[str, Any]:
 
 
 def one_key_a_line(report: Mapping[str, Any]) -> str:
-    """Write JSON that a person can read too."""
+    """Format JSON with one key per line."""
     return "{\n" + ",\n".join(f"  {json.dumps(key)}: {json.dumps(value)}" for key, value in report.items()) + "\n}"

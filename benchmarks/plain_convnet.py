@@ -33,14 +33,14 @@ class PlainConvnet(nn.Module):
 
 
 def fit_plain(images: Tensor, labels: Tensor, *, num_classes: int, flips: bool, seconds: float) -> PlainConvnet:
-    """Train with AdamW, whose rate falls to zero in a straight line within so many CPU seconds of this process.
+    """Train with AdamW and a learning rate that decreases linearly to zero within `seconds` of CPU time.
 
     Args:
-        images: standardised, (N, C, H, W) float32.
+        images: Standardised, (N, C, H, W) float32.
         labels: (N,) int64.
         num_classes: K.
-        flips: whether half the images of a batch are mirrored.
-        seconds: of CPU time.
+        flips: Whether half the images of a batch are mirrored.
+        seconds: CPU time in seconds.
     """
     model = PlainConvnet(images.shape[1], num_classes=num_classes)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE)

@@ -22,10 +22,10 @@ from triptych.models.multitask import MultiTaskOutput
 
 WORKERS = 2
 PREFETCHED = 2 * WORKERS
-"""Batches that the workers make in advance, and have ready after every pause."""
+"""Number of batches that the workers prefetch, and have ready after every pause."""
 MARGIN = 0.2
 KL_WEIGHT = 3e-4
-"""Of a sum over latent dimensions, beside a squared error that is a mean over pixels."""
+"""Weight of the KL sum over latent dimensions, with a squared error that is a mean over pixels."""
 
 
 class PlainImages(Dataset[tuple[Tensor, ...]]):
@@ -64,7 +64,7 @@ class PlainTriplets(PlainImages):
 
 
 def changed(picture: Image.Image, strength: AugmentationConfig) -> Image.Image:
-    """Turn, shift, resize, mirror and crop; other augmentation of a config is left out."""
+    """Rotate, shift, resize, mirror and crop; other augmentation of a config is omitted."""
     side = picture.width
     if strength.rotation or strength.translate:
         angle = random.uniform(-strength.rotation, strength.rotation)
@@ -84,7 +84,7 @@ def changed(picture: Image.Image, strength: AugmentationConfig) -> Image.Image:
 
 
 def plain_loader(items: PlainImages, *, batch_size: int) -> DataLoader[tuple[Tensor, ...]]:
-    """Serve shuffled batches from worker processes that stay."""
+    """Return a loader of shuffled batches with persistent worker processes."""
     return DataLoader(
         items,
         batch_size=batch_size,
@@ -103,7 +103,7 @@ def plain_steps(
     learning_rate: float,
     warmup_steps: int = 0,
 ) -> Iterator[int]:
-    """Train for ever on triplets, the learning rate constant after a straight climb; yield each step's anchors."""
+    """Train on triplets endlessly, with a constant learning rate after a linear warm-up; yield each step's anchors."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate)
     schedule = LambdaLR(optimizer, lambda step: min(1.0, (step + 1) / (warmup_steps + 1)))
     while True:

@@ -1,4 +1,4 @@
-"""What exact retrieval metrics cost beside the matrix product alone that they cannot do without, and in memory.
+"""Time of exact retrieval metrics relative to their matrix product alone, and memory.
 
     OMP_NUM_THREADS=1 python benchmarks/retrieval.py [--rounds 3] [--only NAME ...]
 

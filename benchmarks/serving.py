@@ -32,11 +32,11 @@ from PIL import Image
 
 FILES = 64
 WARM_UP = 1.0
-"""Seconds of load that are not counted."""
+"""Warm-up time in seconds."""
 
 
 class Load(NamedTuple):
-    """What clients saw of a service."""
+    """Measurements of the clients."""
 
     rate: float
     """Requests a second."""

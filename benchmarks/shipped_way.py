@@ -24,7 +24,7 @@ from triptych.training.modules import TaskModule
 from triptych.training.trainer import build_callbacks, build_trainer
 
 FLOAT32 = "training.precision=32-true"
-"""The change for benchmarks that compare something else than precisions."""
+"""The override for benchmarks that do not compare precisions."""
 
 
 class Clock(Protocol):
@@ -71,7 +71,7 @@ def shipped_config(path: Path, changes: Sequence[str] = ()) -> RunConfig:
 
 
 def settled_precision(path: Path, changes: Sequence[str] = ()) -> str:
-    """Return the change that fixes what the precision of a config comes to on this machine.
+    """Return the override that fixes the precision of a config on this machine.
 
     Example:
         >>> settled_precision(Path("configs/digits.yaml"), ["training.precision=32-true"])
@@ -84,7 +84,7 @@ def settled_precision(path: Path, changes: Sequence[str] = ()) -> str:
 
 
 def quiet_lightning() -> None:
-    """Keep Lightning's remarks off the screen."""
+    """Silence Lightning's messages."""
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     for category in (UserWarning, FutureWarning):
         warnings.filterwarnings("ignore", category=category, module=r"lightning\..*")

@@ -44,7 +44,7 @@ PURE_VIT = (
 
 
 class Race:
-    """A clock that looks at the accuracy now and then, and ends the training when it suffices or time is up."""
+    """A clock that measures the accuracy periodically, and ends the training at the target or the time limit."""
 
     def __init__(self, accuracy: Callable[[], float], *, target: float, every: float, at_most: float) -> None:
         self.accuracy = accuracy
@@ -83,11 +83,11 @@ class Race:
 
     @property
     def reached(self) -> bool:
-        """Whether the last look saw the target."""
+        """Whether the last measurement reached the target."""
         return bool(self.curve) and self.curve[-1][1] >= self.target
 
     def result(self) -> dict[str, Any]:
-        """Return what the report holds of it."""
+        """Return its values for the report."""
         return {"reached": self.reached, "seconds": round(self.seconds, 2), "images": self.images, "curve": self.curve}
 
 
@@ -129,7 +129,7 @@ def race_plain(
 
 @torch.no_grad()
 def accuracy(model: ImageTransformer | MultiTaskImageTransformer, split: Split) -> float:
-    """Return the share of images that the model names right."""
+    """Return the share of correctly classified images."""
     model.eval()
     right = 0
     for images, labels in zip(split.images[: len(split)].split(500), split.labels.split(500), strict=True):

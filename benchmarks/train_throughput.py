@@ -44,7 +44,7 @@ from triptych.training.modules import TaskModule
 
 CONFIG = Path(__file__).parents[1] / "configs" / "cifar10.yaml"
 EPOCHS = 10_000
-"""More than anybody waits for: the schedule does not end while it is timed."""
+"""So many epochs that the schedule does not end during the measurement."""
 
 
 class Turns:
@@ -167,7 +167,7 @@ def measured(path: Path, precision: str, ways: list[str], *, rounds: int, second
     rates: dict[str, list[float]] = {way: [] for way in ways}
     try:
         for number in range(rounds + 1):
-            # There and back, so that a machine that slows down favours nobody.
+            # In alternating order, so that a machine that slows down favours none.
             for way in ways if number % 2 else reversed(ways):
                 orders[way].send(seconds)
                 rate = orders[way].recv()

@@ -1,4 +1,4 @@
-"""How much of the machine's arithmetic a training step uses: forward, backward and optimiser beside a large product.
+"""Utilisation of the machine's arithmetic by a training step, relative to a large matrix product.
 
     python benchmarks/utilisation.py [--config configs/cifar10.yaml] [--steps 10]
 
@@ -68,7 +68,7 @@ def timed_steps(config: RunConfig, steps: int) -> tuple[dict[str, float], dict[s
 
 
 def loss_of(model: MultiTaskImageTransformer, images: Tensor, labels: Tensor) -> Tensor:
-    """Return a loss that all outputs take part in, in the precision of a run."""
+    """Return a loss of all outputs, in the precision of a run."""
     with torch.autocast("cpu", torch.bfloat16):
         output = model(images)
     loss = nn.functional.cross_entropy(output.logits, labels) + (output.reconstruction - images).square().mean()

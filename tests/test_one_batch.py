@@ -27,6 +27,6 @@ def test_every_name_on_the_page_exists(name: str) -> None:
     assert found(name) is not None
 
 
-def test_the_page_is_about_one_page_long_and_names_the_road() -> None:
+def test_the_page_is_about_one_page_long_and_names_the_path() -> None:
     assert len(PAGE.splitlines()) < 80
     assert len(NAMES) > 25

@@ -1,7 +1,7 @@
 """Triptych: image embeddings from labelled images, by three tasks in one latent space. The public names live here.
 
-The functions below are the front door: each is a few lines over the rooms of the package, and imports what it needs
-when it is called, so that `import triptych` is quick. Every path may be text or a `Path`.
+The functions below are the public interface. Each imports what it needs when it is called, so that `import triptych`
+is fast. Every path can be text or a `Path`.
 """
 
 from collections.abc import Sequence
@@ -69,7 +69,7 @@ PUBLIC = {
     "serve": "triptych.serving.server",
     "suggest_config": "triptych.inspection.suggestion",
 }
-"""Where each public name lives that is not in this file."""
+"""Modules of the public names that are not defined in this file."""
 
 __all__ = [
     "BatchTripletLoss",
@@ -125,22 +125,22 @@ def train(
 
     Args:
         config: A YAML file, a mapping of the same form, or a `RunConfig`.
-        epochs: In place of `training.epochs`.
-        seed: In place of `training.seed`.
+        epochs: Overrides `training.epochs`.
+        seed: Overrides `training.seed`.
         output: The output directory.
-        encoder: A module in place of Triptych's own encoder, from standardised images (B, C, H, W) to features (B, F)
-            or tokens (B, N, F). A copy of it is trained; `triptych.load` takes the same module to load the result.
+        encoder: A module that replaces Triptych's own encoder, from standardised images (B, C, H, W) to features (B, F)
+            or tokens (B, N, F). A copy of it is trained; pass the same module to `triptych.load` to load the result.
         overrides: `section.key=value` each, as the command line's `--set`.
         resume: True resumes the latest run on these images under `output`; a path resumes from that checkpoint.
         quiet: Print nothing.
 
     Returns:
-        The trained model as `model`, what was measured as `metrics`, and the path of `best_checkpoint`.
+        The trained model as `model`, the `metrics`, and the path of `best_checkpoint`.
 
     Raises:
         ConfigError: The config is invalid; the message lists every error.
         DataError, DownloadError: The images cannot be read.
-        CheckpointError: There is nothing to resume, or it is of another run.
+        CheckpointError: There is nothing to resume, or it belongs to another run.
         TrainingError: The loss became NaN or infinite, the disk is full, or hardware is missing.
 
     Example:
@@ -152,7 +152,7 @@ def train(
 
     shorthands = [f"training.{key}={value}" for key, value in (("epochs", epochs), ("seed", seed)) if value is not None]
     if encoder is not None:
-        # Its features are not kept on disk: another module with the same weights would find them.
+        # Its features are not cached on disk: another module with the same weights would match them.
         shorthands += [f"model.backbone=module:{type(encoder).__name__}", "model.cache_features=false"]
     checked = load_config(config, [*overrides, *shorthands])
 
@@ -188,13 +188,13 @@ def evaluate(
 
     Args:
         model: The model, or the place of one, as `load` takes it.
-        split: The split that is measured.
+        split: The split to evaluate on.
         root: Where the images of the run are now (`dataset.root`); None: where training found them.
         output: Where to write; None: the run's version folder, or a folder beside a checkpoint without its run.
         report: Whether to write report.html and map.html too.
 
     Returns:
-        Everything that was measured; `figures` holds the metrics by name.
+        All measurements; `figures` contains the metrics by name.
 
     Raises:
         CheckpointError: There is no model at that place.
@@ -230,7 +230,7 @@ def audit(
 
     Args:
         model: The model, or the place of one, as `load` takes it.
-        top: How many label errors and outliers are listed; None lists the probable ones.
+        top: Number of label errors and outliers to list; None lists the probable ones.
         root: Where the images of the run are now (`dataset.root`); None: where training found them.
         output: Where to write; None: the run's version folder, or a folder beside a checkpoint without its run.
 
@@ -263,7 +263,7 @@ def explore(
     compare: "TrainedModel | str | Path | None" = None,
     root: str | Path | None = None,
 ) -> "Explorer":
-    """Compute a page on which people look at what a model learned, find errors, and fix labels, as `triptych explore`.
+    """Compute a page to inspect a model's embeddings, find errors, and fix labels, as `triptych explore` does.
 
     Args:
         model: The model, or the place of one, as `load` takes it.
@@ -273,12 +273,14 @@ def explore(
         root: Where the images of the run are now (`dataset.root`); None: where training found them.
 
     Returns:
-        What the page shows: `save("page.html")` writes it as one file with the model inside, and `serve()` serves it on
-        this machine and saves corrections of labels.
+        The content of the page: `save("page.html")` writes it as one file with the model inside, and `serve()` serves
+            it
+        on this machine and saves corrections of labels.
 
     Raises:
         CheckpointError: There is no model at that place.
-        DataError, DownloadError: The images cannot be read, or have other classes; a library for exporting is missing.
+        DataError, DownloadError: The images cannot be read, or have other classes; a library for exporting is not
+            installed.
 
     Example:
         >>> explorer = explore("best.ckpt", split="val")

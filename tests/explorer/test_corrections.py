@@ -1,4 +1,4 @@
-"""Corrections of the page: the file is what training reads, and nobody's work is lost."""
+"""Corrections of the page: training reads the file, and no correction is lost."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -199,7 +199,7 @@ def test_a_head_that_only_terms_of_weight_zero_use_gets_no_gradient(
 
 
 class Steep(nn.Module):
-    """A term whose gradient nobody could overlook."""
+    """A term with a large gradient."""
 
     def __init__(self, inputs: tuple[str, ...]) -> None:
         super().__init__()

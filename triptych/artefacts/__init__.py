@@ -1,1 +1,1 @@
-"""Trained models outside of training: read from files, and used by other software without Lightning."""
+"""Trained models in files, for inference without Lightning."""

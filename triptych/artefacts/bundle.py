@@ -1,4 +1,4 @@
-"""The folder in which a model travels: weights, description, ONNX files and a model card; read without PyTorch.
+"""The bundle, a folder with a model: weights, description, ONNX files and a model card; read without PyTorch.
 
 config.json        the description of the model, and the SHA-256 of every other file
 model.safetensors  the weights; a compact bundle has none
@@ -27,7 +27,7 @@ DECODER = "decoder.onnx"
 CARD = "README.md"
 FORMAT = "triptych-bundle-1"
 LARGEST_CONFIG = 1 << 24
-"""Bytes of config.json, at most."""
+"""Maximum size of config.json in bytes."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -57,7 +57,7 @@ def listed_files(folder: Path) -> frozenset[str]:
     """Return the names of the files that belong to a bundle.
 
     Raises:
-        CheckpointError: As `read_description`.
+        CheckpointError: As in `read_description`.
     """
     return frozenset(_content(folder)["files"])
 
@@ -66,7 +66,7 @@ def parsed(description: str, place: Path) -> ModelDescription:
     """Parse the description of a model from JSON.
 
     Raises:
-        CheckpointError: It is none, or of another version.
+        CheckpointError: It is not a description, or has another version.
     """
     try:
         return ModelDescription.model_validate_json(description)
@@ -102,10 +102,10 @@ def read_file(folder: Path, name: str) -> bytes:
 
 
 def checked_file(folder: Path, name: str) -> Path:
-    """Return a file of a bundle that has its digest, for libraries that read files by themselves.
+    """Return a file of a bundle after checking its digest, for libraries that read files themselves.
 
     Raises:
-        CheckpointError: As `read_file`.
+        CheckpointError: As in `read_file`.
     """
     read_file(folder, name)
     return folder / name

@@ -1,4 +1,4 @@
-"""Trained models in files of PyTorch: checkpoints and legacy `.pth` files, read without running any code in them."""
+"""Trained models in PyTorch files: checkpoints and legacy `.pth` files, read without executing code in them."""
 
 import hashlib
 import json
@@ -33,7 +33,7 @@ NOT_IN_WEIGHTS = {"num_heads", "patch_size", "mirror_averaging", "backbone_image
 
 
 CONFIGS = frozenset({".yaml", ".yml"})
-"""Endings of configs, which are easily confused with checkpoints."""
+"""File extensions of configs, which users confuse with checkpoints."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,10 +46,10 @@ class SavedModel:
         classes: Class names, in the order of the labels.
         pixel_mean: Mean of each channel of the training images, pixels in [0, 1].
         pixel_std: Standard deviation of each channel.
-        backbone: The description of its pretrained encoder, in plain values; None for Triptych's own.
+        backbone: The description of its pretrained encoder, as plain values; None for Triptych's own.
         weights: The state dict of the model.
-        content: Everything that the file holds.
-        known: The description of the model, where the file has one.
+        content: The full content of the file.
+        known: The description of the model, if the file has one.
     """
 
     path: Path
@@ -63,7 +63,7 @@ class SavedModel:
     known: ModelDescription | None = None
 
     def description(self) -> ModelDescription:
-        """Return what is known of the model beside its weights."""
+        """Return the description of the model without its weights."""
         if self.known is not None:
             return self.known
         return ModelDescription(
@@ -80,11 +80,11 @@ class SavedModel:
         """Build the model and load its weights: in evaluation mode, on the CPU.
 
         Args:
-            encoder: The module that the model was trained with, if it was handed over; a copy gets the weights.
+            encoder: The module that the model was trained with, if any; a copy gets the weights.
 
         Raises:
-            CheckpointError: Config, classes, pixel statistics and weights do not fit each other, or the library of the
-                pretrained encoder is missing.
+            CheckpointError: Config, classes, pixel statistics and weights are inconsistent, or the library of the
+                pretrained encoder is not installed.
         """
         self._check_size()
         with building(self.path):
@@ -100,12 +100,12 @@ class SavedModel:
         return network.eval()
 
     def _check_size(self) -> None:
-        """Check, before anything is built, that so few weights can be those of the model.
+        """Check before building that the file is large enough for the weights of the model.
 
-        A file from elsewhere can state any size, which would otherwise be allocated.
+        An untrusted file can specify any size, which would otherwise be allocated.
 
         Raises:
-            CheckpointError: The model that the config describes has more.
+            CheckpointError: The model of the config has more weights.
         """
         model = self.config.model
         values = sum(value.numel() for value in self.weights.values())
@@ -120,7 +120,7 @@ class SavedModel:
             )
 
     def _data_fingerprint(self) -> str | None:
-        """Return one digest for those of the splits that training left in its checkpoint."""
+        """Return one digest of the splits' digests in the checkpoint."""
         run = self.content.get("triptych_run")
         splits = run.get("images") if isinstance(run, Mapping) else None
         if not isinstance(splits, Mapping) or not splits:
@@ -156,7 +156,7 @@ def read_model(path: Path, *, map_location: MAP_LOCATION = "cpu") -> SavedModel:
     default to those of the config's known data set, the pixel statistics are usually among the weights.
 
     Raises:
-        CheckpointError: The file is missing, damaged, holds code, or does not describe a model.
+        CheckpointError: The file is missing, damaged, contains code, or does not describe a model.
     """
     if is_bundle(path):
         return read_bundle(path)
@@ -164,7 +164,7 @@ def read_model(path: Path, *, map_location: MAP_LOCATION = "cpu") -> SavedModel:
 
 
 def read_bundle(folder: Path) -> SavedModel:
-    """Read the weights of a bundle and the description beside them.
+    """Read the weights and the description of a bundle.
 
     Raises:
         CheckpointError: A file of the bundle is missing or damaged.
@@ -180,7 +180,7 @@ def read_bundle(folder: Path) -> SavedModel:
     content = read_file(folder, WEIGHTS)
     try:
         weights = load(content)
-    except Exception as error:  # the library has an error class of its own for each of its releases
+    except Exception as error:  # the library's error classes differ between releases
         raise CheckpointError(f"{folder / WEIGHTS}: expected weights, got a damaged file ({error}).") from error
     saved = SavedModel(
         path=folder,
@@ -202,7 +202,7 @@ def read_bundle(folder: Path) -> SavedModel:
 
 
 def described(content: dict[str, Any], path: Path) -> SavedModel:
-    """Find the model in what a file holds; arguments and errors are those of `read_model`."""
+    """Find the model in the content of a file; arguments and errors are those of `read_model`."""
     weights = content.get("model_state_dict", content.get("state_dict"))
     described = content.get("hyper_parameters", content)
     if not (isinstance(described, Mapping) and "config" in described and _are_weights(weights)):
@@ -237,7 +237,7 @@ def read_checkpoint(path: Path, map_location: MAP_LOCATION = "cpu") -> dict[str,
     """Read a file of tensors and plain values.
 
     Raises:
-        CheckpointError: It is missing, damaged, not a checkpoint, or holds code, which is not run.
+        CheckpointError: It is missing, damaged, not a checkpoint, or contains code, which is not executed.
     """
     try:
         with open_regular(path) as file, warnings.catch_warnings():
@@ -255,7 +255,7 @@ def read_checkpoint(path: Path, map_location: MAP_LOCATION = "cpu") -> dict[str,
             f"{path}: there is not enough memory for this checkpoint. Use another machine."
         ) from error
     except Exception as error:
-        # Bytes that are not what they claim to be can fail in any way; no code of the file has run.
+        # Invalid bytes can raise any error; no code of the file has been executed.
         if path.suffix.lower() in CONFIGS:
             raise CheckpointError(
                 f"{path}: expected a checkpoint; got a config. `triptych train` trains it and writes checkpoints."
@@ -271,7 +271,7 @@ def read_checkpoint(path: Path, map_location: MAP_LOCATION = "cpu") -> dict[str,
 
 @contextmanager
 def building(path: Path) -> Iterator[None]:
-    """Turn what is wrong with the description of a model, as it is built in the block, into one CheckpointError."""
+    """Convert errors in the description of a model that is built in the block to a CheckpointError."""
     try:
         yield
     except (BackboneError, ConfigError) as error:
@@ -287,7 +287,7 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -
     """Load a state dict.
 
     Raises:
-        CheckpointError: Its names or shapes are not those of the module.
+        CheckpointError: Its names or shapes differ from those of the module.
     """
     try:
         module.load_state_dict(weights)
@@ -300,10 +300,10 @@ def load_weights(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -
 
 
 def check_design(config: object, path: Path, *, weights: Iterable[str] = ()) -> None:
-    """Recognise the models of before this version's encoder, by their config or the names of their weights.
+    """Detect models of earlier encoder versions, by their config or the names of their weights.
 
     Raises:
-        CheckpointError: It is one of them.
+        CheckpointError: It is such a model.
     """
     model = config.get("model") if isinstance(config, Mapping) else None
     has_key = isinstance(model, Mapping) and "depthwise_convolution" in model
@@ -321,12 +321,12 @@ def listed_keys(checkpoint: Mapping[str, Any]) -> str:
 
 
 def _check_archive(file: BinaryIO) -> None:
-    """Compare the checksums in an archive of `torch.save`, which torch.load does not: a flipped bit loads silently.
+    """Verify the checksums in an archive of `torch.save`, which torch.load does not: it ignores flipped bits.
 
-    Files of before PyTorch 1.6 are no archives and have no checksums.
+    Files from before PyTorch 1.6 are not archives and have no checksums.
 
     Raises:
-        BadZipFile: Something in it is damaged.
+        BadZipFile: A part of it is damaged.
     """
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
@@ -336,7 +336,7 @@ def _check_archive(file: BinaryIO) -> None:
 
 
 def _why_unreadable(error: Exception) -> str:
-    """Explain in our words: torch's own message recommends to trust the file."""
+    """Return our own explanation, because torch's message recommends trusting the file."""
     text = str(error)
     if isinstance(error, pickle.UnpicklingError) or "weights_only" in text:
         wanted = re.search(r"GLOBAL ([\w.]+)", text)
@@ -358,7 +358,7 @@ def _are_weights(weights: object) -> TypeGuard[Mapping[str, Tensor]]:
 
 
 def _of_model(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Leave out what belongs to the losses, and the prefix under which a Lightning module holds its model."""
+    """Remove weights of the losses, and the prefix of the model in a Lightning module."""
     inside = {name.removeprefix("model."): value for name, value in weights.items() if name.startswith("model.")}
     return inside or dict(weights)
 
@@ -393,7 +393,7 @@ def _numbers(values: object, path: Path) -> tuple[float, ...]:
 
 
 def _with_former_defaults(values: object) -> object:
-    """Fill in keys of which the default has changed since a checkpoint was written, so that it stays the same run."""
+    """Fill in former defaults that have changed since a checkpoint was written, so that the run stays the same."""
     if not isinstance(values, Mapping) or not isinstance(values.get("dataset"), Mapping):
         return values
     training = values.get("training")

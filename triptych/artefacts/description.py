@@ -1,4 +1,4 @@
-"""What a trained model is beside its weights, in plain values: read and written by every kind of model file."""
+"""The description of a trained model without its weights, as plain values, in every kind of model file."""
 
 from typing import Any, Self
 

@@ -1,4 +1,4 @@
-"""Embeddings of images, with their files; and which of them are nearest to which."""
+"""Embeddings of images, with their files, and nearest neighbours."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ class Embeddings:
 
     Attributes:
         vectors: (N, E) float32, of L2 norm 1: the dot product of two is their cosine similarity.
-        paths: The files, (N,); None for an image that came without a file.
-        fingerprint: That of the model. Embeddings of different models cannot be compared.
+        paths: The files, (N,); None for an image without a file.
+        fingerprint: Fingerprint of the model. Embeddings of different models are not comparable.
 
     Example:
         >>> Embeddings(np.eye(2, dtype=np.float32), (Path("a.jpg"), Path("b.jpg")), fingerprint="")
@@ -47,12 +47,12 @@ Vectors: TypeAlias = Union[Embeddings, NDArray[Any], "Tensor"]
 
 @dataclass(frozen=True, eq=False)
 class Matches:
-    """For each query the k nearest rows of the gallery, the nearest first.
+    """The k nearest rows of the gallery for each query, nearest first.
 
     Attributes:
         indices: Rows of the gallery, (Q, k) int64.
         distances: 1 - cosine similarity, (Q, k) float32, in [0, 2].
-        paths: The files of these rows, (Q, k); None where the gallery has no files.
+        paths: The files of these rows, (Q, k); None if the gallery has no files.
     """
 
     indices: NDArray[np.int64]
@@ -64,14 +64,12 @@ def nearest(query: Vectors, gallery: Vectors | None = None, k: int = 10) -> Matc
     """Find the k nearest images of a gallery for each query, by comparing all pairs.
 
     Args:
-        query: Embeddings of what is searched for, (Q, E).
-        gallery: Embeddings of what is searched in, (N, E). None, or the query itself, compares each query with all
-            others.
-        k: How many to find, at most the size of the gallery.
+        query: Embeddings of the queries, (Q, E).
+        gallery: Embeddings of the gallery, (N, E). None, or the query itself, compares each query with all others.
+        k: Number of neighbours, at most the size of the gallery.
 
     Raises:
-        ValueError: A k that is too large, embeddings of different models or dimensions, or with values that are not
-            finite.
+        ValueError: k is too large, or the embeddings are of different models or dimensions, or not finite.
 
     Example:
         >>> nearest(np.array([[1.0, 0.1]]), np.array([[0.0, 1.0], [1.0, 0.0]]), k=1).indices

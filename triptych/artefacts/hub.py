@@ -1,4 +1,4 @@
-"""Bundles on the Hugging Face Hub: downloaded whole or not at all, and pushed."""
+"""Bundles on the Hugging Face Hub: atomic download, and upload."""
 
 import re
 import tempfile
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 PREFIX = "hf:"
 FILES = (CONFIG, WEIGHTS, ENCODER, DECODER, CARD, "*.png", "encoder.*.onnx")
-"""What is downloaded of a repository, whatever else it holds."""
+"""Files that are downloaded from a repository."""
 _NAME = re.compile(r"(?!.*\.\.)(\w[\w.-]*/\w[\w.-]*)(?:@(\w[\w./-]*))?", re.ASCII)
-"""A repository and a revision. Two dots in a row are part of no name, and would lead out of the cache's folder."""
+"""A repository and a revision. Two consecutive dots are not allowed, because they would leave the cache's folder."""
 
 
 def download(place: str) -> Path:
-    """Return the folder of a bundle on the Hub, which is downloaded unless the cache has it.
+    """Return the folder of a bundle on the Hub, which is downloaded unless cached.
 
     Args:
         place: "hf:user/name", or "hf:user/name@revision" with a branch, a tag or a commit.
 
     Raises:
-        CheckpointError: There is none of that name, it is no bundle, or huggingface_hub is missing.
+        CheckpointError: It does not exist, is not a bundle, or huggingface_hub is not installed.
     """
     found = _NAME.fullmatch(place.removeprefix(PREFIX))
     if found is None:
@@ -38,7 +38,7 @@ def download(place: str) -> Path:
         ) from error
     try:
         folder = Path(huggingface_hub.snapshot_download(found[1], revision=found[2], allow_patterns=list(FILES)))
-    except Exception as error:  # of the library, of its HTTP client, or of the system
+    except Exception as error:  # errors of the library, its HTTP client, or the system
         raise CheckpointError(
             f"{place}: expected a bundle on the Hugging Face Hub, but it cannot be downloaded: {_reason(error)}. Check "
             "the name, the network, and for a private one the token (`hf auth login`)."

@@ -1,4 +1,4 @@
-"""Trained models by the place where they lie: checkpoints, run folders, bundles, ONNX files, the Hub, the package."""
+"""Loads trained models from checkpoints, run folders, bundles, ONNX files, the Hub and the package."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 CONFIGS = (".yaml", ".yml")
 
 Engines: TypeAlias = Literal["auto", "torch", "onnx"]
-"""What can compute a bundle."""
+"""Engines for a bundle."""
 
 
 def load(
@@ -44,18 +44,18 @@ def load(
     """Load a trained model, without Lightning.
 
     Args:
-        path: A checkpoint (`.ckpt`), a legacy `.pth` file, the version folder of a run, or the output directory of
-            runs, of which the latest counts; of a run, the best checkpoint is loaded. Or what `triptych export` wrote:
-            the folder of a bundle, or its `encoder.onnx` or `encoder.int8.onnx`. Or "hf:user/name", a bundle on the
-            Hugging Face Hub; or, where no file has that name, a run under the working directory as "digits/3", or
-            "mnist", "fashionmnist", "cifar10" or "digits", a model in the package.
-        device: "cpu", "cuda", "mps"; "auto" chooses the GPU where there is one.
-        encoder: The module that the model was trained with, if it was handed to `triptych.train`; a copy of it gets the
+        path: A checkpoint (`.ckpt`), a legacy `.pth` file, the version folder of a run, or an output directory (the
+            latest run); for a run, the best checkpoint is loaded. Or a result of `triptych export`: the folder of a
+            bundle, or its `encoder.onnx` or `encoder.int8.onnx`. Or "hf:user/name", a bundle on the Hugging Face Hub;
+            or, if no file has that name, a run in the working directory such as "digits/3", or "mnist",
+            "fashionmnist", "cifar10" or "digits", a model in the package.
+        device: "cpu", "cuda", "mps"; "auto" chooses the GPU if there is one.
+        encoder: The module that the model was trained with, if it was passed to `triptych.train`; a copy of it gets the
             trained weights.
-        engine: What computes a bundle: "torch" or "onnx"; "auto" is PyTorch where it is installed.
+        engine: Engine of a bundle: "torch" or "onnx"; "auto" is PyTorch if installed.
 
     Raises:
-        CheckpointError: There is no model, or its file is damaged, holds code, or is from another program.
+        CheckpointError: There is no model, or its file is damaged, contains code, or is from another program.
         MissingPackage: A checkpoint needs PyTorch, which is not installed.
         ValueError: This machine has no such device.
 
@@ -77,13 +77,13 @@ def load(
 
 
 def load_model(path: str | Path, device: "str | torch.device" = "cpu") -> "tuple[nn.Module, dict[str, Any]]":
-    """Load the network of a legacy `.pth` file, or of a checkpoint; `triptych.load` gives an object that takes images.
+    """Load the network of a legacy `.pth` file, or of a checkpoint; `triptych.load` returns an object for images.
 
     Returns:
         The network, in evaluation mode, on `device`; and the whole checkpoint.
 
     Raises:
-        CheckpointError: The file is missing, damaged, holds code, or its weights do not fit its config.
+        CheckpointError: The file is missing, damaged, contains code, or its weights do not match its config.
 
     Example:
         >>> network, checkpoint = load_model("best.ckpt")
@@ -98,10 +98,10 @@ def load_model(path: str | Path, device: "str | torch.device" = "cpu") -> "tuple
 
 
 def find_checkpoint(path: str | Path, *, output: str | Path = ".") -> Path:
-    """Return the checkpoint or bundle that is meant by a place, as `load` takes it; a bundle on the Hub is downloaded.
+    """Return the checkpoint or bundle at a path, as in `load`; a bundle on the Hub is downloaded.
 
     Args:
-        path: The place.
+        path: The path.
         output: The output directory in which the names of runs are looked up.
 
     Raises:
@@ -135,7 +135,7 @@ def find_checkpoint(path: str | Path, *, output: str | Path = ".") -> Path:
 
 
 def _uses_torch(engine: Engines, bundle: Path, encoder: "nn.Module | None") -> bool:
-    """Whether PyTorch computes a bundle: where it is installed, and has all that it needs."""
+    """Return whether PyTorch computes a bundle: if it is installed, with all requirements."""
     if engine != "auto":
         return engine == "torch"
     is_whole = encoder is not None or not (read_description(bundle).config.model.backbone or "").startswith("module:")
@@ -143,7 +143,7 @@ def _uses_torch(engine: Engines, bundle: Path, encoder: "nn.Module | None") -> b
 
 
 def _load_onnx(place: Path, device: "str | torch.device") -> TrainedModel:
-    """Load a bundle, or one encoder alone, to be computed by ONNX Runtime.
+    """Load a bundle, or a single encoder, with ONNX Runtime.
 
     Raises:
         CheckpointError: A file is missing, damaged, or of another model than the description.
@@ -157,7 +157,7 @@ def _load_onnx(place: Path, device: "str | torch.device") -> TrainedModel:
     decoder: Path | None = folder / DECODER
     if not (folder / DECODER).is_file():
         decoder = None
-    if is_listed:  # a file of a bundle, named alone or not
+    if is_listed:  # a file of a bundle
         for one in (file, *([decoder] if decoder else [])):
             checked_file(folder, one.name)
     loaded = OnnxEngine(file, decoder, device=str(device))
@@ -185,6 +185,6 @@ def _load_onnx(place: Path, device: "str | torch.device") -> TrainedModel:
 
 
 def _latest_run(root: Path) -> RunFolders | None:
-    """Return the run under an output directory that was begun last."""
+    """Return the run in an output directory that was started last."""
     lists = {run.checkpoint_list: run for run in all_runs(root)}
     return lists[max(lists, key=lambda path: path.stat().st_mtime if path.is_file() else 0.0)] if lists else None

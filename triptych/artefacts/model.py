@@ -1,4 +1,4 @@
-"""A trained model as its users have it: images of any kind in, embeddings, classes and pictures out."""
+"""The user interface of a trained model: from images of any kind to embeddings, classes and pictures."""
 
 from collections.abc import Iterator, Sized
 from math import ceil
@@ -28,25 +28,25 @@ class Classification(NamedTuple):
     names: tuple[str, ...]
     """The most probable class of each image, (N,)."""
     probabilities: NDArray[np.float32]
-    """Of every class, (N, K), in the order of `TrainedModel.classes`."""
+    """Probabilities of all classes, (N, K), in the order of `TrainedModel.classes`."""
 
 
 class TrainedModel:
-    """A trained model: `triptych.load` makes it.
+    """A trained model, returned by `triptych.load`.
 
     Images are paths, a folder, PIL images, uint8 arrays (H, W) or (H, W, C), or tensors (C, H, W), one or many of them,
-    of any size and mode: they take the same road as in training. Floating-point pixels lie in [0, 1]. Pictures come
-    back as uint8 arrays (N, H, W, C), or (N, H, W) of a model of grey images, so that `PIL.Image.fromarray` takes each.
+    of any size and mode, with the same preprocessing as in training. Floating-point pixels are in [0, 1]. Pictures are
+    returned as uint8 arrays (N, H, W, C), or (N, H, W) for greyscale models, as `PIL.Image.fromarray` expects.
 
     Batches are decoded by threads while the model computes; a progress bar is shown on a terminal.
 
     Args:
-        engine: What computes.
-        description: What the model is.
+        engine: The engine that computes.
+        description: The description of the model.
         path: The file or folder that it was loaded from.
 
     Attributes:
-        description: What the model is.
+        description: The description of the model.
         path: The file or folder that it was loaded from.
 
     Example:
@@ -74,10 +74,10 @@ class TrainedModel:
 
     @property
     def network(self) -> "ImageTransformer | MultiTaskImageTransformer":
-        """The model of PyTorch, in evaluation mode.
+        """The PyTorch model, in evaluation mode.
 
         Raises:
-            ValueError: Another library computes: the model was loaded from an ONNX file.
+            ValueError: The model was loaded from an ONNX file.
         """
         network: ImageTransformer | MultiTaskImageTransformer | None = getattr(self._engine, "network", None)
         if network is None:
@@ -89,7 +89,7 @@ class TrainedModel:
 
     @property
     def has_network(self) -> bool:
-        """Whether PyTorch computes, so that `network` can be used."""
+        """Whether PyTorch computes, so that `network` is available."""
         return hasattr(self._engine, "network")
 
     @property
@@ -119,7 +119,7 @@ class TrainedModel:
 
     @property
     def device(self) -> str:
-        """Where the model computes."""
+        """Device of the model."""
         return self._engine.device
 
     def embed(self, images: Images, *, batch_size: int = BATCH_SIZE, progress: bool | None = None) -> Embeddings:
@@ -127,12 +127,12 @@ class TrainedModel:
 
         Args:
             images: One or many, as above.
-            batch_size: Images that the model sees at once; it changes nothing but speed and memory.
+            batch_size: Batch size of the model; it only affects speed and memory.
             progress: Whether a progress bar is shown; None shows it on a terminal.
 
         Raises:
-            DataError: An image cannot be decoded, or a folder holds none.
-            ValueError, TypeError: Something that is no image.
+            DataError: An image cannot be decoded, or a folder contains none.
+            ValueError, TypeError: An item is not an image.
         """
         vectors, paths = [np.zeros((0, self.embedding_dim), np.float32)], list[Path | None]()
         for encoded, files in self.outputs(images, batch_size=batch_size, progress=progress):
@@ -170,7 +170,7 @@ class TrainedModel:
     def reconstruct(
         self, images: Images, *, batch_size: int = BATCH_SIZE, progress: bool | None = None
     ) -> NDArray[np.uint8]:
-        """Map images to their reconstructions, uint8 (N, H, W, C), or (N, H, W) where C is 1.
+        """Map images to their reconstructions, uint8 (N, H, W, C), or (N, H, W) if C is 1.
 
         The arguments are those of `embed`. Height and width are those of the run, without its padding.
 
@@ -180,7 +180,7 @@ class TrainedModel:
         return self.decode(self.encode(images, batch_size=batch_size, progress=progress), batch_size=batch_size)
 
     def decode(self, latents: ArrayLike, *, batch_size: int = BATCH_SIZE) -> NDArray[np.uint8]:
-        """Map points of the latent space (N, L) to images, uint8 (N, H, W, C), or (N, H, W) where C is 1.
+        """Map points of the latent space (N, L) to images, uint8 (N, H, W, C), or (N, H, W) if C is 1.
 
         Raises:
             ValueError: The model has no decoder, or the latents have another shape, or values that are not finite.
@@ -200,11 +200,11 @@ class TrainedModel:
         return self._pictures(np.concatenate(pixels))
 
     def sample(self, n: int, *, seed: int | None = None) -> NDArray[np.uint8]:
-        """Draw n new images from the prior N(0, I): uint8 (n, H, W, C), or (n, H, W) where C is 1.
+        """Draw n new images from the prior N(0, I): uint8 (n, H, W, C), or (n, H, W) if C is 1.
 
         Args:
-            n: How many.
-            seed: The same seed gives the same images; None gives others each time.
+            n: Number of images.
+            seed: Random seed; None gives different images each time.
 
         Raises:
             ValueError: The model has no decoder, or n is negative.
@@ -215,17 +215,17 @@ class TrainedModel:
         return self.decode(np.random.default_rng(seed).standard_normal(shape, np.float32))
 
     def push(self, name: str, *, private: bool = False) -> str:
-        """Put the model on the Hugging Face Hub, from where `triptych.load("hf:user/name")` loads it.
+        """Upload the model to the Hugging Face Hub; `triptych.load("hf:user/name")` loads it.
 
         Args:
-            name: "user/name"; a repository that is not there is made.
-            private: Whether a new repository is for its owner alone.
+            name: "user/name"; a missing repository is created.
+            private: Whether a new repository is private.
 
         Returns:
-            The address of the commit.
+            The URL of the commit.
 
         Raises:
-            DataError: huggingface_hub is missing, or the Hub rejects it: there is no token, or no such user.
+            DataError: huggingface_hub is not installed, or the Hub rejects the upload: no token, or no such user.
         """
         from triptych.artefacts.hub import push
 
@@ -234,7 +234,7 @@ class TrainedModel:
     def outputs(
         self, images: Images, *, batch_size: int = BATCH_SIZE, progress: bool | None = None
     ) -> Iterator[tuple[Encoded, list[Path | None]]]:
-        """Yield all that the model computes of images and their files, a batch at a time.
+        """Yield all outputs of the model and the files of the images, a batch at a time.
 
         The arguments and errors are those of `embed`.
         """
@@ -257,22 +257,22 @@ class TrainedModel:
             yield self.encode_pixels(batch.pixels), batch.paths
 
     def encode_pixels(self, pixels: NDArray[np.float32]) -> Encoded:
-        """Compute embeddings, logits and latents of images that `preprocessing` has prepared, (B, C, H, W)."""
+        """Compute embeddings, logits and latents of preprocessed images, (B, C, H, W)."""
         return self._engine.encode(pixels)
 
     def squared_errors(self, pixels: NDArray[np.float32], latents: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the squared error of each reconstruction, a mean over the pixels without the padding, (B,).
 
         Args:
-            pixels: Prepared images, (B, C, H, W).
-            latents: Theirs, (B, L).
+            pixels: Preprocessed images, (B, C, H, W).
+            latents: Their latents, (B, L).
         """
         cut = self.description.preprocessing.without_padding
         errors: NDArray[np.float32] = np.square(cut(self._engine.decode(latents)) - cut(pixels)).mean((1, 2, 3))
         return errors
 
     def _pictures(self, pixels: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Turn the model's images (N, C, H, W) into pictures."""
+        """Convert the model's images (N, C, H, W) to pictures."""
         inner = self.description.preprocessing.without_padding(pixels)
         pictures = np.rint(inner.transpose(0, 2, 3, 1) * 255).astype(np.uint8)
         return pictures[..., 0] if pictures.shape[-1] == 1 else pictures

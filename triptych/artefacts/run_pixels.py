@@ -1,4 +1,4 @@
-"""Images of a model's own run, ready for it: to calibrate an encoder in integers, to measure and to draw."""
+"""Preprocessed images of a model's run: for calibration of quantised encoders, metrics and pictures."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
 CALIBRATION_IMAGES = 256
 MEASURED_IMAGES = 10_000
-"""Images that are drawn from the test images, at most."""
+"""Maximum number of sampled test images."""
 
 
 class LabelledPixels(NamedTuple):
-    """Images that are ready for a model, with their labels."""
+    """Preprocessed images with their labels."""
 
     pixels: NDArray[np.float32]
-    """(N, C, H, W), in [0, 1], padding included."""
+    """(N, C, H, W), in [0, 1], including padding."""
     labels: NDArray[np.int64]
-    """(N,), the model's."""
+    """(N,), labels of the model."""
 
 
 class RunPixels(NamedTuple):
-    """What is drawn from the images of a run, with a fixed seed."""
+    """A sample of the images of a run, with a fixed seed."""
 
     calibration: LabelledPixels
     """Training images."""
@@ -35,15 +35,15 @@ class RunPixels(NamedTuple):
 
 
 def run_pixels(description: ModelDescription, *, root: str | Path | None = None) -> RunPixels:
-    """Draw images of the model's classes from its run; held-out classes have no part.
+    """Draw images of the model's classes from its run, without held-out classes.
 
     Args:
-        description: Of the model.
-        root: Where the images of the run lie now; None: where training found them.
+        description: Description of the model.
+        root: Current location of the run's images; None: that of training.
 
     Raises:
         DataError, DownloadError: They cannot be read, or have other classes.
-        TypeError: The root is no path.
+        TypeError: The root is not a path.
     """
     from triptych.data.builder import moved, open_images
 
@@ -63,7 +63,7 @@ def run_pixels(description: ModelDescription, *, root: str | Path | None = None)
 
 
 def can_be_read(description: ModelDescription, *, root: str | Path | None = None) -> bool:
-    """Whether the images of a run are on this machine, so that nothing would be downloaded."""
+    """Return whether the images of a run are on this machine, so that nothing needs to be downloaded."""
     from triptych.config.datasets import KNOWN_DATASETS
     from triptych.data.known.finding import is_here
 

@@ -1,1 +1,1 @@
-"""Data sets, triplets, augmentation, and the batches that training sees."""
+"""Data sets, triplets, augmentation, and training batches."""

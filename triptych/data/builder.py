@@ -1,4 +1,4 @@
-"""From the config to images, by one road for known data sets and for your own: list, decode once, divide."""
+"""Builds images from the config, the same way for known data sets and your own: list, decode once, split."""
 
 import os
 from collections.abc import Iterator
@@ -31,38 +31,38 @@ from triptych.data.splits.dividing import divided
 from triptych.errors import ConfigError
 
 READ_AT_ONCE = 256
-"""Images without labels that are decoded at a time."""
+"""Number of images without labels that are decoded at a time."""
 
 
 class OpenedImages(NamedTuple):
     """A config and the images that it describes."""
 
     config: RunConfig
-    """With what the images themselves decide: their channels."""
+    """The config, completed with settings derived from the images: their channels."""
     images: ImageData
 
 
 class DecodedListing(NamedTuple):
-    """Listed images and their pixels, not divided yet."""
+    """Listed images and their pixels, not split yet."""
 
     config: RunConfig
-    """With what the images themselves decide."""
+    """The config, completed with settings derived from the images."""
     listing: Listing
     decoded: DecodedImages
 
 
 def open_images(config: RunConfig) -> OpenedImages:
-    """Read the images of a run; what has to be decoded is decoded once, and found in the cache from then on.
+    """Read the images of a run; encoded images are decoded once and then cached.
 
     Raises:
-        DataError, DownloadError: The images cannot be read, or not divided.
+        DataError, DownloadError: The images cannot be read or split.
     """
     found = decode_listing(config)
     return OpenedImages(found.config, divide(found, on_corrupt=config.dataset.on_corrupt))
 
 
 def load_dataset(name: str, *, root: str | Path | None = None) -> ImageData:
-    """Read a known data set as its makers divide it, into training and test images.
+    """Read a known data set with its original split into training and test images.
 
     Args:
         name: A key of `KNOWN_DATASETS`.
@@ -86,10 +86,10 @@ def load_dataset(name: str, *, root: str | Path | None = None) -> ImageData:
 
 
 def moved(config: RunConfig, root: str | Path) -> RunConfig:
-    """Return the config of a run whose images are elsewhere now.
+    """Return the config of a run whose images have moved.
 
     Raises:
-        TypeError: The root is no path.
+        TypeError: The root is not a path.
     """
     place = os.fspath(root) if isinstance(root, os.PathLike) else root
     if not isinstance(place, str):
@@ -104,7 +104,7 @@ def decode_listing(config: RunConfig) -> DecodedListing:
         DataError, DownloadError: They cannot be listed.
     """
     listing = list_images(config.dataset)
-    if isinstance(listing.sources, Tensor):  # of a known data set that stores pixels
+    if isinstance(listing.sources, Tensor):  # a known data set that stores pixels
         return DecodedListing(config, listing, DecodedImages(listing.sources, {}))
     with _progress() as progress, summarised_warnings():
         config, listing = completed(config, listing)
@@ -120,7 +120,7 @@ def decode_listing(config: RunConfig) -> DecodedListing:
 
 
 def form_of(dataset: DatasetConfig) -> Form:
-    """Return what the images of a run are brought to; those of known data sets have their size already."""
+    """Return the format to which the images of a run are converted; known data sets already have their size."""
     return Form(
         dataset.stored_shape,
         dataset.fit if dataset.name in OWN_IMAGES else "exact",
@@ -130,10 +130,10 @@ def form_of(dataset: DatasetConfig) -> Form:
 
 
 def divide(found: DecodedListing, *, on_corrupt: Literal["error", "skip"]) -> ImageData:
-    """Divide decoded images by the config.
+    """Split decoded images by the config.
 
     Raises:
-        DataError: As `divided` does.
+        DataError: As in `divided`.
     """
     dataset = found.config.dataset
     known = KNOWN_DATASETS.get(dataset.name)
@@ -152,14 +152,14 @@ def read_images(images: Images, dataset: DatasetConfig) -> Tensor:
     """Prepare images without labels as a run prepares its own: size, channels and padding.
 
     Args:
-        images: Paths, a folder, encoded bytes, images of Pillow, arrays or tensors: all that `Images` covers.
-        dataset: The run's, as a checkpoint holds it.
+        images: Paths, a folder, encoded bytes, Pillow images, arrays or tensors (see `Images`).
+        dataset: The data set config of the run, as in a checkpoint.
 
     Returns:
-        Pixels in [0, 1], (N, C, H, W) float32: what a model takes.
+        Pixels in [0, 1], (N, C, H, W) float32: the input of a model.
 
     Raises:
-        DataError, TypeError: As `image_batches`.
+        DataError, TypeError: As in `image_batches`.
 
     Example:
         >>> dataset = DatasetConfig(name="folder", root="photos", image_size=8, channels=1)
@@ -178,7 +178,7 @@ def read_images(images: Images, dataset: DatasetConfig) -> Tensor:
 
 
 def class_names(config: RunConfig) -> tuple[RunConfig, tuple[str, ...]]:
-    """Return the config with its images' channels, and their classes; of your own images, few are decoded for it.
+    """Return the config with its images' channels, and their classes; of your own images, only a few are decoded.
 
     Raises:
         DataError, DownloadError: The images cannot be listed.
@@ -192,10 +192,10 @@ def class_names(config: RunConfig) -> tuple[RunConfig, tuple[str, ...]]:
 
 
 def list_images(dataset: DatasetConfig) -> Listing:
-    """List the images of a run, and decode none.
+    """List the images of a run without decoding.
 
     Raises:
-        DataError, DownloadError: There is nothing that can be listed.
+        DataError, DownloadError: The images cannot be listed.
     """
     if known := KNOWN_DATASETS.get(dataset.name):
         return list_known(known, root=dataset.root)
@@ -207,13 +207,13 @@ def list_images(dataset: DatasetConfig) -> Listing:
 
 
 def completed(config: RunConfig, listing: Listing) -> tuple[RunConfig, Listing]:
-    """Return the config of a run with nothing left open that the images decide, and the listing with notes about it.
+    """Return the config, completed with settings derived from the images, and the listing with notes about them.
 
-    Of your own images these are the channels, as most have them, the white level, and the whole paths of the images and
-    of corrections, so that a checkpoint finds them from another folder too.
+    For your own images these are the channels of most images, the white level, and the absolute paths of the images and
+    of corrections, so that a checkpoint also works from another folder.
 
     Raises:
-        ConfigError: Colours are to be changed, and the images are grey.
+        ConfigError: The augmentation changes colours, but the images are greyscale.
     """
     values = config.model_dump()
     dataset = values["dataset"]
@@ -232,7 +232,7 @@ def completed(config: RunConfig, listing: Listing) -> tuple[RunConfig, Listing]:
 
 
 def _decided_by_images(dataset: dict[str, Any], listing: Listing) -> list[str]:
-    """Fill in what the images decide, and report what the user should know of it."""
+    """Fill in settings derived from the images, and return notes for the user."""
     threads, notes = dataset["num_workers"], []
     traits = traits_of(listing.encoded, threads=threads, channels=dataset["channels"])
     dataset["channels"] = traits.channels
@@ -240,7 +240,7 @@ def _decided_by_images(dataset: dict[str, Any], listing: Listing) -> list[str]:
         dataset["white_level"] = WHITE_LEVELS[-1]
         if traits.deep:
             level, largest = white_level(listing.encoded, threads=threads)
-            if largest:  # of floating-point images, whose white is 1, it is 0
+            if largest:  # it is 0 for floating-point images, whose white is 1
                 dataset["white_level"] = level
                 notes.append(
                     f"Images of 16 bits have values up to {largest:,}: {level:,} is used as white "
@@ -261,7 +261,7 @@ def _decided_by_images(dataset: dict[str, Any], listing: Listing) -> list[str]:
 
 @contextmanager
 def _progress() -> Iterator[Progress]:
-    """Show on stderr how far it is, where that is a terminal."""
+    """Show progress on stderr if it is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar

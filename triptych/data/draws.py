@@ -1,4 +1,4 @@
-"""Randomness as a pure function of seed, epoch, image and purpose, for triplets and augmentation."""
+"""Random numbers as a pure function of seed, epoch, image and purpose, for triplets and augmentation."""
 
 import hashlib
 import math
@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 def mix(*parts: object) -> int:
-    """Condense numbers, strings and tuples of them into 64 well-mixed bits (BLAKE2b), as a signed integer.
+    """Hash numbers, strings and tuples of them to 64 bits (BLAKE2b), as a signed integer.
 
     Args:
-        parts: What the bits depend on; everything with the same `repr` gives the same bits, on every machine.
+        parts: The values to hash; values with the same `repr` give the same bits, on every machine.
     """
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little", signed=True)
@@ -20,19 +20,19 @@ def mix(*parts: object) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """Random numbers that belong to images, not to the order in which they are drawn.
+    """Random numbers that depend on the image, not on the order in which they are drawn.
 
-    The same image in the same epoch of the same seed gets the same numbers whatever the batch it is in, the number of
-    processes, the device, or whether the run was resumed. There is no state: asking twice gives the same answer, and
-    different names give independent ones. Every image has its own SplitMix64 stream (Steele, Lea and Flood, "Fast
-    splittable pseudorandom number generators", OOPSLA 2014), seeded by output number `index` of a stream that seed,
-    epoch, family and name choose; the columns are its outputs.
+    With the same seed and epoch, an image gets the same numbers whatever its batch, the number of processes, the
+    device, or whether the run was resumed. There is no state: repeated calls return the same numbers, and different
+    names return independent ones. Every image has its own SplitMix64 stream (Steele, Lea and Flood, "Fast splittable
+    pseudorandom number generators", OOPSLA 2014), seeded by output number `index` of a stream that is determined by
+    seed, epoch, family and name; the columns are its outputs.
 
     Args:
         seed: The run's seed.
         epoch: The epoch, from 0.
-        index: (B,) int64, the images' positions in the data set; the numbers come back on its device.
-        family: The names of the forks that led here.
+        index: (B,) int64, the images' positions in the data set; the results are on its device.
+        family: The names of the forks that led to this object.
 
     Example:
         >>> draws = Draws(seed=0, epoch=3, index=torch.tensor([5, 8]))
@@ -47,37 +47,37 @@ class Draws:
     family: tuple[str, ...] = ()
 
     def fork(self, name: str) -> "Draws":
-        """An independent family of draws for the same images, such as one for every view of a triplet."""
+        """Return an independent family of random numbers for the same images, such as one per view of a triplet."""
         return replace(self, family=(*self.family, name))
 
     def uniform(self, name: str, columns: int) -> Tensor:
-        """Uniform numbers in [0, 1): (B, columns) float32, multiples of 2^-24."""
+        """Return uniform numbers in [0, 1): (B, columns) float32, multiples of 2^-24."""
         return _top_bits(self._bits(name, columns), 24).float() / 2**24
 
     def normal(self, name: str, columns: int) -> Tensor:
-        """Standard normal numbers by the inverse of the distribution function: (B, columns) float32, within ±5.3."""
+        """Return standard normal numbers by the inverse distribution function: (B, columns) float32, within ±5.3."""
         # 23 bits and a half step: the argument of erfinv is exact in float32 and never reaches ±1, so all is finite.
         odd = 2 * _top_bits(self._bits(name, columns), 23) + 1 - 2**23
         return torch.erfinv(odd.float() / 2**23) * math.sqrt(2)
 
     def integers(self, name: str, high: Tensor | int) -> Tensor:
-        """Uniform integers in [0, high): (B,) int64.
+        """Return uniform integers in [0, high): (B,) int64.
 
         Args:
-            name: What they are for.
+            name: Their purpose.
             high: Exclusive bound, at least 1: one for all, or (B,) int64. The bias of the remainder is high / 2^63.
         """
         return _top_bits(self._bits(name, 1)[:, 0], 63) % high
 
     def _bits(self, name: str, columns: int) -> Tensor:
-        """64 random bits for every image and column: (B, columns) int64."""
+        """Return 64 random bits for every image and column: (B, columns) int64."""
         key = mix(self.seed, self.epoch, self.family, name)
         streams = _splitmix64(torch.full_like(self.index, key), self.index)
         return _splitmix64(streams[:, None], torch.arange(columns, device=self.index.device))
 
 
 def _splitmix64(seed: Tensor, position: Tensor) -> Tensor:
-    """Output number `position`, from 0, of the SplitMix64 generator that starts at `seed`; both int64, broadcast."""
+    """Return output number `position`, from 0, of the SplitMix64 generator with `seed`; both int64, broadcast."""
     state = seed + (position + 1) * _GOLDEN_GAMMA
     state = (state ^ _shift_right(state, 30)) * _FIRST_MULTIPLIER
     state = (state ^ _shift_right(state, 27)) * _SECOND_MULTIPLIER
@@ -85,7 +85,7 @@ def _splitmix64(seed: Tensor, position: Tensor) -> Tensor:
 
 
 def _shift_right(bits: Tensor, distance: int) -> Tensor:
-    """Shift as if unsigned: PyTorch's own shift of int64 repeats the sign."""
+    """Shift right as unsigned: PyTorch's shift of int64 extends the sign."""
     return (bits >> distance) & ((1 << (64 - distance)) - 1)
 
 
@@ -93,7 +93,7 @@ def _top_bits(bits: Tensor, count: int) -> Tensor:
     return _shift_right(bits, 64 - count)
 
 
-# The published constants less 2^64: int64 arithmetic wraps, so the products have the same 64 bits.
+# The published constants minus 2^64: int64 arithmetic wraps, so the products have the same 64 bits.
 _GOLDEN_GAMMA = 0x9E3779B97F4A7C15 - 2**64
 _FIRST_MULTIPLIER = 0xBF58476D1CE4E5B9 - 2**64
 _SECOND_MULTIPLIER = 0x94D049BB133111EB - 2**64

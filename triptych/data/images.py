@@ -1,4 +1,4 @@
-"""What a data set is once it has been read: uint8 images and labels, for all that train on them."""
+"""A data set in memory or on disk: uint8 images and labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ class Split:
     Attributes:
         images: uint8 pixels, (N, C, H, W), in memory or on the disk.
         labels: int64 positions in the class table, (N,).
-        names: What people call the images, (N,): their files; None where they have no names of their own.
-        positions: Where the images stand among the training, validation or test images of their source, (N,) int64;
-            None if they are all of these.
+        names: Names of the images, (N,), such as their files; None if they have no names.
+        positions: Positions among the training, validation or test images of their source, (N,) int64; None if the
+            images are all of these.
     """
 
     images: Images
@@ -31,7 +31,7 @@ class Split:
         return len(self.labels)
 
     def select(self, index: Tensor) -> "Split":
-        """Choose images, with their labels, by positions or by a mask."""
+        """Select images, with their labels, by positions or by a mask."""
         chosen = torch.arange(len(self))[index.cpu()]
         names = None if self.names is None else [self.names[place] for place in chosen.tolist()]
         positions = chosen if self.positions is None else self.positions[chosen]
@@ -40,16 +40,16 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """A data set in its splits, with the names of its classes.
+    """The splits of a data set, with its class names.
 
     Attributes:
-        train: The images to learn from.
-        test: The images that are used once, at the end.
+        train: The training images.
+        test: The test images, which are used once, at the end.
         classes: The class names, in the order of the labels.
-        origin: Where the images came from, to finish the sentence "The images were ...".
-        title: What people call the data set.
-        validation: The images to choose the best epoch by; None where they are still part of `train`.
-        notes: What was left out or needs attention, in sentences.
+        origin: Source of the images, to complete the sentence "The images were ...".
+        title: Display name of the data set.
+        validation: The images that select the best epoch; None if they are still part of `train`.
+        notes: Omitted images and warnings, in sentences.
     """
 
     train: Split

@@ -1,4 +1,4 @@
-"""The error about an invalid data file: which file, what was expected, what came, what to do. For all readers."""
+"""The error for an invalid data file: the file, what was expected, what was received, and a remedy."""
 
 import pickle
 import stat
@@ -14,12 +14,12 @@ REMEDY = "Put a whole copy in its place, or take this copy away so that another 
 
 
 def invalid(path: Path, expected: str, received: str) -> DataError:
-    """Make the error that names a file, what it should hold and what it holds."""
+    """Create the error with the file, its expected content and its actual content."""
     return DataError(f"{path}: expected {expected}, but received {received}. {REMEDY}")
 
 
 def regular_file(path: Path, expected: str) -> None:
-    """Make sure that a path is a file: opening a pipe would wait for ever.
+    """Check that a path is a regular file: opening a pipe would block.
 
     Raises:
         DataError: It is missing, a folder, a pipe, a socket or a device.
@@ -38,11 +38,11 @@ def regular_file(path: Path, expected: str) -> None:
 
 @contextmanager
 def reading_from(path: Path, expected: str) -> Iterator[None]:
-    """Turn what a missing, unreadable or damaged file makes the standard library raise into one `DataError`.
+    """Convert the standard library's errors about a missing, unreadable or damaged file to a `DataError`.
 
     Args:
         path: The file that is read in the block.
-        expected: What it should be, for example "a gzip file".
+        expected: Description of the expected file, for example "a gzip file".
 
     Raises:
         DataError: Reading failed.

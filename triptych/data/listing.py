@@ -1,4 +1,4 @@
-"""What is known of labelled images before any is decoded, wherever they come from: the beginning of the one road."""
+"""A listing of labelled images before decoding, the common first step for all sources."""
 
 import re
 from abc import abstractmethod
@@ -29,7 +29,7 @@ SPLIT_NAMES = {
     "testing": TEST,
     "tst": TEST,
 }
-"""How folders and tables spell the splits, in any case, optionally followed by set, split, data or images."""
+"""Spellings of the splits in folders and tables, in any case, optionally followed by set, split, data or images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,18 +37,18 @@ class Listing:
     """Labelled images, in a stable order.
 
     Attributes:
-        sources: The images' files or encoded bytes, (N,), read on access, in order at best; or, of a data
-            set that stores pixels, these: uint8 (N, C, H, W).
+        sources: The images' files or encoded bytes, (N,), read on access, fastest in order; or the pixels, uint8
+            (N, C, H, W), for a data set that stores them.
         labels: int64 positions in the class table, (N,).
-        classes: The class names, each of which has images in training.
+        classes: The class names; every class has training images.
         split: int8 positions in `SPLITS`, (N,). Images without a given split are in training; `complete_splits` takes
-            the missing ones from there.
-        origin: Where the images came from, to finish the sentence "The images were ...".
-        names: What messages call the images, (N,): the path below the folder, with slashes, or the row; None where
-            they have no names of their own.
-        groups: Names of what must not be spread over several splits, (N,), None for an image that stands alone; or
-            None where nothing is grouped.
-        notes: What was left out or needs attention, in sentences.
+            missing splits from there.
+        origin: Source of the images, to complete the sentence "The images were ...".
+        names: Names of the images in messages, (N,): the path relative to the folder, with slashes, or the row; None if
+            they have no names.
+        groups: Names of groups that must not be spread over several splits, (N,), None for an image without a group; or
+            None if there are no groups.
+        notes: Omitted images and warnings, in sentences.
     """
 
     sources: "Sequence[Source] | Tensor"
@@ -65,12 +65,12 @@ class Listing:
 
     @property
     def encoded(self) -> Sequence[Source]:
-        """The files or bytes of images that are not pixels yet."""
+        """The files or bytes of encoded images."""
         assert isinstance(self.sources, Sequence), "these images have been decoded"
         return self.sources
 
     def name(self, place: int) -> str:
-        """Return what messages call an image."""
+        """Return the name of an image in messages."""
         if self.names is not None:
             return self.names[place]
         part = self.split[place]
@@ -78,16 +78,16 @@ class Listing:
 
 
 class LazySources(Sequence[Source]):
-    """Images that are found or read on access: millions of `Path` or `bytes` would fill the memory."""
+    """Images that are found or read on access: millions of `Path` or `bytes` objects would fill the memory."""
 
     @abstractmethod
     def at(self, place: int) -> Source:
-        """Return the image at a place, from 0."""
+        """Return the image at a position, from 0."""
 
     def identity(self) -> Iterable[str | Path] | None:
-        """Return words and files that are the same only if the images are, as long as the files are not changed.
+        """Return strings and files that identify the images, as long as the files do not change.
 
-        None where only the images themselves show it.
+        None if only the images themselves identify them.
         """
         return None
 
@@ -101,7 +101,7 @@ class LazySources(Sequence[Source]):
 
 
 class Files(LazySources):
-    """Paths below a folder, or absolute ones.
+    """Paths relative to a folder, or absolute.
 
     Example:
         >>> [file.as_posix() for file in Files(Path("photos"), ["cat/1.jpg", "/other/2.jpg"])]
@@ -125,7 +125,7 @@ class Files(LazySources):
 
 
 class Joined(LazySources):
-    """Several sequences of images, one after the other.
+    """Several concatenated sequences of images.
 
     Example:
         >>> Joined([[b"1", b"2"], [], [b"3"]])[1:]
@@ -140,18 +140,18 @@ class Joined(LazySources):
         return self._firsts[-1]
 
     def identity(self) -> Iterable[str | Path] | None:
-        """Return the files of all parts, if each part has some."""
+        """Return the identities of all parts, unless a part has none."""
         parts = [part.identity() if isinstance(part, LazySources) else None for part in self._parts]
         return None if None in parts else chain.from_iterable(part for part in parts if part is not None)
 
     def at(self, place: int) -> Source:
-        """Return the image at a place of the whole."""
+        """Return the image at a position in the concatenation."""
         number = bisect_right(self._firsts, place) - 1
         return self._parts[number][place - self._firsts[number]]
 
 
 def split_of(name: str) -> int | None:
-    """Return the position in `SPLITS` of the split that a folder or a value is named after, or None.
+    """Return the position in `SPLITS` of the split that a folder name or a value refers to, or None.
 
     Example:
         >>> [split_of(name) for name in ("Training", "test_set", "VAL", "trainer")]
@@ -162,10 +162,10 @@ def split_of(name: str) -> int | None:
 
 
 def splits_of(names: Sequence[str]) -> dict[str, int]:
-    """Find the splits among folders that stand beside each other, by their names.
+    """Find the splits among sibling folders by their names.
 
-    Where no name is one of a split, names that are alike but for the name of a split and for digits are taken, as long
-    as train is among several.
+    If no name is that of a split, the function accepts names that differ only in the name of a split and in digits, if
+    there are several and train is one of them.
 
     Returns:
         Positions in `SPLITS`.
@@ -189,12 +189,12 @@ def splits_of(names: Sequence[str]) -> dict[str, int]:
 
 
 def printable(name: str) -> str:
-    """Spell out the bytes of a file name that is no valid text, so that messages can be written and saved."""
+    """Escape invalid bytes of a file name, so that messages can be printed and saved."""
     return name.encode(errors="backslashreplace").decode()
 
 
 def listed(names: Iterable[str], *, shown: int = 5) -> str:
-    """Name the first few.
+    """List the first few names.
 
     Example:
         >>> listed("abcd", shown=2)

@@ -1,4 +1,4 @@
-"""The Lightning data module: a data set read, split and padded once, and its loaders for every stage."""
+"""The Lightning data module: reads, splits and pads a data set once, and builds its loaders."""
 
 import hashlib
 from collections.abc import Mapping
@@ -21,36 +21,35 @@ from triptych.data.splits.holdout import held_out_labels, hold_out
 from triptych.errors import ConfigError
 
 DEVICE_SHARE = 0.25
-"""Largest share of a GPU's free memory that the images may take; beyond it they stay in main memory."""
+"""Maximum share of a GPU's free memory for the images; otherwise they stay in main memory."""
 
 COUNTED_AT_ONCE = 1024
-"""Images of which pixel statistics and digests hold the pixels at a time."""
+"""Number of images that pixel statistics and digests read at a time."""
 
 PIXELS = " pixels"
-"""What follows a split's name where the digest is that of its pixels."""
+"""Suffix of a split's name for the digest of its pixels."""
 
 
 class ImageDataModule(LightningDataModule):
     """Training, validation and test images of one run.
 
-    Where the data set has no validation images, some of the training images are taken, stratified and seeded. Only
-    training images are augmented. Images stay uint8; on a GPU they move to the device when they fit.
+    If the data set has no validation images, a stratified, seeded sample of the training images is used. Only training
+    images are augmented. Images stay uint8; they are moved to the GPU if they fit.
 
     Attributes:
-        title: What people call the data set.
-        notes: What is unusual about its images, in sentences.
-        classes: The names of the classes that training knows, in the order of the labels.
+        title: Display name of the data set.
+        notes: Warnings about its images, in sentences.
+        classes: The names of the classes in training, in the order of the labels.
         train, validation, test: Images of these classes.
-        holdout: Test images of the classes that `evaluation.holdout_classes` keeps from training, numbered among
-            themselves; none where it is empty.
+        holdout: Test images of the held-out classes (`evaluation.holdout_classes`), with their own labels from 0; empty
+            if there are none.
         holdout_classes: Their names.
-        positions: Where the images of "train", "validation" and "test" stand in the data set's own training,
-            validation and test images; without validation images of its own, those stand in the training images: (N,)
-            int64 each.
+        positions: Positions of the images of "train", "validation" and "test" in the data set's own training,
+            validation and test images (in the training images, if it has no validation images): (N,) int64 each.
 
     Raises:
-        ConfigError: `evaluation.holdout_classes` names no such classes, or too few remain.
-        DataError: No validation images can be held out.
+        ConfigError: `evaluation.holdout_classes` contains unknown classes, or too few remain.
+        DataError: No validation images can be taken from training.
     """
 
     def __init__(self, config: RunConfig, data: ImageData) -> None:
@@ -87,7 +86,7 @@ class ImageDataModule(LightningDataModule):
         return tuple(mean.tolist()), tuple(deviation.tolist())
 
     def digests(self) -> dict[str, str]:
-        """Return digests of each split, of its files and labels and of its pixels: other images change them."""
+        """Return digests of the files and labels and of the pixels of each split, to detect changed images."""
         found = {}
         for name, split in {"train": self.train, "val": self.validation, "test": self.test}.items():
             digest = hashlib.blake2b(split.labels.cpu().numpy().tobytes(), digest_size=16)
@@ -101,10 +100,10 @@ class ImageDataModule(LightningDataModule):
         return found
 
     def changed_since(self, saved: object) -> str:
-        """Return in words which splits have other images than when `digests` was saved; nothing where none has.
+        """Describe which splits have changed since `digests` was saved; empty if none has.
 
         Args:
-            saved: What `digests` returned then, as a checkpoint holds it; anything else is no information.
+            saved: The saved result of `digests`, as in a checkpoint; anything else is ignored.
         """
         if not isinstance(saved, Mapping):
             return ""
@@ -123,13 +122,13 @@ class ImageDataModule(LightningDataModule):
         return f"since training began, images were {' and '.join(how)}: figures from before are not comparable{leaked}"
 
     def sample(self, size: int) -> Tensor:
-        """Return training images, `size` or all there are, drawn from the seed: uint8 (n, C, H, W)."""
+        """Return a seeded sample of `size` training images, or all if there are fewer: uint8 (n, C, H, W)."""
         generator = torch.Generator().manual_seed(self.config.training.seed)
         drawn = torch.randperm(len(self.train), generator=generator)[:size]
         return self.train.images[drawn]
 
-    def setup(self, stage: str) -> None:  # noqa: ARG002 # as Lightning calls it
-        """Move the images to the GPU that trains, when they fit."""
+    def setup(self, stage: str) -> None:  # noqa: ARG002 # Lightning's signature
+        """Move the images to the training GPU if they fit."""
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         for name in ("train", "validation"):
             split: Split = getattr(self, name)
@@ -138,7 +137,7 @@ class ImageDataModule(LightningDataModule):
                 setattr(self, name, moved)
 
     def train_dataloader(self) -> BatchLoader:
-        """Augmented batches, sampled by the config; triplets where it draws them instead of mining them."""
+        """Return augmented batches, sampled by the config; triplets if they are drawn instead of mined."""
         training = self.config.training
         plain = round(training.epochs * self.config.dataset.unaugmented_share)
         dataset = self._dataset_kind()(
@@ -151,7 +150,7 @@ class ImageDataModule(LightningDataModule):
         return BatchLoader(dataset, self._training_sampler())
 
     def val_dataloader(self) -> BatchLoader:
-        """Validation batches in a fixed random order; triplets where training draws them instead of mining them."""
+        """Return validation batches in a fixed random order; triplets if training draws them instead of mining."""
         split, seed = self.validation, self.config.training.seed
         sampler = FixedBatchSampler(len(split), batch_size=self.config.dataset.batch_size, **self._process())
         return BatchLoader(self._dataset_kind()(split.images, split.labels, seed=seed), sampler)
@@ -160,14 +159,14 @@ class ImageDataModule(LightningDataModule):
         return TripletDataset if self.config.training.triplet_mining == "random" else ImageDataset
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:  # noqa: ARG002
-        """Copy what is not there yet."""
+        """Copy tensors that are not on the device yet."""
         return batch.to(device)
 
     def _training_sampler(self) -> BalancedBatchSampler:
-        """Choose how images form batches.
+        """Choose the batch sampler of training.
 
         Raises:
-            ConfigError: The batch is to hold more classes than there are.
+            ConfigError: The batch requires more classes than there are.
         """
         dataset, labels, process = self.config.dataset, self.train.labels.cpu(), self._process()
         if dataset.sampling == "shuffle":
@@ -187,6 +186,6 @@ class ImageDataModule(LightningDataModule):
         return PKBatchSampler(labels, **filled._asdict(), **process)
 
     def _process(self) -> dict[str, int]:
-        """Return the seed, which process this is, and how many there are, as samplers take them."""
+        """Return the seed, rank and number of processes, as arguments of a sampler."""
         rank, world_size = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         return {"seed": self.config.training.seed, "rank": rank, "world_size": world_size}

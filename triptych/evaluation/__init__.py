@@ -1,1 +1,1 @@
-"""Figures, report, audit and predictions of trained models."""
+"""Metrics, report, audit and predictions of trained models."""

@@ -1,4 +1,4 @@
-"""The evaluation of a trained model as a story: open it, measure it, write its figures, draw and write the report."""
+"""Evaluates a trained model: measures it, and writes metrics, figures and the report."""
 
 import warnings
 from collections.abc import Callable
@@ -15,17 +15,17 @@ from triptych.runs.records import RunRecord
 
 
 def evaluate_opened(opened: OpenedModel, *, split: str, folder: Path, report: bool = True) -> Evaluation:
-    """Measure a trained model on the images of its run; write figures, results of every image, and report.html.
+    """Evaluate a trained model on the images of its run; write metrics, results of every image, and report.html.
 
     Args:
         opened: The model and its images.
         split: "test", "val" or "train": the images to measure on.
-        folder: Where to write.
-        report: Whether to draw figures and write report.html, and TensorBoard's files where the run has them. The page
-            links to the map of `triptych.explorer`, which is written beside it.
+        folder: The output folder.
+        report: Whether to draw figures and write report.html, and TensorBoard's files if the run has any. The page
+            links to the map of `triptych.explorer`, which is written next to it.
 
     Returns:
-        What was measured: `.figures["accuracy"]`, `.figures["intervals"]`, `.table.columns`, …
+        The measurements: `.figures["accuracy"]`, `.figures["intervals"]`, `.table.columns`, …
 
     Raises:
         ValueError: There is no such split.
@@ -51,14 +51,14 @@ def results_per_image(
 ) -> PerImage:
     """Return the results of a run's best checkpoint on every image of a split, for a comparison of runs.
 
-    Where there are none, or only those of an earlier checkpoint or of an earlier version, the checkpoint is measured,
-    and the results are written into the run's version folder.
+    If there are none, or only those of an earlier checkpoint or version, the checkpoint is evaluated, and the results
+    are written to the run's version folder.
 
     Args:
         record: The run.
         split: "train", "val" or "test".
-        announce: Called with the name of a run that is to be measured, which takes its time.
-        warn: Called with how the images differ from those of training, where they do.
+        announce: Called with the name of a run before its evaluation, which is slow.
+        warn: Called with the differences between the images and those of training, if any.
 
     Raises:
         CheckpointError: The run has no best checkpoint, or it cannot be read.
@@ -83,7 +83,7 @@ def _with_note(table: PerImage, record: RunRecord, warn: Callable[[str], None]) 
 
 
 def measure_run(run: RunFolders, split: str) -> None:
-    """Measure a run's best checkpoint, and write figures and results of every image into its version folder."""
+    """Evaluate a run's best checkpoint, and write metrics and results of every image to its version folder."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ImageWarning)  # the file of results has the note, for every comparison
         opened = open_model(best_checkpoint(run))

@@ -1,4 +1,4 @@
-"""A trained model, the images of its run and the place of its results: what `evaluate` and `audit` begin with."""
+"""Opens a trained model with the images of its run and the folder of its results, for `evaluate` and `audit`."""
 
 import warnings
 from collections.abc import Mapping
@@ -49,7 +49,7 @@ def open_model(model: ModelLike, *, root: str | Path | None = None, output: str 
 
     Args:
         model: See `ModelLike`.
-        root: Where the images are now (`dataset.root`); None: where training found them.
+        root: Current location of the run's images (`dataset.root`); None: that of training.
         output: The output directory in which the names of runs are looked up.
 
     Warns:
@@ -80,8 +80,20 @@ def open_model(model: ModelLike, *, root: str | Path | None = None, output: str 
     )
 
 
+<<<<<<< HEAD
 def images_of_run(model: "TrainedModel", *, root: str | Path | None = None) -> ImageDataModule:
     """Open the images of the run that trained a loaded model; arguments and errors are those of `run_images`.
+=======
+def warn_of_changes(data: ImageDataModule, checkpoint: Mapping[str, Any]) -> str:
+    """Warn if images differ from those of the model's training.
+
+    Args:
+        data: The images of its run, as they are now.
+        checkpoint: What the model's file holds; a file without digests of its images gives no information.
+
+    Returns:
+        The warning; nothing where there is none.
+>>>>>>> english-sweep
 
     Warns:
         ImageWarning: They differ from those of training.

@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 # N images, L latent_dim, R reference images.
 
 REFERENCES = 10_000
-"""Training images that new images are compared with."""
+"""Number of training images that new images are compared with."""
 USUAL = 0.995
 """The quantile of validation images beyond which a distance or an error is unusual: about 1 % of them is flagged."""
 CLOSE_BY = 5
-"""Neighbours whose mean distance counts, as in the audit."""
+"""Number of neighbours for the mean distance, as in the audit."""
 COLUMNS = ("path", "class", "confidence", "unlike_training")
 
 
@@ -45,7 +45,7 @@ class Predictions:
         classes: The predicted class, (N,); None for a file that cannot be decoded.
         confidence: The probability of that class, (N,); NaN likewise.
         unlike_training: Whether the image is unlike the training images, (N,); None where it is not known.
-        problems: Why files cannot be decoded, by path.
+        problems: The reasons for files that cannot be decoded, by path.
     """
 
     paths: tuple[str, ...]
@@ -138,7 +138,7 @@ def predict(model: ModelLike, images: "Images", *, root: str | Path | None = Non
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """Write predictions as CSV, or as Parquet where the name of the file ends with .parquet, whole or not at all."""
+    """Write predictions atomically as CSV, or as Parquet if the name of the file ends with .parquet."""
     if path.suffix.lower() == ".parquet":
         import pyarrow
         import pyarrow.parquet

@@ -13,12 +13,12 @@ def run_images(description: ModelDescription, *, root: str | Path | None = None)
     """Open the images of a run.
 
     Args:
-        description: Of the model that the run trained.
-        root: Where the images lie now (`dataset.root`); None: where training found them.
+        description: Description of the run's model.
+        root: Current location of the run's images (`dataset.root`); None: that of training.
 
     Raises:
         DataError, DownloadError: They cannot be read, or have other classes than the model.
-        TypeError: The root is no path.
+        TypeError: The root is not a path.
     """
     config = description.config
     if root is not None:

@@ -24,7 +24,7 @@ HOLDOUT = {
     "chance": "chance: one embedding for all images",
     "pixels": "raw pixels, by Euclidean distance",
 }
-"""What stands beside the figures of held-out classes."""
+"""Comparisons for the metrics of held-out classes."""
 
 
 class FigureRow(NamedTuple):
@@ -37,7 +37,7 @@ class FigureRow(NamedTuple):
 
 
 def figure_rows(figures: Mapping[str, Any]) -> list[FigureRow]:
-    """Name, write and explain all figures that are single numbers, in the order of their definitions.
+    """Return title, value and meaning of all scalar metrics, in the order of their definitions.
 
     Example:
         >>> figure_rows({"kl_per_dimension": [0.1], "accuracy": 0.25, "intervals": {"accuracy": [0.2, 0.3]}})
@@ -92,7 +92,7 @@ def figures_table(evaluation: Evaluation, *, title: str) -> Table:
 
 
 def shown(value: float | int) -> str:
-    """Write a number with the digits that matter, and one that images cannot have, such as too few of them, as n/a.
+    """Format a number with its significant digits; NaN, such as for too few images, is n/a.
 
     Example:
         >>> [shown(number) for number in (0.98951, 32, 0.00123, 154.27, -512.3, math.nan)]
@@ -108,7 +108,7 @@ def shown(value: float | int) -> str:
 
 
 def three_digits(value: float) -> str:
-    """Write a number with three significant digits, without an exponent unless it is very small.
+    """Format a number with three significant digits, without an exponent unless it is very small.
 
     Example:
         >>> [three_digits(number) for number in (0.001234, 0.5, 12.345, 3e-9, 0.0)]

@@ -16,7 +16,7 @@ from triptych.runs.per_image import write_per_image
 from triptych.text import csv_cell
 
 DIGESTED_AT_ONCE = 4096
-"""Images that are held while a digest is computed."""
+"""Number of images in memory while a digest is computed."""
 
 
 def write_figures(
@@ -28,9 +28,9 @@ def write_figures(
     `misclassified_<split>.csv`, the most confident errors first.
 
     Args:
-        folder: Where the files go.
+        folder: The output folder.
         data: The images of the run.
-        evaluation: What was measured.
+        evaluation: The measurements.
         checkpoint: The file name of the checkpoint, by which a later best checkpoint is distinguished from it.
         note: How the images differ from those of training; empty where they do not.
 

@@ -1,4 +1,4 @@
-"""The explorer: a page on which people look at what a model learned, find errors in data or model, and fix labels."""
+"""The explorer: a page to inspect a model's embeddings, find errors in data or model, and fix labels."""
 
 from triptych.explorer.explore import Explorer, explore
 

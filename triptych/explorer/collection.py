@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # N images, C channels, H/W image.
 
 UNKNOWN = -1
-"""The label of an image whose class is not known."""
+"""The label of an image without a known class."""
 
 TABLES = (".csv", ".tsv", ".parquet")
 SPLIT_TITLES = ("train", "val", "test")
@@ -42,21 +42,21 @@ Original: TypeAlias = Callable[[int], Path | bytes | None]
 
 @dataclass(frozen=True, eq=False)
 class Collection:
-    """Images, and what is known of them without a model.
+    """Images and their data that need no model.
 
     Attributes:
-        title: What people call them.
+        title: Display name.
         classes: The classes that the labels count, (K,).
         images: uint8 (N, C, H, W), with the border that `dataset.pad` adds.
         pad: The width of that border.
-        labels: (N,) int64; `UNKNOWN` where nothing is known.
-        split_names: The splits that are there.
+        labels: (N,) int64; `UNKNOWN` for images without a known class.
+        split_names: The existing splits.
         split: Positions in `split_names`, (N,).
         position: Where each image stands in its source's own training, validation or test images, (N,).
         names: The files of the images as corrections name them, (N,); None where they are named by split and position.
         original: Returns the file or the bytes of an image.
-        corrections: The corrections that the labels already have; None where there are none.
-        notes: What was left out, in sentences.
+        corrections: The corrections that are already applied to the labels; None if there are none.
+        notes: Omitted images, in sentences.
     """
 
     title: str
@@ -98,7 +98,7 @@ class Collection:
         )
 
     def name(self, row: int) -> str:
-        """Return what the page calls an image."""
+        """Return the name of an image on the page."""
         if self.names is not None:
             return self.names[row]
         return f"{self.split_names[int(self.split[row])]}/{int(self.position[row])}"
@@ -235,7 +235,7 @@ def _by_name(root: str | None, names: Sequence[str] | None) -> Original:
             return None
         try:
             return file if (file := folder / names[row]).is_file() else None
-        except (OSError, ValueError):  # a name that no file can have
+        except (OSError, ValueError):  # an invalid file name
             return None
 
     return original

@@ -1,4 +1,4 @@
-"""The corrections that a person makes on the page, as the file that `dataset.corrections` takes."""
+"""The corrections that a user makes on the page, as a file for `dataset.corrections`."""
 
 import csv
 import hashlib
@@ -26,7 +26,7 @@ class CorrectionsFile:
     that was changed elsewhere is read again before it is used.
 
     Args:
-        path: The file, which need not exist.
+        path: The file, which may not exist.
         collection: The images of the page.
 
     Raises:
@@ -41,7 +41,7 @@ class CorrectionsFile:
         self._known = self._begun(collection.corrections)
 
     def text(self) -> str:
-        """Return the corrections as CSV, to go on with.
+        """Return the current corrections as CSV.
 
         Raises:
             DataError: The file was changed, and is no table of corrections now.

@@ -1,4 +1,4 @@
-"""Opening the explorer, as a story: read a model and images, compute what the page shows, then save or serve it."""
+"""Opens the explorer: reads a model and images, computes the content of the page, then saves or serves it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ CORRECTIONS = "corrections.csv"
 
 @dataclass(frozen=True, eq=False)
 class Explorer:
-    """Images and the outputs of one or two models, ready to be looked at: `triptych.explore` makes it.
+    """Images and the outputs of one or two models for the page, returned by `triptych.explore`.
 
     Attributes:
         collection: The images.
         view: The model and its outputs.
         other: Those of the model beside it.
-        payload: All that the page gets.
+        payload: The content of the page.
     """
 
     collection: Collection
@@ -126,7 +126,7 @@ def explore(
 
 
 def model_name(model: TrainedModel) -> str:
-    """Return what people call a model: its run, such as digits/3, or its file or folder."""
+    """Return the display name of a model: its run, such as digits/3, or its file or folder."""
     assert model.path is not None, "it was loaded from a file"
     run = run_of_checkpoint(model.path)
     if run is not None:

@@ -1,4 +1,4 @@
-"""The explorer while a server runs: it hands out blobs, saves corrections, and embeds images that the page cannot."""
+"""The explorer's server: it serves blobs, saves corrections, and embeds images that the page cannot embed."""
 
 import json
 import secrets
@@ -19,7 +19,7 @@ from triptych.explorer.tokens import HEADER, allowed_hosts, with_token
 
 LOOPBACK = "127.0.0.1"
 LARGEST = 64 * 2**20
-"""Bytes of a request's body."""
+"""Maximum size of a request's body in bytes."""
 EMBED = ("/embed", "/embed/other")
 """Where images go that the first model embeds, or the second one."""
 PENDING = ("tsne", "other/tsne")
@@ -29,7 +29,7 @@ BINARY, JSON, CSV = "application/octet-stream", "application/json", "text/csv; c
 
 
 class ExplorerServer:
-    """Serves one page on this machine's loopback address, from threads of its own.
+    """Serves one page on this machine's loopback address, from its own threads.
 
     Requests with another Host are rejected, so that no foreign name can lead here (DNS rebinding), and a POST needs the
     token that only the page has, so that no foreign page can change corrections.

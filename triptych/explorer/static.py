@@ -13,7 +13,7 @@ LARGE = 25 * 10**6
 
 
 def write_static(path: Path, payload: Payload) -> int:
-    """Write the page, whole or not at all.
+    """Write the page atomically.
 
     Blobs lie before the end of the body, gzip-compressed and in base64: no name or label of the images is markup.
 

@@ -1,4 +1,4 @@
-"""What tells the explorer's own page from foreign ones: the hosts that it is called by, and a token inside it."""
+"""Protection against foreign pages: allowed hosts, and a token inside the explorer's own page."""
 
 HEADER = "X-Triptych-Token"
 """The header in which the page sends its token."""
@@ -7,7 +7,7 @@ META = "token"
 
 
 def allowed_hosts(port: int) -> frozenset[str]:
-    """Return how a browser on this machine names the server, in the Host header.
+    """Return the values of the Host header for requests from this machine.
 
     Example:
         >>> sorted(allowed_hosts(8000))

@@ -1,4 +1,4 @@
-"""What one model makes of the images of a page: its outputs, computed by the same function as evaluation and audit."""
+"""The outputs of one model for the images of a page, computed by the same functions as evaluation and audit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,8 +36,8 @@ class Viewpoint:
     Attributes:
         model: The model.
         name: What people call it.
-        outputs: Of each image.
-        doubts: Of each label; None where there is no audit.
+        outputs: Outputs for each image.
+        doubts: Doubts about each label; None without an audit.
         findings: What an audit lists, as the page has it; None where not every label is known, or they are too few.
     """
 
@@ -73,7 +73,7 @@ def audited(collection: Collection, model: TrainedModel, images: Images, outputs
         collection: The images.
         model: The model.
         images: The same images as they were prepared for the model, uint8 (N, C, H, W).
-        outputs: Of these.
+        outputs: Outputs for these images.
 
     Returns:
         What was found; None where the model's classes are others, not every label is known, or there are too few.

@@ -1,4 +1,4 @@
-"""The losses: small modules and pure functions over plain tensors."""
+"""Losses: small modules and pure functions of tensors."""
 
 from triptych.losses.batch_triplet import BatchTripletLoss, Mining
 from triptych.losses.classification import ClassificationLoss

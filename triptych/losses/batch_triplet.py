@@ -1,4 +1,4 @@
-"""The triplet loss over triplets mined in the batch: for training on plain labelled batches.
+"""The triplet loss over triplets mined in the batch, for training on batches of labelled images.
 
 Letters: B batch, R reference embeddings (the batch itself by default), E embedding dimension. In every B x R matrix, a
 row is an anchor.
@@ -24,26 +24,26 @@ SOFT_CHUNK_ELEMENTS = 2**22
 class BatchTripletLoss(nn.Module):
     """The triplet loss over triplets (a, p, n) of the batch: p ≠ a of a's class, n of another class.
 
-    Euclidean distances d, as given by `pairwise_distances`, with max(0, d_ap - d_an + margin), or, without a margin,
-    the soft margin log(1 + exp(d_ap - d_an)) of Hermans et al. 2017. Reduction: the mean over the triplets whose loss
-    is positive (all of them under the soft margin); 0, with a gradient of zeros, where there are none. An embedding
+    With Euclidean distances d from `pairwise_distances`, the loss is max(0, d_ap - d_an + margin), or, without a
+    margin, the soft margin log(1 + exp(d_ap - d_an)) of Hermans et al. 2017. Reduction: the mean over the triplets
+    whose loss is positive (all of them with the soft margin); 0, with a zero gradient, if there are none. An embedding
     that is not finite makes the loss NaN.
 
     Mining:
-        all: every triplet ("batch all" of Hermans et al. 2017).
-        semihard: every triplet with d_ap < d_an < d_ap + margin (Schroff et al. 2015).
-        hard: for each anchor its farthest positive and its nearest negative ("batch hard" of Hermans et al. 2017).
+        all: Every triplet ("batch all" of Hermans et al. 2017).
+        semihard: Every triplet with d_ap < d_an < d_ap + margin (Schroff et al. 2015).
+        hard: For each anchor, its farthest positive and its nearest negative ("batch hard" of Hermans et al. 2017).
 
-    Costs: with a margin, time is O(B² log B) and memory O(B²): the B³ triplets are counted by sorting, not listed.
-    The soft margin with mining "all" has to visit them: time O(B³), memory O(B²).
+    Cost: with a margin, time is O(B² log B) and memory O(B²): the B³ triplets are counted by sorting, not listed.
+    The soft margin with mining "all" has to enumerate them: time O(B³), memory O(B²).
 
     Args:
-        margin: how much nearer the positive must be, above 0, in units of distance; None is the soft margin.
-        mining: which of the batch's triplets count.
+        margin: Required difference of the two distances, above 0; None selects the soft margin.
+        mining: The triplets of the batch that the loss uses.
 
     Raises:
-        ValueError: the margin is neither None nor a finite number above 0; an unknown mining; or semi-hard mining
-            without a margin, so that its band has no upper end.
+        ValueError: The margin is neither None nor a finite number above 0; the mining is unknown; or semi-hard mining
+            has no margin and thus no upper bound.
 
     Example:
         >>> embeddings, labels = torch.tensor([[0.0], [1.0], [1.5]]), torch.tensor([0, 0, 1])
@@ -75,21 +75,21 @@ class BatchTripletLoss(nn.Module):
         ref_emb: Tensor | None = None,
         ref_labels: Tensor | None = None,
     ) -> Tensor:
-        """Compare embeddings by their labels; the arguments are those of the losses of pytorch-metric-learning.
+        """Compute the loss; the arguments are those of pytorch-metric-learning's losses.
 
         Args:
             embeddings: (B, E), the anchors.
-            labels: (B,) integers; not needed where triplets are given.
-            indices_tuple: triplets (a, p, n) of (T,) positions each, or pairs (a, p, a, n), as the miners of
-                pytorch-metric-learning return them; they are compared as given, without further mining.
-            ref_emb: (R, E), where positives and negatives are taken from; by default from the embeddings.
+            labels: (B,) integers; not needed with given triplets.
+            indices_tuple: Triplets (a, p, n) of (T,) indices each, or pairs (a, p, a, n), as the miners of
+                pytorch-metric-learning return them; they are used as given, without further mining.
+            ref_emb: (R, E), the positives and negatives; by default the embeddings.
             ref_labels: (R,), their labels.
 
         Returns:
-            A scalar, float32 at least.
+            A scalar, at least float32.
 
         Raises:
-            ValueError: as `measure`.
+            ValueError: As in `measure`.
         """
         return self.measure(embeddings, labels, indices_tuple, ref_emb, ref_labels).loss
 
@@ -101,10 +101,10 @@ class BatchTripletLoss(nn.Module):
         ref_emb: Tensor | None = None,
         ref_labels: Tensor | None = None,
     ) -> TripletStatistics:
-        """The same loss, with the number of its triplets; the arguments are those of `forward`.
+        """Compute the same loss and the number of its triplets; the arguments are those of `forward`.
 
         Raises:
-            ValueError: shapes or types do not fit, labels or reference embeddings are missing, or the positions of
+            ValueError: Shapes or types are incompatible, labels or reference embeddings are missing, or the indices of
                 given triplets are out of range.
         """
         check_embeddings(embeddings, labels, ref_emb, ref_labels, has_triplets=indices_tuple is not None)
@@ -122,14 +122,14 @@ class BatchTripletLoss(nn.Module):
         return _within_margin(distances, positive, negative, self.margin, semihard=self.mining == "semihard")
 
     def extra_repr(self) -> str:
-        """The margin and the mining, for `print(loss)`."""
+        """Return the margin and the mining, for `print(loss)`."""
         return f"margin={self.margin}, mining={self.mining!r}"
 
 
 def _given(
     distances: Tensor, anchors: Tensor, positives: Tensor, negatives: Tensor, margin: float | None
 ) -> TripletStatistics:
-    """The triplets at these positions, all of one kind: those whose loss is positive count in the mean."""
+    """Compute the loss of given triplets; the mean is over those whose loss is positive, for any mining."""
     try:
         gaps = distances[anchors, positives] - distances[anchors, negatives]
     except IndexError as error:
@@ -140,25 +140,26 @@ def _given(
     losses = F.softplus(gaps) if margin is None else F.relu(gaps + margin)
     valid = losses.new_full((), len(losses), dtype=torch.int64)
     active = valid if margin is None else (losses > 0).sum()
-    # A sum over no triplets at all would have no gradient.
+    # A sum over zero triplets would have no gradient.
     return TripletStatistics(losses.sum() / active.clamp(min=1) + 0 * distances.sum(), active, valid)
 
 
 def _within_margin(
     distances: Tensor, positive: Tensor, negative: Tensor, margin: float, *, semihard: bool
 ) -> TripletStatistics:
-    """All or semi-hard triplets, by counting.
+    """Compute the loss of all or of semi-hard triplets by counting.
 
     The loss is linear in the distances: the sum over the active triplets of d_ap - d_an + margin is the sum over all
-    pairs of ± d times the number of active triplets that the pair is in. Sorted by distance, the negatives of a pair
-    (a, p) are a run, from its first to its last. The lengths of the runs are the positives' numbers, and how many runs
-    lie over a negative is its own; both are constants to the gradient, which is therefore exact and deterministic.
+    pairs of ± d times the number of active triplets that contain the pair. Sorted by distance, the active negatives of
+    a pair (a, p) form a contiguous interval. The count of a positive is the length of its interval, the count of a
+    negative is the number of intervals that contain it. Both are constant for the gradient, which is exact and
+    deterministic.
     """
     with torch.no_grad():
         near_to_far, negatives = distances.masked_fill(~negative, torch.inf).sort(dim=1)
         to_positives = distances.masked_fill(~positive, torch.inf)
         to_positive, positives = to_positives.topk(most_positives(positive), dim=1, largest=False)
-        is_positive = to_positive.isfinite()  # anchors with fewer than the most positives are filled up
+        is_positive = to_positive.isfinite()  # anchors with fewer positives are padded
 
         ends = torch.searchsorted(near_to_far, to_positive + margin)  # active: d_an < d_ap + margin
         starts = torch.searchsorted(near_to_far, to_positive, right=True) if semihard else torch.zeros_like(ends)
@@ -174,14 +175,14 @@ def _within_margin(
 
 
 def most_positives(positive: Tensor) -> int:
-    """The positives of the anchor that has most, or, on a GPU, as many as there could be: the count would stall it."""
+    """Return the largest number of positives of an anchor; on a GPU an upper bound, to avoid a synchronisation."""
     return int(positive.sum(dim=1).max()) if positive.device.type == "cpu" else positive.shape[1]
 
 
 def _runs_over(starts: Tensor, ends: Tensor, counts: Tensor, *, places: int) -> Tensor:
-    """How many of each row's runs from start to before end (B, P) lie over each of its places: (B, places) int64.
+    """Count the intervals [start, end) of each row (B, P) that contain each position: (B, places) int64.
 
-    A run adds its count, 1 or 0, where it starts, and takes it away where it has ended; the sums from the left count.
+    Each interval adds its count, 1 or 0, at its start and subtracts it at its end; the cumulative sum is the result.
     """
     rows = torch.arange(len(starts), device=starts.device)[:, None] * (places + 1)
     changes = torch.zeros(len(starts) * (places + 1), dtype=torch.int64, device=starts.device)
@@ -191,10 +192,10 @@ def _runs_over(starts: Tensor, ends: Tensor, counts: Tensor, *, places: int) -> 
 
 
 def _hardest(distances: Tensor, positive: Tensor, negative: Tensor, margin: float | None) -> TripletStatistics:
-    """The farthest positive and the nearest negative of each anchor; the gradient is shared among ties."""
+    """Compute the loss of each anchor's farthest positive and nearest negative; ties share the gradient."""
     farthest = distances.masked_fill(~positive, -torch.inf).amax(dim=1)
     nearest = distances.masked_fill(~negative, torch.inf).amin(dim=1)
-    gap = farthest - nearest  # -inf where the anchor lacks either: such a loss is 0, and so is its gradient
+    gap = farthest - nearest  # -inf if the anchor lacks either: loss and gradient are then 0
     losses = F.softplus(gap) if margin is None else F.relu(gap + margin)
     valid = (positive.any(dim=1) & negative.any(dim=1)).sum()
     active = valid if margin is None else (losses > 0).sum()
@@ -202,21 +203,21 @@ def _hardest(distances: Tensor, positive: Tensor, negative: Tensor, margin: floa
 
 
 def _all_soft(distances: Tensor, positive: Tensor, negative: Tensor) -> TripletStatistics:
-    """All triplets under the soft margin, a few anchors at a time.
+    """Compute the soft margin loss of all triplets, a few anchors at a time.
 
-    The loss and its derivative by each distance are summed up in the same pass, so that nothing of size B³ is kept
-    until the backward pass.
+    The loss and its derivative with respect to each distance are summed in the same pass, so that nothing of size B³
+    is stored for the backward pass.
     """
     valid = _count_valid(positive, negative)
     with torch.no_grad():
         to_positive = distances.masked_fill(~positive, -torch.inf)
         to_negative = distances.masked_fill(~negative, torch.inf)
         chunk = max(1, SOFT_CHUNK_ELEMENTS // positive.numel())
-        # Filled in place: small results kept between the chunks' large ones would fragment the heap.
+        # Written in place: small allocations between the large ones of the chunks would fragment the heap.
         losses, weights = torch.empty_like(distances[:, 0]), torch.empty_like(distances)
         parts = (torch.split(whole, chunk) for whole in (to_positive, to_negative, losses, weights))
         for positives, negatives, loss, weight in zip(*parts, strict=True):
-            gap = positives[:, :, None] - negatives[:, None, :]  # -inf, of loss and slope 0, where there is no triplet
+            gap = positives[:, :, None] - negatives[:, None, :]  # -inf without a triplet: loss and slope are 0
             loss.copy_(F.softplus(gap).sum(dim=(1, 2)))
             slope = gap.sigmoid_()
             weight.copy_(slope.sum(dim=2) - slope.sum(dim=1))
@@ -227,5 +228,5 @@ def _all_soft(distances: Tensor, positive: Tensor, negative: Tensor) -> TripletS
 
 
 def _count_valid(positive: Tensor, negative: Tensor) -> Tensor:
-    """The number of triplets that the labels allow."""
+    """Return the number of valid triplets for the labels."""
     return (positive.sum(dim=1) * negative.sum(dim=1)).sum()

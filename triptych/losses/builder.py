@@ -1,4 +1,4 @@
-"""From the config to the weighted sum of losses: the only file of the losses that knows the config."""
+"""Builds the weighted sum of losses from the config; the only file of this package that reads the config."""
 
 from importlib import import_module
 from math import prod
@@ -12,11 +12,11 @@ from triptych.losses.triplet import TripletLoss
 
 
 def build_loss(config: RunConfig) -> MultiTaskLoss:
-    """Build the loss of a run: a term for each row of `LOSS_TERMS` that its mode has."""
+    """Build the loss of a run: one term for each row of `LOSS_TERMS` that applies to its mode."""
     training = config.training
     weights = training.loss_weights()
     if "kl" in weights and training.reconstruction_loss == "gaussian":
-        # Of a whole image, as the gaussian loss would be without its mean over the pixels.
+        # The KL divergence is per image, while the gaussian loss is a mean over its pixels and channels.
         weights["kl"] /= prod(config.dataset.image_shape)
     return MultiTaskLoss({name: (_loss(LOSS_TERMS[name], training), weight) for name, weight in weights.items()})
 

@@ -1,4 +1,4 @@
-"""The calling form of pytorch-metric-learning: the shapes of embeddings, labels and given triplets."""
+"""The calling convention of pytorch-metric-learning: shapes of embeddings, labels and given triplets."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ def check_embeddings(
     *,
     has_triplets: bool,
 ) -> None:
-    """Raise ValueError unless embeddings (B, E) and labels (B,) fit each other and the reference embeddings (R, E)."""
+    """Raise ValueError unless embeddings (B, E), labels (B,) and reference embeddings (R, E) are compatible."""
     if labels is None and not has_triplets:
         raise ValueError("labels or indices_tuple must be given, but both are None; give one label for each embedding")
     _check_pair("embeddings", embeddings, "labels", labels)
@@ -35,13 +35,13 @@ def check_embeddings(
 def triplets_of(indices_tuple: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     """Return anchors, positives and negatives, (T,) int64 each, of given triplets or pairs.
 
-    Of pairs, every positive pair is combined with every negative pair of its anchor, as pytorch-metric-learning does.
+    With pairs, every positive pair is combined with every negative pair of its anchor, as in pytorch-metric-learning.
 
     Args:
         indices_tuple: (a, p, n), or (a, p, a, n).
 
     Raises:
-        ValueError: neither three nor four vectors of integers, or of unequal length.
+        ValueError: There are neither three nor four vectors of integers, or their lengths differ.
     """
     parts = tuple(indices_tuple)
     if len(parts) not in (3, 4) or not all(_is_vector_of_integers(part) for part in parts):

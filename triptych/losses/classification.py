@@ -4,10 +4,10 @@ from torch import nn
 
 
 class ClassificationLoss(nn.CrossEntropyLoss):
-    """PyTorch's cross-entropy of logits (B, K) and classes (B,), in nats. Reduction: the mean over the batch.
+    """PyTorch's cross-entropy of logits (B, K) and class labels (B,), in nats. Reduction: the mean over the batch.
 
     Args:
-        label_smoothing: share of the target's probability that is spread evenly over all classes, in [0, 1).
+        label_smoothing: Share of the target probability that is distributed evenly over all classes, in [0, 1).
     """
 
     inputs = ("logits", "label")

@@ -1,4 +1,4 @@
-"""The KL divergence of the VAE's latent from the standard normal, and its warm-up: for the variational autoencoder.
+"""The KL divergence of the VAE's posterior from the standard normal prior, and its warm-up.
 
 Letters: B batch, L latent dimension.
 """
@@ -12,13 +12,13 @@ from torch import Tensor, nn
 class KLDivergenceLoss(nn.Module):
     """KL(N(mean, exp(log_variance)) || N(0, I)) in closed form, in nats (Kingma & Welling 2014, appendix B).
 
-    Reduction: the sum over latent dimensions of the mean over the batch. Free bits (Kingma et al. 2016, appendix C.8)
-    charge each dimension max(its mean over the batch, free_bits): a dimension with less information is not pushed
-    further towards the prior, and has no gradient. The value is unweighted: weight and warm-up belong to
-    `MultiTaskLoss`.
+    Reduction: the sum over latent dimensions of the mean over the batch. With free bits (Kingma et al. 2016, appendix
+    C.8), each dimension costs max(its mean over the batch, free_bits): a dimension with less information has no
+    gradient and is not pushed further towards the prior. The value is unweighted: `MultiTaskLoss` applies weight and
+    warm-up.
 
     Args:
-        free_bits: nats per latent dimension that are free; 0 charges every nat.
+        free_bits: Nats per latent dimension without a penalty; 0 penalises every nat.
 
     Raises:
         ValueError: free_bits is not a finite number of at least 0.
@@ -39,30 +39,30 @@ class KLDivergenceLoss(nn.Module):
         self.free_bits = free_bits
 
     def forward(self, mean: Tensor, log_variance: Tensor) -> Tensor:
-        """Charge the (B, L) means and log-variances; returns a scalar, float32 at least.
+        """Compute the loss from (B, L) means and log-variances; returns a scalar, at least float32.
 
         Raises:
-            ValueError: as `kl_per_dimension`.
+            ValueError: As in `kl_per_dimension`.
         """
         return kl_per_dimension(mean, log_variance).clamp(min=self.free_bits).sum()
 
     def extra_repr(self) -> str:
-        """The free bits, for `print(loss)`."""
+        """Return the free bits, for `print(loss)`."""
         return f"free_bits={self.free_bits}"
 
 
 def kl_per_dimension(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """The divergence of each latent dimension in nats, the mean over the batch, before free bits.
+    """Return the divergence of each latent dimension in nats, the mean over the batch, before free bits.
 
     Args:
         mean: (B, L).
         log_variance: (B, L), natural logarithms.
 
     Returns:
-        (L,), each at least 0 but for rounding, float32 at least.
+        (L,), each at least 0 except for rounding errors, at least float32.
 
     Raises:
-        ValueError: the shapes are not one and the same (B, L).
+        ValueError: The shapes differ or are not (B, L).
     """
     if mean.ndim != 2 or mean.shape != log_variance.shape:
         raise ValueError(
@@ -71,17 +71,17 @@ def kl_per_dimension(mean: Tensor, log_variance: Tensor) -> Tensor:
         )
     dtype = torch.promote_types(mean.dtype, torch.float32)
     mean, log_variance = mean.to(dtype), log_variance.to(dtype)
-    # expm1 keeps the digits that exp(x) - 1 loses near the prior, where most dimensions live.
+    # expm1 keeps the digits that exp(x) - 1 loses near the prior, where most dimensions are.
     return 0.5 * (mean.square() + log_variance.expm1() - log_variance).mean(dim=0)
 
 
 def warmup_factor(step: float, *, warmup_steps: float) -> float:
-    """The share of the KL weight that counts after `step` steps: from 0 in a straight line to 1, and 1 from then on.
+    """Return the factor of the KL weight after `step` steps: it rises linearly from 0 to 1, then stays 1.
 
-    Both may be counted in any one unit, such as steps or epochs; 0 warm-up steps is no warm-up.
+    Both can be in steps, epochs or any other common unit; 0 warm-up steps means no warm-up.
 
     Raises:
-        ValueError: one of them is negative or not a number.
+        ValueError: One of them is negative or not a number.
 
     Example:
         >>> [warmup_factor(step, warmup_steps=4) for step in (0, 1, 4, 9)]

@@ -1,4 +1,4 @@
-"""Several losses of one model, weighted into the one number that is minimised."""
+"""The weighted sum of several losses of one model, which training minimises."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -11,33 +11,33 @@ from triptych.losses.triplet import TripletStatistics
 
 
 class LossBreakdown(NamedTuple):
-    """A training step's loss and its terms."""
+    """The loss of a training step and its terms."""
 
     total: Tensor
-    """The weighted sum, a scalar to be differentiated, float32 at least."""
+    """The weighted sum, a scalar with gradient, at least float32."""
     terms: dict[str, Tensor]
-    """Every term by name, unweighted and detached: for the log."""
+    """All terms by name, unweighted and detached, for the log."""
     weighted: dict[str, Tensor]
-    """The terms of positive weight as they enter the sum, to be differentiated one by one."""
+    """The weighted terms of positive weight, with gradients."""
     statistics: dict[str, TripletStatistics]
-    """The statistics of the terms that count triplets, by name."""
+    """The statistics of the triplet terms, by name."""
 
 
 class MultiTaskLoss(nn.Module):
     """A weighted sum of losses: total = Σ weight · factor · loss. Each loss is a scalar.
 
-    A term of weight zero is left out, not multiplied by zero: it has no gradient, and does no harm where it is not
-    finite. It is still reported.
+    A term of weight zero is omitted, not multiplied by zero: it has no gradient and no effect even if it is not finite.
+    It is still reported.
 
-    A loss names what it compares in its attribute `inputs`, such as `("embedding", "label")`. A loss with the methods
+    A loss lists its inputs in its attribute `inputs`, such as `("embedding", "label")`. A loss with the methods
     `per_image`, from its inputs to errors (B,), and `reduce`, from these to a scalar, exchanges only its errors
     between processes, not its inputs. A loss with the method `measure` returns `TripletStatistics`.
 
     Args:
-        terms: by name, a loss and its weight, of at least 0.
+        terms: Each loss and its weight (at least 0), by name.
 
     Raises:
-        ValueError: a weight is negative or not finite, or all of them are zero.
+        ValueError: A weight is negative or not finite, or all of them are zero.
 
     Example:
         >>> from triptych.losses import ClassificationLoss, KLDivergenceLoss
@@ -55,10 +55,10 @@ class MultiTaskLoss(nn.Module):
         self.losses = nn.ModuleDict({name: loss for name, (loss, _) in terms.items()})
 
     def rows(self, outputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return what the terms need of each image: tensors (B, ...), to be joined with those of other processes.
+        """Return the per-image inputs of the terms: tensors (B, ...), to be gathered from all processes.
 
         Args:
-            outputs: (B, ...) each, by name: everything that the losses compare.
+            outputs: Inputs of the losses by name, (B, ...) each.
         """
         rows: dict[str, Tensor] = {}
         for name, loss in self._named():
@@ -67,15 +67,15 @@ class MultiTaskLoss(nn.Module):
         return rows
 
     def forward(self, rows: Mapping[str, Tensor], factors: Mapping[str, float] | None = None) -> LossBreakdown:
-        """Weigh the losses of a batch.
+        """Compute the weighted sum of the losses of a batch.
 
         Args:
-            rows: what `rows` returned, for all images of the batch.
-            factors: by name, what multiplies a weight at this step (see `warmup_factor`); 1 where none is given. A
-                factor of zero multiplies: the total stays connected to what is trained while a warm-up begins.
+            rows: The result of `rows`, for all images of the batch.
+            factors: Factors of the weights at this step, by name (see `warmup_factor`); 1 by default. A factor of zero
+                is multiplied, so that the parameters stay in the graph at the start of a warm-up.
 
         Raises:
-            ValueError: a loss is not a scalar.
+            ValueError: A loss is not a scalar.
         """
         factors, terms, statistics = factors or {}, {}, {}
         for name, loss in self._named():
@@ -101,7 +101,7 @@ class MultiTaskLoss(nn.Module):
         yield from self.losses.items()
 
     def extra_repr(self) -> str:
-        """The weights, for `print(loss)`."""
+        """Return the weights, for `print(loss)`."""
         return ", ".join(f"{name}: {weight}" for name, weight in self.weights.items())
 
 
@@ -110,7 +110,7 @@ def _errors(name: str) -> str:
 
 
 def _checked(weights: dict[str, float]) -> dict[str, float]:
-    """Return the weights by term, or raise ValueError where they cannot make a loss."""
+    """Return the weights by term, or raise ValueError if they are invalid."""
     for name, weight in weights.items():
         if not (weight >= 0 and math.isfinite(weight)):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""The reconstruction error: for the decoder of the variational autoencoder."""
+"""The reconstruction loss of the variational autoencoder's decoder."""
 
 import math
 from typing import Literal, get_args
@@ -9,28 +9,28 @@ from torch import Tensor, nn
 ReconstructionKind = Literal["mse", "bce", "gaussian"]
 
 LEAST_VARIANCE = 1e-8
-"""The gaussian error takes no variance below this, a ten-thousandth of the range of a pixel as deviation."""
+"""Minimum variance of the gaussian error: a deviation of a ten-thousandth of the range of a pixel."""
 BCE_EPSILON = 1e-6
-"""Cross-entropy keeps this far from 0 and 1: no pixel costs more than 13.8 nats."""
+"""Minimum distance from 0 and 1 in the cross-entropy: no pixel costs more than 13.8 nats."""
 
 
 class ReconstructionLoss(nn.Module):
-    """The error of reconstructions. Reduction: the mean over images, channels and pixels; for gaussian its logarithm.
+    """The reconstruction error. Reduction: the mean over images, channels and pixels; for gaussian its logarithm.
 
     Kinds:
-        mse: the squared difference.
+        mse: The squared difference.
         gaussian: ½ · log(2πe · mse), the negative log-likelihood in nats per pixel and channel of a Gaussian around the
-            reconstruction whose variance is the best there is, the mean squared difference of the batch (Rybkin et al.
-            2021, "sigma-VAE"). It has one scale on all data sets, and is negative where the error is below 1 / 2πe.
-            The KL divergence, divided by the number of pixels and channels, makes it the evidence lower bound.
-        bce: the binary cross-entropy in nats of the original, read as a probability, under the reconstruction, as in
-            Kingma & Welling 2014. Reconstructions are held in [1e-6, 1 - 1e-6]; beyond, the gradient is 0.
+            reconstruction with the optimal variance, the mean squared difference of the batch (Rybkin et al. 2021,
+            "sigma-VAE"). Its scale is the same on all data sets; it is negative if the error is below 1 / 2πe. Together
+            with the KL divergence, divided by the number of pixels and channels, it is the evidence lower bound.
+        bce: The binary cross-entropy in nats of the original, taken as a probability, under the reconstruction, as in
+            Kingma & Welling 2014. Reconstructions are clamped to [1e-6, 1 - 1e-6]; outside, the gradient is 0.
 
     Args:
-        kind: which error.
+        kind: One of the kinds above.
 
     Raises:
-        ValueError: an unknown kind.
+        ValueError: The kind is unknown.
 
     Example:
         >>> ReconstructionLoss(kind="mse")(torch.zeros(1, 1, 2, 2), torch.full((1, 1, 2, 2), 0.5))
@@ -46,25 +46,25 @@ class ReconstructionLoss(nn.Module):
         self.kind: ReconstructionKind = kind
 
     def forward(self, reconstruction: Tensor, images: Tensor) -> Tensor:
-        """Compare (B, C, H, W) reconstructions with originals in [0, 1]; returns a scalar, float32 at least.
+        """Compare (B, C, H, W) reconstructions with originals in [0, 1]; returns a scalar, at least float32.
 
         Raises:
-            ValueError: as `per_image`.
+            ValueError: As in `per_image`.
         """
         return self.reduce(self.per_image(reconstruction, images))
 
     def reduce(self, errors: Tensor) -> Tensor:
-        """Return the loss, a scalar, from the (B,) errors of all images of a batch, those of other processes too."""
+        """Return the loss, a scalar, from the errors (B,) of all images of a batch, over all processes."""
         error = errors.mean()
         if self.kind == "gaussian":
             return 0.5 * (2 * math.pi * math.e * error.clamp_min(LEAST_VARIANCE)).log()
         return error
 
     def per_image(self, reconstruction: Tensor, images: Tensor) -> Tensor:
-        """The (B,) errors of the single images, each a mean over channels and pixels, squared ones for gaussian.
+        """Return the errors (B,) of the images, each a mean over channels and pixels; squared errors for gaussian.
 
         Raises:
-            ValueError: the shapes are not one and the same (B, C, H, W).
+            ValueError: The shapes differ or are not (B, C, H, W).
         """
         if images.ndim != 4 or reconstruction.shape != images.shape:
             raise ValueError(
@@ -77,7 +77,7 @@ class ReconstructionLoss(nn.Module):
         return errors(reconstruction, images).flatten(start_dim=1).mean(dim=1)
 
     def extra_repr(self) -> str:
-        """The kind, for `print(loss)`."""
+        """Return the kind, for `print(loss)`."""
         return f"kind={self.kind!r}"
 
 
@@ -86,7 +86,7 @@ def _squared_error(reconstruction: Tensor, images: Tensor) -> Tensor:
 
 
 def _cross_entropy(reconstruction: Tensor, images: Tensor) -> Tensor:
-    """Not PyTorch's own: that one rejects CUDA's autocast, and fails on NaN before the run can name the loss."""
+    """Replace PyTorch's own, which rejects CUDA's autocast and raises on NaN before the run can report the loss."""
     probability = reconstruction.clamp(BCE_EPSILON, 1 - BCE_EPSILON)
     return -(images * probability.log() + (1 - images) * (-probability).log1p())
 
@@ -95,9 +95,9 @@ def squared_errors(reconstruction: Tensor, image: Tensor, *, pad: int = 0) -> Te
     """Return the squared error (B,) of each reconstruction (B, C, H, W), a mean over channels and pixels.
 
     Args:
-        reconstruction: pixels in [0, 1].
-        image: the originals.
-        pad: width of the border that was added to the images, which does not count.
+        reconstruction: Pixels in [0, 1].
+        image: The originals.
+        pad: Width of the border that was added to the images, which is excluded.
     """
     height, width = image.shape[2:]
     inner = (..., slice(pad, height - pad), slice(pad, width - pad))

@@ -1,4 +1,4 @@
-"""The triplet loss over triplets that are given: for training on the triplets of a data set."""
+"""The triplet loss over given triplets, for training on triplets drawn from a data set."""
 
 import math
 from typing import NamedTuple
@@ -9,33 +9,33 @@ from torch import Tensor, nn
 
 
 class TripletStatistics(NamedTuple):
-    """A triplet loss and the counts of its triplets: scalars on the embeddings' device, not read yet."""
+    """A triplet loss and the counts of its triplets: scalars on the embeddings' device."""
 
     loss: Tensor
-    """Of drawn triplets the mean over all; of mined ones the mean over the active, 0 where there are none."""
+    """Mean over all drawn triplets, or over the active mined ones (0 if there are none)."""
     active: Tensor
-    """Triplets whose loss is positive (and, semi-hard, whose negative lies in the band), int64."""
+    """Number of triplets whose loss is positive (and, if semi-hard, whose negative is within the band), int64."""
     valid: Tensor
-    """Triplets that were drawn, or that the labels allow, int64; with mining "hard", one for each anchor with any."""
+    """Number of drawn or valid triplets, int64; with mining "hard", one for each anchor that has any."""
 
     @property
     def active_fraction(self) -> Tensor:
-        """The share of the valid triplets that is active, in [0, 1]; 0 where none is valid."""
+        """Share of the valid triplets that are active, in [0, 1]; 0 if there are none."""
         return self.active / self.valid.clamp(min=1)
 
 
 class TripletLoss(nn.Module):
-    """Moves each anchor nearer to its positive than to its negative.
+    """Makes the distance from each anchor to its positive smaller than to its negative.
 
-    With a margin, max(0, d_ap - d_an + margin), as in FaceNet (Schroff et al. 2015) but with Euclidean distances, not
-    squared: value and gradient are those of `torch.nn.TripletMarginLoss`. Without, the soft margin
-    log(1 + exp(d_ap - d_an)) of Hermans et al. 2017. Reduction: the mean over the batch.
+    With a margin, the loss is max(0, d_ap - d_an + margin), as in FaceNet (Schroff et al. 2015) but with Euclidean
+    distances, not squared: value and gradient equal `torch.nn.TripletMarginLoss`. Without a margin, it is the soft
+    margin log(1 + exp(d_ap - d_an)) of Hermans et al. 2017. Reduction: the mean over the batch.
 
     Args:
-        margin: how much nearer the positive must be, above 0, in units of distance; None is the soft margin.
+        margin: Required difference of the two distances, above 0; None selects the soft margin.
 
     Raises:
-        ValueError: the margin is neither None nor a finite number above 0.
+        ValueError: The margin is neither None nor a finite number above 0.
 
     Example:
         >>> anchor, positive, negative = torch.tensor([[[0.0, 0.0]], [[3.0, 4.0]], [[0.0, 5.5]]])
@@ -50,18 +50,18 @@ class TripletLoss(nn.Module):
         self.margin = checked_margin(margin)
 
     def forward(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> Tensor:
-        """Compare (B, E) anchors with their (B, E) positives and negatives; returns a scalar, float32 at least.
+        """Compare (B, E) anchors with their (B, E) positives and negatives; returns a scalar, at least float32.
 
         Raises:
-            ValueError: as `measure`.
+            ValueError: As in `measure`.
         """
         return self.measure(anchor, positive, negative).loss
 
     def measure(self, anchor: Tensor, positive: Tensor, negative: Tensor) -> TripletStatistics:
-        """The same loss, with the number of its triplets.
+        """Compute the same loss and the number of its triplets.
 
         Raises:
-            ValueError: the three are not of one shape (B, E).
+            ValueError: The three shapes differ or are not (B, E).
         """
         if anchor.ndim != 2 or not anchor.shape == positive.shape == negative.shape:
             raise ValueError(
@@ -79,12 +79,12 @@ class TripletLoss(nn.Module):
         return TripletStatistics(losses.mean(), (losses > 0).sum(), drawn)
 
     def extra_repr(self) -> str:
-        """The margin, for `print(loss)`."""
+        """Return the margin, for `print(loss)`."""
         return f"margin={self.margin}"
 
 
 def checked_margin(margin: float | None) -> float | None:
-    """Return the margin, or raise ValueError where it is neither None nor a finite number above 0."""
+    """Return the margin, or raise ValueError if it is neither None nor a finite number above 0."""
     if margin is not None and not (margin > 0 and math.isfinite(margin)):
         raise ValueError(f"margin must be a finite number above 0, but it is {margin}; None is the soft margin")
     return margin

@@ -1,4 +1,4 @@
-"""Pure functions that measure embeddings, predictions and reconstructions."""
+"""Metrics of embeddings, predictions and reconstructions, as pure functions."""
 
 from triptych.metrics.classification import ClassificationMetrics, classification_metrics
 from triptych.metrics.clustering import ClusteringMetrics, clustering_metrics

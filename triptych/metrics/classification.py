@@ -13,31 +13,31 @@ from triptych.metrics.intervals import CALIBRATION_BINS
 
 
 class ClassificationMetrics(NamedTuple):
-    """Figures of predictions; the predicted class is the most probable one, the first among equals."""
+    """Classification metrics; the predicted class is the most probable one, the first in case of a tie."""
 
     accuracy: float
-    """Share of images that are classified correctly."""
+    """Share of correctly classified images."""
     macro_f1: float
     """F1 = 2 TP / (2 TP + FP + FN) of each class that is true or predicted somewhere, averaged over these classes."""
     ece: float
-    """Expected calibration error: |confidence - accuracy| in 15 even bins, by their images (Guo et al. 2017)."""
+    """Expected calibration error: |confidence - accuracy| in 15 equal bins, weighted by images (Guo et al. 2017)."""
     nll: float
-    """Mean negative logarithm of the probability of the true class, in nats; of a probability of 0, 708 nats."""
+    """Mean negative log-probability of the true class, in nats; a probability of 0 counts as 708 nats."""
     per_class_accuracy: Tensor
-    """(K,) float64, the share of a class's images that are classified correctly, its recall; NaN where it has none."""
+    """(K,) float64, recall of each class, the share of its images classified correctly; NaN if it has none."""
     confusion: Tensor
-    """(K, K) int64 counts, the true class in the row, the predicted one in the column."""
+    """(K, K) int64 confusion matrix; rows are true classes, columns predicted classes."""
 
 
 def classification_metrics(probabilities: Tensor, labels: Tensor) -> ClassificationMetrics:
-    """Compare probabilities with true classes.
+    """Compute metrics from probabilities and true classes.
 
     Args:
-        probabilities: (N, K), rows that sum to 1: of logits, their softmax.
-        labels: (N,) class numbers below K.
+        probabilities: (N, K), rows that sum to 1, such as the softmax of logits.
+        labels: (N,) class indices below K.
 
     Raises:
-        ValueError: Shapes, types or values are not such.
+        ValueError: Shapes, types or values are invalid.
 
     Example:
         >>> result = classification_metrics(torch.tensor([[0.9, 0.1], [0.6, 0.4]]), torch.tensor([0, 1]))
@@ -59,7 +59,7 @@ def classification_metrics(probabilities: Tensor, labels: Tensor) -> Classificat
     _require_known(labels, num_classes)
     predicted = probabilities.argmax(dim=1)
     of_truth = probabilities.gather(1, labels[:, None]).clamp(min=torch.finfo(probabilities.dtype).tiny)
-    # torchmetrics rejects a single class; one more class without images and predictions changes nothing.
+    # torchmetrics rejects a single class; an additional class without images and predictions changes nothing.
     counted = max(num_classes, 2)
     confusion = multiclass_confusion_matrix(predicted, labels, num_classes=counted)[:num_classes, :num_classes]
     f1 = multiclass_f1_score(predicted, labels, num_classes=counted, average="macro")
@@ -77,7 +77,7 @@ def classification_metrics(probabilities: Tensor, labels: Tensor) -> Classificat
 
 
 def _require_probabilities(rows: Tensor) -> None:
-    wrong = (rows < 0).any(dim=1) | ((rows.sum(dim=1) - 1).abs() > 1e-2)  # bfloat16 adds up to no better
+    wrong = (rows < 0).any(dim=1) | ((rows.sum(dim=1) - 1).abs() > 1e-2)  # tolerance of sums in bfloat16
     if wrong.any():
         first = int(wrong.nonzero()[0])
         raise ValueError(

@@ -13,17 +13,17 @@ from triptych.metrics.inputs import in_double, require_labels, require_matrix, s
 from triptych.metrics.similarity import scale_to_unit_length
 
 SILHOUETTE_SAMPLE = 10_000
-"""Most images for the silhouette, because its cost grows with their square."""
+"""Maximum number of images for the silhouette, because its cost is quadratic."""
 
 STARTS = 4
-"""Runs of k-means, of which the tightest counts."""
+"""Restarts of k-means; the one with the lowest inertia is used."""
 
 
 class ClusteringMetrics(NamedTuple):
-    """Agreement of clusters with classes; 1 is the best of each, and all are NaN where there is only one class."""
+    """Agreement of clusters with classes; the best value of each is 1, and all are NaN with a single class."""
 
     nmi: float
-    """Normalised mutual information, by the arithmetic mean of the entropies, in [0, 1] (Strehl & Ghosh 2002)."""
+    """Normalised mutual information, with the arithmetic mean of the entropies, in [0, 1] (Strehl & Ghosh 2002)."""
     ami: float
     """Adjusted mutual information: 0 is chance (Vinh et al. 2010)."""
     silhouette: float
@@ -31,19 +31,19 @@ class ClusteringMetrics(NamedTuple):
 
 
 def clustering_metrics(embeddings: Tensor, labels: Tensor, *, seed: int = 0) -> ClusteringMetrics:
-    """Cluster the directions of embeddings by k-means into as many clusters as there are classes.
+    """Cluster normalised embeddings by k-means, with one cluster per class, and compare with the classes.
 
-    The silhouette is that of the classes, not of the clusters, by Euclidean distance between directions, on at most
-    10,000 images, evenly drawn. An image alone in its class counts as 0, as in scikit-learn; where all are alone, the
-    silhouette is NaN.
+    The silhouette is that of the classes, not of the clusters, by Euclidean distance between normalised embeddings, on
+    at most 10,000 images, drawn uniformly. An image alone in its class counts as 0, as in scikit-learn; if all are
+    alone, the silhouette is NaN.
 
     Args:
-        embeddings: (N, E), scaled to unit length here.
-        labels: (N,) whole numbers.
-        seed: Of k-means' starts and of the sample; the same seed gives the same figures on the same machine.
+        embeddings: (N, E); the function scales them to unit length.
+        labels: (N,) integers.
+        seed: Seed of k-means and of the sample; results are reproducible on the same machine.
 
     Raises:
-        ValueError: Not a finite matrix, or not one label for each row.
+        ValueError: The embeddings are not a finite matrix, or there is not one label for each row.
 
     Example:
         >>> import torch
@@ -65,7 +65,7 @@ def clustering_metrics(embeddings: Tensor, labels: Tensor, *, seed: int = 0) -> 
     directions = scale_to_unit_length(in_double(embeddings)).cpu().numpy()
     sample = sampled_rows(len(classes), at_most=SILHOUETTE_SAMPLE, seed=seed).numpy()
     silhouette = math.nan
-    # Several threads would add up in any order, and a rounding may move an image from one cluster to another.
+    # Threads sum in arbitrary order, and rounding errors can move an image from one cluster to another.
     with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer distinct points than classes
         found = KMeans(count, n_init=STARTS, random_state=seed).fit_predict(directions)

@@ -1,7 +1,7 @@
 """The geometry of embeddings: collapse, spread, effective rank, and the trustworthiness of a map.
 
-All functions use directions: embeddings (N, E) are scaled to unit length first, and a row of zeros stays. An input
-that is no finite matrix raises ValueError.
+All functions use directions: embeddings (N, E) are scaled to unit length first; a row of zeros does not change. An
+input that is not a finite matrix raises ValueError.
 
 Letters: N images, E embedding dimension.
 """
@@ -17,23 +17,23 @@ from triptych.metrics.inputs import in_double, require_labels, require_matrix, r
 from triptych.metrics.similarity import scale_to_unit_length
 
 POINT = 1e-7
-"""Directions within this distance of each other are one point: float32 resolves no less."""
+"""Directions within this distance of each other count as one point: the resolution of float32."""
 
 UNIFORMITY_TEMPERATURE = 2.0
 UNIFORMITY_SAMPLE = 10_000
-"""Most images whose pairs count."""
+"""Maximum number of images for pairwise measures."""
 
 UNIFORMITY_CHUNK = 1024
 
 TRUSTWORTHINESS_SAMPLE = 5_000
-"""Most images that are ranked by each other: 400 MB."""
+"""Maximum number of images for pairwise ranking: 400 MB."""
 
 
 def spread(embeddings: Tensor) -> float:
-    """How far embeddings are from being one point: √E times the root of the mean variance of a dimension.
+    """Return the spread of embeddings: √E times the root of the mean variance of a dimension.
 
-    For unit vectors it is √(1 - |mean|²): 0 is one point, 1 has its centre in the middle of the sphere, where the
-    standard deviation of a dimension is 1/√E (the measure of collapse of Chen & He, "SimSiam", 2021).
+    For unit vectors it is √(1 - |mean|²): 0 means that all are one point, 1 that their mean is the sphere's centre,
+    where the standard deviation of a dimension is 1/√E (the measure of collapse of Chen & He, "SimSiam", 2021).
 
     Example:
         >>> spread(torch.tensor([[1.0, 0.0], [-2.0, 0.0]])), round(spread(torch.ones(3, 2)), 6)
@@ -45,9 +45,9 @@ def spread(embeddings: Tensor) -> float:
 
 
 def effective_rank(embeddings: Tensor) -> float:
-    """How many dimensions the centred embeddings fill: exp of the entropy of their singular values, scaled to sum 1.
+    """Return the effective rank of the centred embeddings: exp of the entropy of the normalised singular values.
 
-    Roy & Vetterli 2007. From 1, a line, to E; 0 where all embeddings are one point.
+    Roy & Vetterli 2007. From 1 (a line) to E; 0 if all embeddings are one point.
 
     Example:
         >>> round(effective_rank(torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])), 6)
@@ -61,13 +61,13 @@ def effective_rank(embeddings: Tensor) -> float:
 
 
 def alignment(embeddings: Tensor, labels: Tensor) -> float:
-    """Mean squared distance between two different images of a class (Wang & Isola 2020), in [0, 4].
+    """Return the mean squared distance between two different images of a class (Wang & Isola 2020), in [0, 4].
 
-    Every pair counts the same. NaN where no class has two images.
+    Every pair has the same weight. NaN if no class has two images.
 
     Args:
         embeddings: (N, E).
-        labels: (N,) whole numbers.
+        labels: (N,) integers.
 
     Example:
         >>> alignment(torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]]), torch.tensor([0, 0, 1]))
@@ -80,20 +80,20 @@ def alignment(embeddings: Tensor, labels: Tensor) -> float:
     pairs = float((size * (size - 1)).sum())
     if not pairs:
         return math.nan
-    # Around the class's mean, Σ_ij |x_i - x_j|² = 2 n Σ |x|²: no pair is visited, and no large numbers cancel.
+    # Around the class's mean, Σ_ij |x_i - x_j|² = 2 n Σ |x|²: no loop over pairs, and no cancellation.
     sums = directions.new_zeros(len(size), directions.shape[1]).index_add_(0, class_of, directions)
     deviations = (directions - (sums / size[:, None])[class_of]).square().sum(dim=1)
     return float((2 * size[class_of] * deviations).sum()) / pairs
 
 
 def uniformity(embeddings: Tensor, *, seed: int = 0) -> float:
-    """Logarithm of the mean of exp(-2 |x - y|²) over pairs of different images (Wang & Isola 2020, t = 2).
+    """Return the logarithm of the mean of exp(-2 |x - y|²) over pairs of images (Wang & Isola 2020, t = 2).
 
-    From 0, all at one point, downwards; the lower, the more evenly they fill the sphere. NaN for one image.
+    At most 0 (all at one point); the lower, the more uniformly they cover the sphere. NaN for one image.
 
     Args:
         embeddings: (N, E).
-        seed: Of the 10,000 images that count, where there are more.
+        seed: Seed of the sample of 10,000 images, if there are more.
 
     Example:
         >>> round(uniformity(torch.tensor([[1.0, 0.0], [0.0, 1.0]])), 6)  # one pair, at the squared distance 2
@@ -109,21 +109,22 @@ def uniformity(embeddings: Tensor, *, seed: int = 0) -> float:
     for rows in torch.split(torch.arange(count, device=squares.device), UNIFORMITY_CHUNK):
         squared = squares[rows, None] + squares - 2 * (directions[rows] @ directions.T)
         total += float((-UNIFORMITY_TEMPERATURE * squared.clamp(min=0)).exp().sum())
-    return math.log((total - count) / (count * (count - 1)))  # an image with itself gave exp(0)
+    return math.log((total - count) / (count * (count - 1)))  # without the exp(0) of each image with itself
 
 
 def trustworthiness(
     embeddings: Tensor, points: NDArray[np.floating] | Tensor, *, neighbours: int = 12, seed: int = 0
 ) -> float:
-    """How far neighbours on a map are neighbours among the embeddings: at most 1, which is always (Venna & Kaski 2001).
+    """Return the trustworthiness of a 2D map of the embeddings, at most 1 (Venna & Kaski 2001).
 
-    NaN below 3 images, and where all embeddings are one point, which has no neighbours to keep.
+    It is 1 if all neighbours on the map are neighbours among the embeddings. NaN below 3 images, and if all embeddings
+    are one point.
 
     Args:
         embeddings: (N, E).
         points: (N, 2), the map.
-        neighbours: How many of each point count; fewer where there are not twice as many images.
-        seed: Of the 5,000 images that count, where there are more.
+        neighbours: Number of neighbours of each point; fewer if there are not twice as many images.
+        seed: Seed of the sample of 5,000 images, if there are more.
     """
     from sklearn.manifold import trustworthiness as measured
 

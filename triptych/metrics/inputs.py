@@ -1,4 +1,4 @@
-"""Tensors as the metrics take them: checked, in double precision, sampled; errors name the argument at fault."""
+"""Inputs of the metrics: validation with the argument's name in the error, double precision, sampling."""
 
 import numpy as np
 import torch
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def require_matrix(name: str, rows: Tensor) -> None:
-    """Demand a matrix (N, E) of finite real numbers, N and E at least 1.
+    """Require a matrix (N, E) of finite real numbers, N and E at least 1.
 
     Raises:
         ValueError: Naming the argument, what is wrong with it, and what to do.
@@ -24,12 +24,12 @@ def require_matrix(name: str, rows: Tensor) -> None:
 
 
 def require_labels(name: str, labels: Tensor, *, count: int) -> None:
-    """Demand one whole number for each of `count` rows.
+    """Require one integer for each of `count` rows.
 
     Args:
-        name: The argument that the labels came in.
-        labels: Class numbers (N,), of an integer type.
-        count: How many there must be.
+        name: The name of the argument.
+        labels: Class indices (N,), of an integer type.
+        count: The required number.
 
     Raises:
         ValueError: Naming the argument, what is wrong with it, and what to do.
@@ -42,14 +42,14 @@ def require_labels(name: str, labels: Tensor, *, count: int) -> None:
 
 
 def require_same_shape(tensors: dict[str, Tensor], *, letters: str) -> None:
-    """Demand tensors that hold something, all of one shape with as many dimensions as there are letters.
+    """Require non-empty tensors of the same shape, with one dimension per letter.
 
     Args:
-        tensors: By the names of the arguments that they came in.
+        tensors: The tensors, by argument name.
         letters: The dimensions, such as "(B, C, H, W)", for the message.
 
     Raises:
-        ValueError: Naming the arguments, their shapes, and what to do.
+        ValueError: With the names of the arguments, their shapes, and what to do.
     """
     shapes = [tuple(tensor.shape) for tensor in tensors.values()]
     if len(set(shapes)) > 1 or len(shapes[0]) != sum(map(str.isalpha, letters)) or 0 in shapes[0]:
@@ -60,20 +60,20 @@ def require_same_shape(tensors: dict[str, Tensor], *, letters: str) -> None:
 
 
 def require_whole_number(name: str, number: int, *, least: int) -> None:
-    """Demand a whole number of at least `least`.
+    """Require an integer of at least `least`.
 
     Raises:
-        ValueError: Naming the argument, what it is, and what to do.
+        ValueError: With the argument's name, its value, and what to do.
     """
     if not isinstance(number, int) or isinstance(number, bool) or number < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, but it is {number!r}; give such a number")
 
 
 def require_together(*, gallery: Tensor | None, gallery_labels: Tensor | None) -> None:
-    """Demand that a gallery and its labels come together or not at all.
+    """Require a gallery and its labels together, or neither.
 
     Raises:
-        ValueError: Saying which of them is missing, and what to do.
+        ValueError: With the name of the missing argument, and what to do.
     """
     if (gallery is None) != (gallery_labels is None):
         missing = "gallery" if gallery is None else "gallery_labels"
@@ -90,10 +90,10 @@ def in_double(rows: Tensor) -> Tensor:
 
 
 def sampled_rows(count: int, *, at_most: int, seed: int) -> Tensor:
-    """Draw rows evenly and without replacement.
+    """Draw rows uniformly without replacement.
 
     Args:
-        count: Rows that there are.
+        count: Number of rows.
         at_most: Rows that are wanted.
         seed: The same seed draws the same rows.
 
@@ -110,7 +110,7 @@ def sampled_rows(count: int, *, at_most: int, seed: int) -> Tensor:
 
 
 def stratified_rows(labels: Tensor, *, at_most: int, seed: int) -> Tensor:
-    """Draw rows so that each class keeps its share, within one row; classes that are too small may get none.
+    """Draw a stratified sample: each class keeps its share to within one row; very small classes may get none.
 
     Args:
         labels: (N,) whole numbers.
@@ -130,6 +130,6 @@ def stratified_rows(labels: Tensor, *, at_most: int, seed: int) -> Tensor:
         return torch.arange(count)
     shuffled = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
     by_class = shuffled[labels.cpu()[shuffled].argsort(stable=True)]
-    # At even steps through the images of one class after the other.
+    # Equally spaced in the images sorted by class.
     places = ((torch.arange(at_most, dtype=torch.float64) + 0.5) * count / at_most).long()
     return by_class[places].sort().values

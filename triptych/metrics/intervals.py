@@ -1,8 +1,8 @@
-"""Confidence intervals: how far a figure may lie from that of all images of the same kind.
+"""Confidence intervals of metrics over the population of images.
 
-A figure comes with its influences: numbers, one for each image or for each replicate, whose squares sum up to the
-figure's variance. Two figures of the same images have paired influences, so that the variance of their difference is
-the sum of the squares of the influences' differences. Letters: N images, M influences.
+Each metric has influences: numbers, one for each image or each replicate, whose squares sum to the metric's variance.
+Two metrics of the same images have paired influences, so that the variance of their difference is the sum of the
+squared differences of the influences. Letters: N images, M influences.
 """
 
 from dataclasses import dataclass, replace
@@ -15,21 +15,21 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 LEVEL = 0.95
-"""The share of intervals that cover the figure over all images of this kind."""
+"""Confidence level: the share of intervals that contain the value for the population of images."""
 
 CALIBRATION_BINS = 15
-"""Of the expected calibration error, as in Guo et al. 2017."""
+"""Bins of the expected calibration error, as in Guo et al. 2017."""
 
 QUANTILE = NormalDist().inv_cdf((1 + LEVEL) / 2)
 
 FEW = 3
-"""Images, such as errors, up to which Wilson's bound of their share is too near: their number has a Poisson
-distribution, which is far from normal (Brown, Cai & DasGupta 2001, section 4.1.1)."""
+"""Counts, such as errors, up to which Wilson's interval is too narrow: a small count has a Poisson distribution, which
+is far from normal (Brown, Cai & DasGupta 2001, section 4.1.1)."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure and its 95 % interval."""
+    """A value and its 95 % confidence interval."""
 
     estimate: float
     low: float
@@ -38,17 +38,17 @@ class Interval:
 
 @dataclass(frozen=True, eq=False)
 class Statistic:
-    """A figure of N images.
+    """A metric of N images.
 
     Attributes:
-        value: The figure.
-        influences: (M,), finite; their squares sum up to the variance of the figure.
-        images: N, the images that have a value.
-        is_share: Whether the figure lies between 0 and 1, as an accuracy does.
-        counts_images: Whether it is the share of the images for which something is true, the mean of zeros and ones: it
-            then varies at least as much as that of N independent images.
-        least: The least value that the figure can have, where it is no share.
-        most: The largest, likewise.
+        value: The value of the metric.
+        influences: (M,), finite; their squares sum to the variance of the value.
+        images: N, number of images that have a value.
+        is_share: Whether the value lies between 0 and 1, as an accuracy does.
+        counts_images: Whether it is the share of images with some property, the mean of zeros and ones: its variance is
+            then at least that of N independent images.
+        least: The minimum of the metric, unless it is a share.
+        most: The maximum, likewise.
     """
 
     value: float
@@ -61,12 +61,12 @@ class Statistic:
 
     @property
     def variance(self) -> float:
-        """The estimated variance of the figure over samples of N images."""
+        """The estimated variance of the metric over samples of N images."""
         return float(np.square(self.influences).sum())
 
 
 def mean(values: ArrayLike, *, is_share: bool = False) -> Statistic:
-    """The mean over the images that have a value, (N,); an image without one (NaN, infinity) is left out.
+    """Return the mean over the images that have a value, (N,); images without one (NaN, infinity) are omitted.
 
     Example:
         >>> mean([1.0, 0.0, np.nan, 1.0]).value
@@ -77,16 +77,17 @@ def mean(values: ArrayLike, *, is_share: bool = False) -> Statistic:
     count = int(valid.sum())
     value = float(array[valid].mean()) if count else float("nan")
     deviations = np.where(valid, array - value, 0.0)
-    # For the zeros and ones of a share p the variance is p (1 - p) / N, so that its interval is Wilson's for N images.
+    # For a share p, the mean of zeros and ones, the variance is p (1 - p) / N, which gives Wilson's interval for N
+    # images.
     scale = max(count, 1) if is_share else sqrt(max(count * (count - 1), 1))
     return Statistic(value, deviations / scale, count, is_share)
 
 
 def macro_f1(labels: NDArray[np.integer], predictions: NDArray[np.integer]) -> Statistic:
-    """The mean over classes of F1 = 2 TP / (2 TP + FP + FN), from labels and predictions, (N,) each.
+    """Return the mean over classes of F1 = 2 TP / (2 TP + FP + FN), from labels and predictions, (N,) each.
 
-    As in scikit-learn, a class that is neither among the labels nor among the predictions is left out. The influences
-    are those of the jackknife: the figure without each image in turn (Efron & Tibshirani 1993, chapter 11).
+    As in scikit-learn, a class without labels and predictions is omitted. The influences are those of the jackknife:
+    the value without each image in turn (Efron & Tibshirani 1993, chapter 11).
 
     Example:
         >>> macro_f1(np.array([0, 0, 1]), np.array([0, 1, 1])).value
@@ -100,7 +101,7 @@ def macro_f1(labels: NDArray[np.integer], predictions: NDArray[np.integer]) -> S
     value, count = float(scores.mean()), len(labels)
 
     def without(kept_hits: Floats, kept_named: Floats, old: Floats) -> tuple[Floats, Floats]:
-        """Return by how much the sum of the scores and the number of classes change."""
+        """Return the changes of the sum of the scores and of the number of classes."""
         new = np.divide(2 * kept_hits, kept_named, out=np.zeros_like(old), where=kept_named > 0)
         return new - old, -(kept_named == 0).astype(np.float64)
 
@@ -114,11 +115,11 @@ def macro_f1(labels: NDArray[np.integer], predictions: NDArray[np.integer]) -> S
 
 
 def calibration_error(confidence: ArrayLike, correct: ArrayLike) -> Statistic:
-    """The expected calibration error in 15 even bins (Guo et al. 2017), of confidences and correctness, (N,) each.
+    """Return the expected calibration error in 15 equal bins (Guo et al. 2017) from confidence and correctness, (N,).
 
-    In a bin the error changes with each image by its confidence minus its correctness, or the opposite where the bin
-    is underconfident; these are the influences (delta method). Noise makes the error of a calibrated model positive:
-    the interval is that of the measured error, not of the error without noise.
+    Each image changes the error of its bin by its confidence minus its correctness, or by the opposite if the bin is
+    underconfident; these are the influences (delta method). Noise makes the error of a calibrated model positive: the
+    interval is that of the measured error, not of the error without noise.
 
     Example:
         >>> calibration_error([0.9, 0.9], [True, False]).value
@@ -130,13 +131,12 @@ def calibration_error(confidence: ArrayLike, correct: ArrayLike) -> Statistic:
 
 
 def interval(statistic: Statistic) -> Interval:
-    """Bound a figure.
+    """Compute the confidence interval of a metric.
 
-    A share has Wilson's interval (JASA 1927) for as many independent images as give its variance (the effective sample
-    size, Korn & Graubard 1998), at most N of a share of images; where the variance is zero, as of an accuracy of 1, for
-    its N images. Up to three images from 0 or from 1, the bound beyond which the share is hardly anything is that of a
-    Poisson number (Brown, Cai & DasGupta 2001). Any other figure has value ± 1.96 standard errors, within
-    the values that it can have.
+    A share has Wilson's interval (JASA 1927) for the number of independent images that gives its variance (the
+    effective sample size, Korn & Graubard 1998), at most N for a share of images; if the variance is zero, as for an
+    accuracy of 1, for N images. With at most three images from 0 or from 1, the bound next to 0 or 1 is that of a
+    Poisson count (Brown, Cai & DasGupta 2001). Any other metric has value ± 1.96 standard errors, clipped to its range.
 
     Example:
         >>> found = interval(mean(np.ones(100), is_share=True))
@@ -155,7 +155,7 @@ def interval(statistic: Statistic) -> Interval:
 
 
 def _few_images(found: Interval, count: float) -> Interval:
-    """Widen Wilson's interval of a share of so many images where only few of them make it differ from 0 or 1."""
+    """Widen Wilson's interval of a share of `count` images if only few of them make it differ from 0 or 1."""
     from scipy.special import gammaincinv
 
     low, high = found.low, found.high
@@ -168,7 +168,7 @@ def _few_images(found: Interval, count: float) -> Interval:
 
 
 def wilson(share: float, count: float) -> Interval:
-    """Bound a share of so many images by Wilson's interval.
+    """Compute Wilson's interval of a share of `count` images.
 
     Example:
         >>> wilson(0.0, 10)
@@ -182,15 +182,15 @@ def wilson(share: float, count: float) -> Interval:
 
 
 def difference(a: Statistic, b: Statistic, *, paired: bool) -> Interval:
-    """Bound the difference b - a of one figure of two models.
+    """Compute the confidence interval of the difference b - a of a metric of two models.
 
-    Shares of the same images are bounded as if two images more had been measured, on which half a time each model is
-    correct alone (Agresti & Min 2005), so that few differences do not count as certainty; shares of other images by
-    the distances of their own intervals, squared and added (Newcombe 1998, method 10).
+    For shares of the same images, two pseudo-images are added, on which each model alone is correct half a time
+    (Agresti & Min 2005), so that the interval is not too narrow with few differences. For shares of different images,
+    the squared distances to the bounds of their own intervals are added (Newcombe 1998, method 10).
 
     Args:
-        a: The figure of the first model.
-        b: The figure of the second model.
+        a: The metric of the first model.
+        b: The metric of the second model.
         paired: Whether both are of the same images.
 
     Example:
@@ -218,7 +218,7 @@ def difference(a: Statistic, b: Statistic, *, paired: bool) -> Interval:
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
-    """Return the p-value of McNemar's exact test: how likely so uneven counts are for two equally accurate models.
+    """Return the p-value of McNemar's exact test, whose null hypothesis is two equally accurate models.
 
     Args:
         only_a: Images that A alone classifies correctly.
@@ -234,14 +234,14 @@ def mcnemar(only_a: int, only_b: int) -> float:
 
 
 def ratio_of_errors(ours: NDArray[np.bool_], theirs: NDArray[np.bool_]) -> Interval:
-    """Bound how many times as many errors another method makes on the same images, theirs / ours.
+    """Compute the confidence interval of the ratio of errors on the same images, theirs / ours.
 
     The logarithm of the ratio has the variance (only ours + only theirs) / (ours · theirs), as in Bonett & Price 2006.
-    Where one of the methods makes no error, there is no ratio: the bound is then infinite or zero.
+    If one of the methods makes no error, there is no ratio: the bound is then infinite or zero.
 
     Args:
-        ours: Whether our method errs, for each image (N,).
-        theirs: Whether the other method errs, likewise.
+        ours: Whether our method is wrong, for each image (N,).
+        theirs: Whether the other method is wrong, likewise.
 
     Example:
         >>> ours = np.arange(100) < 4

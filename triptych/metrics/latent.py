@@ -1,4 +1,4 @@
-"""Information in the VAE's latent: divergence from the prior, the dimensions in use, the bound on likelihood.
+"""Information in the VAE's latent: divergence from the prior, active units, evidence lower bound.
 
 Letters: N images, L latent dimension.
 """
@@ -10,20 +10,20 @@ from torch import Tensor
 from triptych.metrics.inputs import in_double, require_matrix, require_same_shape, require_whole_number
 
 ACTIVE_VARIANCE = 0.01
-"""Variance over the images of a dimension's posterior mean above which the dimension is in use (Burda et al. 2016)."""
+"""Variance of a dimension's posterior mean over the images above which it is active (Burda et al. 2016)."""
 
 
 def active_units(mean: Tensor) -> Tensor:
-    """Return which latent dimensions vary with the image: Var_x(E[z | x]) > 0.01 (Burda et al. 2016, section 5.2).
+    """Return which latent dimensions are active: Var_x(E[z | x]) > 0.01 (Burda et al. 2016, section 5.2).
 
     Args:
-        mean: Of the posterior, (N, L).
+        mean: Posterior means, (N, L).
 
     Returns:
-        (L,) bool; none is active where there is one image.
+        (L,) bool; none is active with a single image.
 
     Raises:
-        ValueError: Not a finite matrix.
+        ValueError: The means are not a finite matrix.
 
     Example:
         >>> import torch
@@ -35,19 +35,19 @@ def active_units(mean: Tensor) -> Tensor:
 
 
 def kl_per_image(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Divergence of each image's posterior from the standard normal, in nats, dimension by dimension.
+    """Return the divergence of each image's posterior from the standard normal, in nats, per dimension.
 
     ½ (mean² + variance - 1 - log variance), as in Kingma & Welling 2014, appendix B.
 
     Args:
-        mean: Of the posterior, (N, L).
-        log_variance: Of the posterior, (N, L), natural logarithms.
+        mean: Posterior means, (N, L).
+        log_variance: Posterior log-variances, (N, L), natural logarithms.
 
     Returns:
-        (N, L) float64: summed over L, an image's; averaged over N, a dimension's.
+        (N, L) float64: the sum over L is that of an image, the mean over N that of a dimension.
 
     Raises:
-        ValueError: The shapes are not one and the same (N, L).
+        ValueError: The shapes differ or are not (N, L).
 
     Example:
         >>> import torch
@@ -61,20 +61,20 @@ def kl_per_image(mean: Tensor, log_variance: Tensor) -> Tensor:
 
 
 def evidence_lower_bound(squared_error: Tensor, kl: Tensor, *, pixels: int) -> float:
-    """Bound the log-likelihood of an image from below, in nats, the mean over the images.
+    """Return the lower bound of the log-likelihood of an image in nats, the mean over the images.
 
     E_q[log p(x | z)] - KL(q(z | x) || p(z)), where p(x | z) is Gaussian around the reconstruction, with one variance
     for all pixels and images. The best variance is the mean squared error itself ("sigma-VAE", Rybkin et al. 2021),
     which makes the first term -P/2 (log(2π mse) + 1). It is the logarithm of a density over pixels in [0, 1], which may
-    be positive, and is comparable only between models of the same images. Infinite where nothing is in error.
+    be positive, and is comparable only between models of the same images. Infinite if the error is zero.
 
     Args:
-        squared_error: Of each image, the mean over its pixels, when reconstructed from a sample of its posterior; (N,).
-        kl: Of each image, in nats, (N,).
-        pixels: P, the numbers in an image: C · H · W.
+        squared_error: Mean squared error of each image, reconstructed from a sample of its posterior; (N,).
+        kl: KL divergence of each image, in nats, (N,).
+        pixels: P, number of values in an image: C · H · W.
 
     Raises:
-        ValueError: The shapes are not one and the same (N,), or pixels is no whole number above 0.
+        ValueError: The shapes differ or are not (N,), or pixels is not an integer above 0.
 
     Example:
         >>> import torch

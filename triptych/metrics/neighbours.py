@@ -1,4 +1,4 @@
-"""The nearest rows of a gallery, exact and in an order that never changes: for pictures, audits and kNN.
+"""Exact nearest neighbours in a gallery, in a deterministic order, for figures, audits and kNN.
 
 Letters: Q queries, G rows of the gallery, B queries of a chunk, E embedding dimension.
 """
@@ -33,19 +33,18 @@ def nearest_neighbours(
 ) -> Neighbours:
     """Find the k nearest rows of the gallery for each query, by comparing all pairs in float64.
 
-    Rows that are equally near, their scores agreeing to 12 digits, stand in the order of the gallery, the lowest index
-    first. Two rows that are one point but for rounding are at distance 0.
+    Rows at the same distance, whose scores agree to 12 digits, are in the order of the gallery, lowest index first. Two
+    rows that differ only by rounding are at distance 0.
 
     Args:
-        query: (Q, E), of any real type, on any device, where the work is done.
+        query: (Q, E), of any real type, on any device, which also computes.
         gallery: (G, E); None compares each query with all other queries ("leave one out").
-        k: How many; no more than there are rows to compare with.
+        k: Number of neighbours, at most the number of rows to compare with.
         distance: "cosine", under which a row of zeros is at distance 1 from everything; or "euclidean".
-        chunk_size: Queries that are compared at a time; None chooses.
+        chunk_size: Number of queries per chunk; None chooses it.
 
     Raises:
-        ValueError: Embeddings that are no finite matrices, or do not fit together; a k, distance or chunk_size that is
-            none of the above.
+        ValueError: Embeddings are not finite matrices or have different E; or k, distance or chunk_size is invalid.
 
     Example:
         >>> points = torch.tensor([[0.0], [2.0], [3.0], [-2.0]])
@@ -76,8 +75,8 @@ def nearest_neighbours(
 
 
 def _ordered(comparison: Comparison, rows: Tensor, scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k largest of each row of (B, G) scores and their columns; among ties, the lowest columns, lowest first."""
-    # One more than k shows whether the ties of the last one continue.
+    """Return the k largest of each row of (B, G) scores and their columns; ties by ascending column."""
+    # One more than k shows whether ties of the last one continue.
     values, columns = largest(scores, min(k + 1, comparison.candidates))
     apart = values[:, :-1] - values[:, 1:] > comparison.tie_width(rows, values[:, :-1])
     group = F.pad(apart.cumsum(dim=1), (1, 0))
@@ -95,7 +94,7 @@ def _ordered(comparison: Comparison, rows: Tensor, scores: Tensor, k: int) -> tu
 
 
 def _tied_columns(comparison: Comparison, rows: Tensor, scores: Tensor, values: Tensor, count: int) -> Tensor:
-    """The first `count` columns of (B, G) scores that tie with the values (B, 1); G where there are no more."""
+    """Return the first `count` columns of (B, G) scores that tie with the values (B, 1), padded with G."""
     tied = (scores - values).abs() <= comparison.tie_width(rows, values)
     columns = torch.arange(scores.shape[1], device=scores.device)
     return torch.where(tied, columns, scores.shape[1]).topk(count, dim=1, largest=False).values
@@ -110,22 +109,22 @@ def knn_accuracy(
     k: int,
     distance: Distance = "cosine",
 ) -> float:
-    """Accuracy of classifying each query by a vote of its k nearest rows of the gallery (Cover & Hart 1967).
+    """Return the accuracy of k-nearest-neighbour classification of the queries (Cover & Hart 1967).
 
-    Every neighbour has one vote; among classes with as many votes, that of the nearest neighbour wins. Of rows that are
-    equally near, the first in the gallery counts as the nearest. Without a gallery each query is classified by the
-    others, and the accuracy is NaN where there are none.
+    Every neighbour has one vote; if classes tie, that of the nearest neighbour wins. Among rows at the same distance,
+    the first in the gallery counts as the nearest. Without a gallery, each query is classified by the other queries;
+    with a single query the accuracy is NaN.
 
     Args:
         query: (Q, E).
-        query_labels: (Q,) whole numbers.
+        query_labels: (Q,) integers.
         gallery: (G, E), or None to leave one out.
-        gallery_labels: (G,) whole numbers, or None with the gallery.
+        gallery_labels: (G,) integers, or None with the gallery.
         k: Neighbours that vote; all rows do where there are fewer.
         distance: "cosine" or "euclidean".
 
     Raises:
-        ValueError: As `nearest_neighbours`; labels that are not one whole number for each row; a gallery without
+        ValueError: As in `nearest_neighbours`; labels are not one integer for each row; or a gallery comes without
             labels, or labels without a gallery.
 
     Example:
@@ -147,12 +146,12 @@ def knn_accuracy(
 def knn_classes(
     query: Tensor, labels: Tensor, gallery: Tensor | None = None, *, k: int, distance: Distance = "cosine"
 ) -> Tensor:
-    """Classify each query by a vote of its k nearest rows of the gallery, as `knn_accuracy` counts it.
+    """Classify each query by a vote of its k nearest rows of the gallery, as in `knn_accuracy`.
 
     Args:
         query: (Q, E).
-        labels: Of the gallery, (G,) whole numbers; without a gallery, of the queries.
-        gallery: (G, E), or None to leave one out, which takes two queries at least.
+        labels: Labels of the gallery, (G,) integers; without a gallery, of the queries.
+        gallery: (G, E), or None to leave one out, which needs at least two queries.
         k: Neighbours that vote; all rows do where there are fewer.
         distance: "cosine" or "euclidean".
 
@@ -160,7 +159,7 @@ def knn_classes(
         The classes, (Q,).
 
     Raises:
-        ValueError: As `nearest_neighbours`; labels that are not one whole number for each row.
+        ValueError: As in `nearest_neighbours`; or labels are not one integer for each row.
 
     Example:
         >>> knn_classes(torch.eye(2), torch.tensor([4, 7]), torch.tensor([[1.0, 0.1], [0.1, 1.0]]), k=1)

@@ -1,9 +1,9 @@
-"""How much a retrieval figure varies with the images, which are queries and gallery at once: by random groups.
+"""Variance of retrieval metrics over samples of images that are both queries and gallery, by random groups.
 
-Resampling the queries alone would miss half of the variation: another sample has other neighbours too. Images are
-therefore divided at random into groups that share no image. The figures of the groups, each group searched by itself,
-are independent, and vary as figures of so many images do ("random groups" and half-samples: Wolter, Introduction to
-Variance Estimation, 2007, chapters 2 and 3). Letters: N images, E embedding dimension, M replicates.
+Resampling only the queries would miss half of the variance: another sample has other neighbours too. Images are
+therefore divided at random into disjoint groups. The metrics of the groups, each with retrieval within the group, are
+independent, with the variance of metrics of that number of images ("random groups" and half-samples: Wolter,
+Introduction to Variance Estimation, 2007, chapters 2 and 3). Letters: N images, E embedding dimension, M replicates.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,10 +17,10 @@ from torch import Tensor
 from triptych.metrics.retrieval import retrieval_metrics
 
 GROUP = 500
-"""Most images of a group; the groups of fewer than 1,000 images are halves."""
+"""Maximum number of images in a group; fewer than 1,000 images are divided into halves."""
 
 REPLICATES = 120
-"""Figures of groups, over several divisions: then the standard error is known to about 7 %."""
+"""Number of group metrics over several divisions, which determines the standard error to about 7 %."""
 
 
 def retrieval_influences(
@@ -33,19 +33,19 @@ def retrieval_influences(
 ) -> dict[str, NDArray[np.float64]]:
     """Return the influences of `retrieval_metrics` without a gallery, for `triptych.metrics.intervals.Statistic`.
 
-    The standard error of a figure of N images is 1/√g of that of one of g groups. Less is found in a group than among
-    all images, so that good figures vary a little more there: the intervals are rather too wide than too narrow. The
-    divisions depend on N and the seed alone: influences of two models on the same images are paired.
+    The standard error of a metric of N images is 1/√g of that of one of g groups. Retrieval within a group is harder
+    than among all images, so that high metrics vary slightly more there: the intervals are conservative. The divisions
+    depend only on N and the seed: influences of two models on the same images are paired.
 
     Args:
         embeddings: (N, E).
-        labels: (N,) whole numbers.
-        k: The depths of `recall_at_k`.
-        distance: By which the figures are measured.
-        seed: Of the divisions into groups.
+        labels: (N,) integers.
+        k: The values of k of `recall_at_k`.
+        distance: The distance of the retrieval.
+        seed: Seed of the divisions into groups.
 
     Returns:
-        By the names of `retrieval_metrics`, (M,) each; zeros where N is less than 4 or nothing can be found.
+        (M,) for each key of `retrieval_metrics`; zeros if N is less than 4 or no query has a relevant row.
     """
     groups = max(2, -(-len(labels) // GROUP))
     divisions = list(_divisions(len(labels), groups, seed)) if len(labels) >= 4 else []

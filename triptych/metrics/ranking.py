@@ -1,4 +1,4 @@
-"""From scores to a ranking: which of the nearest rows have the query's class, and which of them tie.
+"""Ranking by scores: which of the nearest rows have the query's class, and which of them tie.
 
 Letters: Q queries, G rows of the gallery, B queries of a chunk or of a part of it, n rows in a list of the nearest.
 """
@@ -14,19 +14,19 @@ from triptych.metrics.similarity import Comparison, count_from, largest
 from triptych.metrics.ties import TieGroups
 
 SERIAL_ELEMENTS = 2**15
-"""Up to here PyTorch works in one thread. Waking others for every small step costs more than the step."""
+"""Up to this size PyTorch runs in one thread: starting others for every small operation costs more than it saves."""
 
 
 class Relevance:
-    """Which rows of the gallery are of a query's class.
+    """The rows of the gallery that have a query's class.
 
     Args:
-        comparison: Of the queries and the gallery.
-        query_labels: (Q,) whole numbers.
-        gallery_labels: (G,) whole numbers.
+        comparison: The comparison of the queries with the gallery.
+        query_labels: (Q,) integers.
+        gallery_labels: (G,) integers.
 
     Raises:
-        ValueError: Labels that are not one whole number for each row.
+        ValueError: Labels are not one integer for each row.
     """
 
     def __init__(self, comparison: Comparison, query_labels: Tensor, gallery_labels: Tensor) -> None:
@@ -42,10 +42,10 @@ class Relevance:
         self.start = (size.cumsum(dim=0) - size)[self.of_query]
         self.by_class = self.of_gallery.argsort(stable=True)
         self.wanted = self.size - int(comparison.leaves_one_out)
-        """(Q,): R, how many rows each query is to find."""
+        """(Q,): R, number of relevant rows of each query."""
 
     def relevant_scores(self, rows: Tensor, scores: Tensor) -> Tensor:
-        """Of (B, G) scores those of the query's class, (B, largest class), filled up with -inf."""
+        """Return the (B, G) scores of rows of the query's class, (B, largest class), padded with -inf."""
         place = torch.arange(int(self.size[rows].max()), device=rows.device)
         members = (self.start[rows, None] + place).clamp(max=len(self.by_class) - 1)
         members = self.by_class.expand(len(rows), -1).gather(1, members)
@@ -53,13 +53,13 @@ class Relevance:
 
 
 def tie_groups(relevance: Relevance, rows: Tensor, scores: Tensor) -> Iterator[tuple[Tensor, TieGroups, TieGroups]]:
-    """Rank the gallery by the (B, G) scores of a chunk of queries, each with at least one row to find.
+    """Rank the gallery by the (B, G) scores of a chunk of queries, each with at least one relevant row.
 
     Yields:
-        For a part of the chunk at a time: which queries; the groups (B, n) that hold the first R rows of each, R being
-        what it is to find; and the first group (B,) that holds any row of its class.
+        For each part of the chunk: the queries; the groups (B, n) that contain the first R rows of each; and the first
+        group (B,) that contains a row of its class.
     """
-    # One place more than is measured shows whether the ties of the last one continue.
+    # One rank more than is measured shows whether ties of the last one continue.
     listed = min(int(relevance.wanted[rows].max()) + 1, relevance.comparison.candidates)
     values, columns = largest(scores, listed)
     relevant = relevance.of_gallery[columns] == relevance.of_query[rows, None]
@@ -71,7 +71,7 @@ def tie_groups(relevance: Relevance, rows: Tensor, scores: Tensor) -> Iterator[t
 def _groups(
     relevance: Relevance, rows: Tensor, scores: Tensor, values: Tensor, relevant: Tensor
 ) -> tuple[TieGroups, TieGroups]:
-    """Group the lists of the nearest, (B, n) values in falling order and whether they are relevant."""
+    """Group the nearest rows, (B, n) values in descending order and whether they are relevant."""
     apart = values[:, :-1] - values[:, 1:] > relevance.comparison.tie_width(rows, values[:, :-1])
     groups = _runs(relevant, apart)
     has_any = groups.relevant > 0
@@ -91,9 +91,9 @@ def _groups(
 
 
 def _runs(relevant: Tensor, apart: Tensor) -> TieGroups:
-    """Cut lists (B, n) into groups where a place and the next do not tie, `apart` (B, n - 1).
+    """Split lists (B, n) into groups between neighbours that do not tie, `apart` (B, n - 1).
 
-    A group stands in the column of its last place.
+    A group is in the column of its last member.
     """
     place = torch.arange(relevant.shape[1], device=relevant.device)
     ends, begins = F.pad(apart, (0, 1), value=True), F.pad(apart, (1, 0), value=True)
@@ -107,7 +107,7 @@ def _runs(relevant: Tensor, apart: Tensor) -> TieGroups:
 def _tied_with(relevance: Relevance, rows: Tensor, scores: Tensor, chosen: Tensor, values: Tensor | None) -> TieGroups:
     """Count, over all (B, G) scores of the chosen queries (B,), the groups that tie with the values (B, 1).
 
-    Without values, they are the scores of each query's best relevant row. A group is returned for each of the chosen.
+    Without values, these are the scores of each query's best relevant row. Returns one group for each chosen query.
     """
     of_class = relevance.relevant_scores(rows, scores)
     values = of_class.amax(dim=1, keepdim=True) if values is None else values

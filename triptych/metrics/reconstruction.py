@@ -1,4 +1,4 @@
-"""Reconstruction errors, image by image.
+"""Reconstruction errors of each image.
 
 Letters: B images, C channels, H/W image.
 """
@@ -10,14 +10,14 @@ from torch import Tensor
 from triptych.metrics.inputs import require_same_shape
 
 WINDOW_DEVIATION = 1.5
-"""Of SSIM's Gaussian window, in pixels (Wang et al. 2004); it is cut off 5 pixels from its centre."""
+"""Deviation of SSIM's Gaussian window, in pixels (Wang et al. 2004); it is truncated 5 pixels from its centre."""
 
 PSNR_CEILING = 100.0
-"""In dB, for a reconstruction without error, whose PSNR would be infinite: that of an error of 1e-5 in all pixels."""
+"""Maximum in dB, used for a zero error, whose PSNR would be infinite: that of an error of 1e-5 in all pixels."""
 
 
 class ReconstructionScores(NamedTuple):
-    """Of each image, (B,) float32; batches can be scored one by one and joined."""
+    """Scores of each image, (B,) float32; scores of several batches can be concatenated."""
 
     mse: Tensor
     """Mean squared error of a pixel in [0, 1]."""
@@ -28,18 +28,18 @@ class ReconstructionScores(NamedTuple):
 
 
 def reconstruction_scores(reconstructions: Tensor, images: Tensor) -> ReconstructionScores:
-    """Compare reconstructions with their originals.
+    """Compute the errors of reconstructions.
 
     SSIM is torchmetrics': K1 = 0.01, K2 = 0.03, range 1, a Gaussian window of deviation 1.5, images reflected at their
-    borders. Images of less than 7 pixels, which have not that much to reflect, get a window of deviation
-    (side - 1) / 3.5; of a single pixel, only the brightness is compared.
+    borders. Images below 7 pixels are too small for this padding and get a window of deviation (side - 1) / 3.5; with a
+    single pixel, only the brightness is compared.
 
     Args:
         reconstructions: (B, C, H, W), pixels in [0, 1].
         images: (B, C, H, W), the originals, pixels in [0, 1].
 
     Raises:
-        ValueError: The shapes are not one and the same (B, C, H, W), or pixels are not floats.
+        ValueError: The shapes differ or are not (B, C, H, W), or pixels are not floats.
 
     Example:
         >>> import torch
@@ -59,9 +59,9 @@ def reconstruction_scores(reconstructions: Tensor, images: Tensor) -> Reconstruc
             )
     ours, theirs = reconstructions.detach().float(), images.detach().float()
     mse = (ours - theirs).square().flatten(start_dim=1).mean(dim=1)
-    # torchmetrics' window reaches 3.5 deviations far, which must be less than the side.
+    # The radius of torchmetrics' window is 3.5 deviations, which must be less than the side.
     deviation = min(WINDOW_DEVIATION, max((min(images.shape[2:]) - 1) / 3.5, 0.1))
-    # The map of all pixels: earlier releases leave its borders, all of a small image, out of their mean.
+    # Use the SSIM map of all pixels: the mean of older releases excludes borders, which are all of a small image.
     _, ssim = structural_similarity_index_measure(
         ours, theirs, sigma=deviation, data_range=1.0, reduction="none", return_full_image=True
     )

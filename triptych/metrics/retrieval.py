@@ -31,53 +31,52 @@ def retrieval_metrics(
     distance: Distance = "cosine",
     chunk_size: int | None = None,
 ) -> dict[str, float]:
-    """Rank the gallery for each query and measure how well images of its class come first; means over the queries.
+    """Rank the gallery for each query and compute retrieval metrics; means over the queries.
 
-    For a query with R rows of its class in the gallery, with rel(i) = 1 where the i-th nearest row is one, else 0:
+    For a query with R rows of its class in the gallery, rel(i) = 1 if the i-th nearest row has its class, else 0:
 
     | key | for one query | source |
     |---|---|---|
     | `precision_at_1` | rel(1) | |
-    | `recall_at_{k}` | 1 where one of rel(1..k) is, else 0; also CMC@k | Jégou et al. 2011; Gray et al. 2007 |
+    | `recall_at_{k}` | 1 if any of rel(1..k) is 1, else 0; also CMC@k | Jégou et al. 2011; Gray et al. 2007 |
     | `r_precision` | Σ_{i≤R} rel(i) / R | Musgrave et al. 2020 |
     | `map_at_r` | Σ_{i≤R} rel(i) P(i) / R, with P(i) = Σ_{j≤i} rel(j) / i | Musgrave et al. 2020 |
     | `mrr` | 1 / the smallest i with rel(i) = 1 | Voorhees 1999 |
 
-    All lie in [0, 1]; more is better. (Musgrave, Belongie, Lim: "A Metric Learning Reality Check", ECCV 2020.) They are
-    those of pytorch-metric-learning's `AccuracyCalculator`, where that ranks the whole gallery and nothing ties.
+    All are in [0, 1]; higher is better. (Musgrave, Belongie, Lim: "A Metric Learning Reality Check", ECCV 2020.) They
+    equal those of pytorch-metric-learning's `AccuracyCalculator` if that ranks the whole gallery and there are no ties.
 
-    Without a gallery, each query is ranked against all others ("leave one out"). With one, a query that is also in it
-    finds itself, unless `own` names its row.
+    Without a gallery, the gallery of each query is all other queries ("leave one out"). With a gallery, a query that is
+    also in it retrieves itself, unless `own` gives its row.
 
-    Queries of which the gallery holds no other row of the class have nothing to find and are left out of the means.
-    If that is so for all of them, every value is NaN.
+    Queries without a relevant row in the gallery are excluded from the means. If there are no other queries, every
+    value is NaN.
 
-    Ties: rows that are equally near are scored as the mean over all their orders, so that no order of the rows changes
-    a value, and a model that gives all images one embedding scores chance. Equally near means that cosines, or squared
-    Euclidean distances in units of the cloud, agree to 12 digits in float64. Directions within 1e-6 of each other thus
-    count as one: a model that has collapsed but for the rounding of float32 scores chance too.
+    Ties: rows at the same distance are scored as the mean over all their orders, so that values do not depend on the
+    order of rows, and a model with the same embedding for all images scores chance. A tie means that cosines, or
+    squared Euclidean distances relative to the spread of the rows, agree to 12 digits in float64. Directions within
+    1e-6 of each other thus tie: a model that has collapsed up to rounding in float32 scores chance too.
 
     Exact: every pair is compared, in float64. Memory: float64 copies of the embeddings, and a few times a chunk of
-    scores, which is 64 MiB, or 64 queries where these are more. The time is a small multiple of that of the matrix
-    product, and more where there are but two or three classes, of which half or a third of the gallery is sorted.
+    scores, which is 64 MiB, or 64 queries if that is more. The time is a small multiple of that of the matrix product,
+    and more with only two or three classes, for which half or a third of the gallery is sorted.
 
     Args:
-        query: (Q, E), of any real type, on any device, where the work is done.
-        query_labels: (Q,) whole numbers.
+        query: (Q, E), of any real type, on any device, which also computes.
+        query_labels: (Q,) integers.
         gallery: (G, E), or None to leave one out.
-        gallery_labels: (G,) whole numbers, or None with the gallery.
-        own: (Q,) rows of a gallery that holds the queries too: each is then ranked against all rows but its own.
-        k: The depths of `recall_at_k`; one beyond the gallery counts the whole gallery.
+        gallery_labels: (G,) integers, or None with the gallery.
+        own: (Q,) rows of the queries in a gallery that contains them: each query's own row is then excluded.
+        k: The values of k of `recall_at_k`; one above G means the whole gallery.
         distance: "cosine", under which a row of zeros is at distance 1 from everything; or "euclidean".
-        chunk_size: Queries that are compared at a time; None chooses.
+        chunk_size: Number of queries per chunk; None chooses it.
 
     Returns:
         `precision_at_1`, `recall_at_{k}` for each k, `r_precision`, `map_at_r` and `mrr`.
 
     Raises:
-        ValueError: Embeddings that are no finite matrices, or do not fit together; labels that are not one whole number
-            for each row; a gallery without labels, or labels without a gallery; k, distance or chunk_size that are
-            none of the above.
+        ValueError: Embeddings are not finite matrices or have different E; labels are not one integer for each row; a
+            gallery comes without labels, or labels without a gallery; or k, distance or chunk_size is invalid.
 
     Example:
         >>> embeddings = torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.9, 0.5]])
@@ -102,12 +101,12 @@ def retrieval_scores(
     distance: Distance = "cosine",
     chunk_size: int | None = None,
 ) -> dict[str, Tensor]:
-    """The value of each query of which `retrieval_metrics` is the mean, for bootstraps and for the worst queries.
+    """Return the values of each query, whose means are `retrieval_metrics`, for bootstraps and the worst queries.
 
     Arguments and errors are those of `retrieval_metrics`.
 
     Returns:
-        By the same names, (Q,) float64 on the query's device (the CPU for MPS); NaN for what has nothing to find.
+        (Q,) float64 for each key, on the query's device (the CPU for MPS); NaN for queries without a relevant row.
     """
     _require_depths(k)
     require_together(gallery=gallery, gallery_labels=gallery_labels)
@@ -115,7 +114,7 @@ def retrieval_scores(
     relevance = Relevance(comparison, query_labels, query_labels if gallery_labels is None else gallery_labels)
     names = ["precision_at_1", *(f"recall_at_{depth}" for depth in k), "r_precision", "map_at_r", "mrr"]
     found = {name: relevance.wanted.new_full((len(query),), torch.nan, dtype=torch.float64) for name in names}
-    # Queries with as much to find come together: a chunk is ranked as deep as its largest class.
+    # Queries are sorted by their number of relevant rows: the depth of a chunk's ranking is that of its largest class.
     wanted, order = relevance.wanted.sort(stable=True)
     for chunk, scores in comparison.chunks(order[wanted > 0], chunk_size):
         firsts = []

@@ -1,4 +1,4 @@
-"""Similarities of queries and a gallery, a few queries at a time: for retrieval and nearest neighbours.
+"""Similarities of queries and a gallery in chunks of queries, for retrieval and nearest neighbours.
 
 Letters: Q queries, G rows of the gallery, B queries of a chunk, E embedding dimension.
 """
@@ -18,22 +18,23 @@ from triptych.metrics.inputs import in_double, require_matrix, require_whole_num
 Distance = Literal["cosine", "euclidean"]
 
 TIE = 1e-12
-"""Scores that agree to this share of their scale are one: above the rounding of float64, below that of float32."""
+"""Scores whose relative difference is below this tie: above the rounding of float64, below that of float32."""
 
 CHUNK_ELEMENTS = 2**23
-"""Scores in a chunk, 64 MiB, unless that is fewer than `LEAST_CHUNK` queries."""
+"""Number of scores in a chunk, 64 MiB, unless that is fewer than `LEAST_CHUNK` queries."""
 
 LEAST_CHUNK = 64
-"""With fewer rows, a matrix product spends its time on reading the gallery."""
+"""Minimum number of queries in a chunk: with fewer, reading the gallery dominates the time of the matrix product."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Queries and a gallery in a form whose matrix product orders them: for one query, the larger the nearer.
+    """Queries and a gallery, transformed so that their matrix product gives scores: the larger, the nearer.
 
-    The score of a pair is q·g between unit vectors (cosine), or q·g - |g|²/2, which falls as |q - g|² rises, between
-    rows centred on the gallery's mean (Euclidean). All is float64: what float32 holds apart stays apart, what is equal
-    in exact arithmetic differs by rounding alone, which `tie_width` bounds, and no setting such as TF32 reaches it.
+    The score of a pair is q·g of unit vectors (cosine), or q·g - |g|²/2, which decreases as |q - g|² increases, of rows
+    centred on the gallery's mean (Euclidean). All is float64: values that differ in float32 stay different, values that
+    are equal in exact arithmetic differ only by rounding, which `tie_width` bounds, and settings such as TF32 have no
+    effect.
     """
 
     query: Tensor
@@ -41,32 +42,32 @@ class Comparison:
     gallery: Tensor
     """(G, E) or (G, E + 1), float64."""
     touching: Tensor
-    """(Q,): the score of a row that is the query's own point, 1 or |q|²/2."""
+    """(Q,): the score of a row that equals the query, 1 or |q|²/2."""
     distance: Distance
     unit: float
-    """The length, between the rows as given, of what is 1 between these."""
+    """The length in the original space of a distance of 1 here."""
     own: Tensor | None
-    """(Q,): the row of the gallery that is the query itself and no candidate; None where the gallery has no such."""
+    """(Q,): the row of the gallery that is the query itself, which is excluded; None if the gallery has no queries."""
 
     @property
     def leaves_one_out(self) -> bool:
-        """Whether every query is in the gallery, and not compared with itself."""
+        """Whether every query is in the gallery and is not compared with itself."""
         return self.own is not None
 
     @property
     def candidates(self) -> int:
-        """How many rows of the gallery a query is compared with."""
+        """Number of rows of the gallery that a query is compared with."""
         return len(self.gallery) - self.leaves_one_out
 
     def chunks(self, queries: Tensor, chunk_size: int | None) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield some of the queries' numbers (B,) and their scores (B, G), which the next chunk overwrites.
+        """Yield indices of queries (B,) and their scores (B, G), which the next chunk overwrites.
 
         A query's score with itself, when leaving one out, is -inf.
         """
         if chunk_size is not None:
             require_whole_number("chunk_size", chunk_size, least=1)
         chunk = min(len(queries), chunk_size or max(LEAST_CHUNK, CHUNK_ELEMENTS // len(self.gallery)))
-        # One buffer for all chunks: taking fresh memory from the system costs as much as the product.
+        # One buffer for all chunks: allocating new memory costs as much as the product.
         buffer = self.gallery.new_empty(chunk, len(self.gallery))
         for rows in torch.split(queries, max(1, chunk)) if chunk else ():
             scores = torch.mm(self.query[rows], self.gallery.T, out=buffer[: len(rows)])
@@ -75,27 +76,27 @@ class Comparison:
             yield rows, scores
 
     def tie_width(self, rows: Tensor, scores: Tensor) -> Tensor:
-        """How far another score of these queries may be from each of the (B, k) scores and count as the same."""
+        """Return the tolerance within which a score of these queries ties with each of the (B, k) scores."""
         return TIE * (self.touching[rows, None] + scores.abs())
 
     def distances(self, rows: Tensor, scores: Tensor) -> Tensor:
-        """The distances that (B, k) scores stand for; 0 where the two are one point but for rounding."""
+        """Convert (B, k) scores to distances; 0 if the two points differ only by rounding."""
         gap = self.touching[rows, None] - scores
         gap = gap.masked_fill(gap <= self.tie_width(rows, scores), 0.0)
         return gap if self.distance == "cosine" else self.unit * (2 * gap).sqrt()
 
 
 def compare(query: Tensor, gallery: Tensor | None, *, distance: Distance, own: Tensor | None = None) -> Comparison:
-    """Make queries (Q, E) and a gallery (G, E) ready; without a gallery, every query is compared with all others.
+    """Prepare queries (Q, E) and a gallery (G, E); without a gallery, every query is compared with all others.
 
     Args:
         query: (Q, E).
         gallery: (G, E), or None.
         distance: "cosine" or "euclidean".
-        own: (Q,) rows of a gallery that holds the queries too: a query is not compared with its own row.
+        own: (Q,) rows of the queries in a gallery that contains them: each query's own row is excluded.
 
     Raises:
-        ValueError: The matrices are not such, are not finite, or differ in E; or an unknown distance.
+        ValueError: The matrices are invalid, not finite, or differ in E; or the distance is unknown.
     """
     if distance not in get_args(Distance):
         raise ValueError(f"distance must be one of {', '.join(get_args(Distance))}, but it is {distance!r}; name one")
@@ -119,19 +120,19 @@ def compare(query: Tensor, gallery: Tensor | None, *, distance: Distance, own: T
 
 
 def scale_to_unit_length(rows: Tensor) -> Tensor:
-    """Scale the rows of a float64 matrix to length 1, in place, and return it; a row of zeros stays."""
-    for order in (torch.inf, 2):  # the largest entry first: then squares neither overflow nor vanish
+    """Scale the rows of a float64 matrix to length 1, in place, and return it; a row of zeros does not change."""
+    for order in (torch.inf, 2):  # the largest entry first, so that squares neither overflow nor underflow
         norms = torch.linalg.vector_norm(rows, order, dim=1, keepdim=True)
         rows.div_(norms.clamp(min=torch.finfo(rows.dtype).tiny))
     return rows
 
 
 def largest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` largest of each row of (B, G) scores, in falling order, and their columns; ties in any order."""
+    """Return the `count` largest of each row of (B, G) scores, descending, and their columns; ties in any order."""
     if not scores.is_cpu:
         found = scores.topk(count, dim=1)
         return found.values, found.indices
-    # NumPy selects and sorts with vector instructions, in a third of the time of torch.topk.
+    # NumPy selects and sorts with SIMD instructions, in a third of the time of torch.topk.
     values = torch.empty(len(scores), count, dtype=scores.dtype)
     columns = torch.empty(len(scores), count, dtype=torch.int64)
     source, to_values, to_columns = scores.numpy(), values.numpy(), columns.numpy()
@@ -149,23 +150,23 @@ def largest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def count_from(scores: Tensor, rows: Tensor, floor: Tensor) -> Tensor:
-    """How many of (B, G) scores, in each of the rows (n,), are at least that row's floor (n,)."""
+    """Count the (B, G) scores in each of the rows (n,) that are at least that row's floor (n,)."""
     if not scores.is_cpu:
         return (scores[rows] >= floor[:, None]).sum(dim=1)
-    source = scores.numpy()  # NumPy counts in a fourth of the time, and wakes no threads
+    source = scores.numpy()  # NumPy counts in a quarter of the time, and starts no threads
     counts = [np.count_nonzero(source[row] >= least) for row, least in zip(rows.tolist(), floor.tolist(), strict=True)]
     return torch.tensor(counts)
 
 
 def _on_the_sphere(query: Tensor, gallery: Tensor | None) -> Comparison:
-    """Scale all rows to unit length; a row of zeros is at cosine 0 to everything."""
+    """Scale all rows to unit length; a row of zeros has cosine 0 with every row."""
     ours = scale_to_unit_length(in_double(query))
     theirs = ours if gallery is None else scale_to_unit_length(in_double(gallery).to(ours.device))
     return Comparison(ours, theirs, ours.new_ones(len(ours)), "cosine", 1.0, own=None)
 
 
 def _around_the_centre(query: Tensor, gallery: Tensor | None) -> Comparison:
-    """Centre and scale all rows, and give each a column more: 1 to a query, -|g|²/2 to a row of the gallery."""
+    """Centre and scale all rows, and append a column: 1 for a query, -|g|²/2 for a row of the gallery."""
     ours = in_double(F.pad(query, (0, 1)))
     theirs = in_double(F.pad(query if gallery is None else gallery, (0, 1))).to(ours.device)
     unit = max(torch.linalg.vector_norm(rows, torch.inf).item() for rows in (ours, theirs)) or 1.0

@@ -1,9 +1,9 @@
 """Retrieval metrics where rows tie: expected values over all orders of the tied rows, in closed form.
 
-A model that gives every image the same embedding ranks nothing. A sort would still put the rows in some order, that of
-the file as often as not, and score it. Here each measure is the mean over all orders that the ties leave open.
+A model that gives every image the same embedding ranks nothing. A sort would still produce some order, often that of
+the file, and score it. Here each metric is the mean over all orders that the ties allow.
 
-Letters: B queries of a chunk, G groups of tied rows. All are float64 and whole, unless stated otherwise.
+Letters: B queries of a chunk, G groups of tied rows. All are float64 with integer values, unless stated otherwise.
 """
 
 from typing import NamedTuple
@@ -13,32 +13,32 @@ from torch import Tensor
 
 
 class TieGroups(NamedTuple):
-    """Groups of rows that tie, as (B, G) or (B,); a group of size 0 is none, and counts for nothing."""
+    """Groups of rows that tie, as (B, G) or (B,); a group of size 0 is empty and has no effect."""
 
     size: Tensor
     """Rows in the group."""
     relevant: Tensor
     """Those of them that are of the query's class."""
     before: Tensor
-    """Rows that are nearer to the query."""
+    """Rows nearer to the query."""
     relevant_before: Tensor
     """Those of them that are of the query's class."""
 
     def at(self, index: Tensor | tuple[Tensor, Tensor]) -> "TieGroups":
-        """Those that an index picks."""
+        """Return the groups at an index."""
         return TieGroups(*(field[index] for field in self))
 
 
 def expected_precision_at_1(found: TieGroups) -> Tensor:
-    """The chance that the nearest row is relevant, from the first group (B,) that has a relevant row; (B,)."""
+    """Return the probability that the nearest row is relevant, from the first group (B,) with a relevant row; (B,)."""
     return torch.where(found.before == 0, found.relevant / found.size, 0.0)
 
 
 def expected_hit(found: TieGroups, k: int) -> Tensor:
-    """The chance that a relevant row is among the first k, from the first group (B,) that has any; (B,).
+    """Return the probability of a relevant row among the first k, from the first group (B,) that has any; (B,).
 
-    The m places of the group that are among the first k are drawn from it without replacement. With p of its n rows
-    relevant, none is drawn with chance Π_{i<m} (n - p - i) / (n - i).
+    The m members of the group that are among the first k are drawn from it without replacement. With p of its n rows
+    relevant, the probability that none of these is drawn is Π_{i<m} (n - p - i) / (n - i).
     """
     drawn = (k - found.before).clamp(min=0).minimum(found.size)[:, None]
     draw = torch.arange(int(drawn.max()), device=drawn.device)
@@ -48,11 +48,12 @@ def expected_hit(found: TieGroups, k: int) -> Tensor:
 
 
 def expected_reciprocal_rank(found: TieGroups) -> Tensor:
-    """The mean of 1 / rank of the first relevant row, from the first group (B,) that has any; (B,).
+    """Return the mean of 1 / rank of the first relevant row, from the first group (B,) that has any; (B,).
 
-    The first of the p relevant among n is at place j of the group, when it is not before, with chance p / (n - j + 1).
+    The first of the p relevant rows among n is at position j of the group, if not before, with probability
+    p / (n - j + 1).
     """
-    # A collapsed model has few different groups, and large ones.
+    # A collapsed model has few distinct groups, and they are large.
     different, which = torch.unique(torch.stack(found[:3], dim=1), dim=0, return_inverse=True)
     size, relevant, before = different[:, :, None].unbind(dim=1)
     place = torch.arange(1, int((size - relevant).max()) + 2, dtype=size.dtype, device=size.device)
@@ -64,22 +65,22 @@ def expected_reciprocal_rank(found: TieGroups) -> Tensor:
 
 
 def expected_precision_at_r(groups: TieGroups, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    """The means of R-precision, (relevant rows among the first R) / R, and of AP@R, each (B,).
+    """Return the means of R-precision, (relevant rows among the first R) / R, and of AP@R, (B,) each.
 
-    AP@R is (1/R) Σ over the relevant places i ≤ R of (relevant rows up to i) / i. In a group of n rows, p of them
-    relevant, after s rows with c relevant, place s + t is relevant with chance p/n, and then c + 1 + (t - 1) a are
-    expected up to it, with a = (p - 1) / (n - 1). Over the m places of the group that are among the first R,
-    (p/n) Σ (c + 1 + (t - 1) a) / (s + t) = (p/n) ((c + 1 - (s + 1) a) (H(s + m) - H(s)) + m a), with the harmonic
-    numbers H(x) = digamma(x + 1) + constant.
+    AP@R is (1/R) Σ over the relevant ranks i ≤ R of (relevant rows up to i) / i. In a group of n rows, p of them
+    relevant, after s rows with c relevant, rank s + t is relevant with probability p/n; the expected number of relevant
+    rows up to it is then c + 1 + (t - 1) a, with a = (p - 1) / (n - 1). Over the m ranks of the group that are among
+    the first R, (p/n) Σ (c + 1 + (t - 1) a) / (s + t) = (p/n) ((c + 1 - (s + 1) a) (H(s + m) - H(s)) + m a), with the
+    harmonic numbers H(x) = digamma(x + 1) + constant.
 
     Args:
-        groups: All that reach into the first R, (B, G).
+        groups: All groups with a row among the first R, (B, G).
         wanted: R of each query, (B,), at least 1.
     """
     size, relevant, before, relevant_before = groups
     inside = (wanted[:, None] - before).clamp(min=0).minimum(size)
     gained = relevant / size.clamp(min=1) * inside
-    precision = gained * (relevant_before + 1) / (before + 1)  # where nothing ties, m = n = p = 1
+    precision = gained * (relevant_before + 1) / (before + 1)  # without ties, m = n = p = 1
     tied = (size > 1) & (gained > 0)
     if tied.any():
         size, relevant, before, relevant_before = groups.at(tied)

@@ -1,4 +1,4 @@
-"""The two models, and what they are made of."""
+"""The two models and their components."""
 
 from triptych.models.contract import Encoder
 from triptych.models.image_transformer import ImageTransformer, ImageTransformerOutput

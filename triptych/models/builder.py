@@ -1,4 +1,4 @@
-"""From the config to a model: the only file of the models that knows the config."""
+"""Builds a model from the config; the only file of this package that reads the config."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -20,9 +20,9 @@ from triptych.models.vit.encoder import ImageEncoder
 
 FETCH = {"hf": hugging_face.fetch, "timm": timm_network.fetch}
 REBUILD = {"hf": hugging_face.rebuild, "timm": timm_network.rebuild}
-"""Where pretrained networks come from, by what stands before the colon of `model.backbone`."""
+"""Sources of pretrained networks, by the prefix of `model.backbone` before the colon."""
 LONGEST = 4
-"""Longer side of what a pretrained network is shown, in units of the shorter one: its cost grows with the area."""
+"""Maximum aspect ratio of a pretrained network's input: its cost grows with the area."""
 
 
 def build_model(
@@ -37,16 +37,16 @@ def build_model(
     """Build the model of a run: `training.use_multitask_loss` chooses between the two, `model.backbone` the encoder.
 
     Args:
-        config: the run; its data set has the size of the images.
-        num_classes: K, classes of the data set.
-        pixel_mean: of the training images in [0, 1], one number or one per channel.
-        pixel_std: likewise, the standard deviation.
-        backbone: the pretrained network that `model.backbone` names; fetched where it is not given.
-        encoder: the user's own module, of which a copy is used, where `model.backbone` begins with `module:`.
+        config: Config of the run; its data set gives the image size.
+        num_classes: K, number of classes in the data set.
+        pixel_mean: Mean of the training images' pixels in [0, 1], one number or one per channel.
+        pixel_std: Their standard deviation, likewise.
+        backbone: The pretrained network that `model.backbone` names; None fetches it.
+        encoder: The user's own module, if `model.backbone` begins with `module:`; the model gets a copy.
 
     Raises:
-        ValueError: sizes that do not fit each other, or an encoder that does not map images to features.
-        ConfigError, DownloadError: the pretrained encoder cannot be had or used.
+        ValueError: The sizes are incompatible, or the encoder does not map images to features.
+        ConfigError, DownloadError: The pretrained encoder is not available or not usable.
     """
     in_channels, height, width = config.dataset.image_shape
     built = build_encoder(config, pixel_mean=pixel_mean, pixel_std=pixel_std, backbone=backbone, encoder=encoder)
@@ -129,17 +129,17 @@ def build_encoder(
 
 
 def is_given(model: ModelConfig) -> bool:
-    """Whether the encoder is a module that the caller hands over (`encoder=`)."""
+    """Whether the caller passes the encoder as a module (`encoder=`)."""
     return (model.backbone or "").startswith("module:")
 
 
 def fetch_backbone(model: ModelConfig) -> Backbone:
     """Read the pretrained network that the config names, from its folder, its library's cache, or the hub.
 
-    What its library draws at random on the way does not change PyTorch's generator.
+    The state of PyTorch's random generator does not change, even if the library draws random numbers.
 
     Raises:
-        ConfigError: There is no such network, or its library is missing.
+        ConfigError: There is no such network, or its library is not installed.
         DownloadError: It could not be downloaded.
     """
     library, _, name = (model.backbone or "").partition(":")
@@ -153,10 +153,10 @@ def fetch_backbone(model: ModelConfig) -> Backbone:
 
 
 def rebuild_backbone(description: BackboneDescription) -> Backbone:
-    """Build a network from its description alone, with random weights: those of a checkpoint take their place.
+    """Build a network from its description alone, with random weights, which a checkpoint then replaces.
 
     Raises:
-        ConfigError: Its library is missing, or is of a version that does not know it.
+        ConfigError: Its library is not installed, or the installed version does not include this network.
     """
     if description.library not in REBUILD:
         raise ConfigError(f"model.backbone: expected one of {', '.join(REBUILD)}, got {description.library!r}.")
@@ -168,14 +168,13 @@ def rebuild_backbone(description: BackboneDescription) -> Backbone:
 
 
 def _shown_size(backbone: Backbone, image_size: tuple[int, int], side: int | None) -> tuple[int, int]:
-    """Choose the size in which a network is shown the images.
+    """Choose the input size of a network.
 
-    It is the network's own, or has the requested shorter side. Images that are not square keep their
-    shape, up to four times as long as wide, where the network takes images of any shape, and are stretched to its own
-    where it does not.
+    It is the network's own, or has the requested shorter side. If the network accepts any shape, images keep their
+    aspect ratio, up to 4:1; otherwise they are stretched to the network's own shape.
 
     Raises:
-        BackboneError: Another size is requested, and the network accepts only its own.
+        BackboneError: Another size is requested, but the network accepts only its own.
     """
     own, cell = backbone.description.image_size, _cell(backbone.description)
     shorter = side or min(own)
@@ -194,7 +193,7 @@ def _shown_size(backbone: Backbone, image_size: tuple[int, int], side: int | Non
 
 
 def _cell(description: BackboneDescription) -> int:
-    """Return the side of a patch, of which a whole number should fill the image."""
+    """Return the patch size, by which the sides of the image should be divisible."""
     size = description.config.get("patch_size")
     return size if isinstance(size, int) else 1
 
@@ -205,6 +204,6 @@ def _takes(backbone: Backbone, size: tuple[int, int]) -> bool:
     try:
         backbone.network(torch.zeros(1, backbone.description.channels, *size))
     except Exception:
-        # A network of others can reject in any way.
+        # Third-party networks raise errors of any class.
         return False
     return True

@@ -1,4 +1,4 @@
-"""Principal components: fixed dimensions of the latent, beside those that the encoder learns."""
+"""Principal components: fixed dimensions of the latent, next to those that the encoder learns."""
 
 from collections.abc import Iterable
 
@@ -9,24 +9,24 @@ from torch import Tensor, nn
 # B batch, C channels, H/W image, h/w grid of the components, L components, P = C * h * w.
 
 FINEST = 32
-"""Pixels along a side of the images that the components see; larger images are averaged down to it."""
+"""Maximum side of the images for PCA, in pixels; larger images are downsampled by averaging."""
 SPARE = 16
-"""Components that are computed beyond L, for the accuracy of the last ones."""
+"""Components that are computed in addition to L, for the accuracy of the last ones (oversampling)."""
 LEAST_SHARE = 1e-3
-"""Components with less than this share of the first one's deviation carry noise, and are left out."""
+"""Components whose deviation is below this share of the first one's are noise, and are omitted."""
 
 
 class PrincipalComponents(nn.Module):
-    """A linear autoencoder that is not trained: a part of the latent, and the image that the decoder refines.
+    """A linear autoencoder that is not trained: it gives part of the latent and the image that the decoder refines.
 
-    The best linear autoencoder is known before training (PCA, Pearson 1901), so that reconstruction begins where PCA
-    ends, and the learned dimensions are free for what separates the classes. Before `fit` all components are zero.
+    PCA (Pearson 1901) is the optimal linear autoencoder and needs no training, so that reconstruction starts from PCA's
+    result, and the learned dimensions can encode what separates the classes. Before `fit` all components are zero.
 
     Args:
-        count: L, how many components.
-        image_size: H and W; images beyond 32x32 are averaged down on the way in, and smoothed up on the way out.
+        count: L, number of components.
+        image_size: H and W; images larger than 32x32 are averaged to that size by `encode`, and `decode` interpolates.
         channels: C.
-        decoded_size: height and width on the way out, where they are others than H and W.
+        decoded_size: Height and width of decoded images, if they differ from H and W.
     """
 
     directions: Tensor
@@ -47,8 +47,8 @@ class PrincipalComponents(nn.Module):
     ) -> None:
         super().__init__()
         self.grid = (channels, min(image_size[0], FINEST), min(image_size[1], FINEST))
-        # Cells of whole pixels are averaged by pooling, others by matrix products, which every device has. The way back
-        # is products in any case: the backward pass of interpolation is not deterministic on a GPU.
+        # Cells of whole pixels are averaged by pooling, others by matrix products, which all devices support. Decoding
+        # always uses matrix products: the backward pass of interpolation is not deterministic on a GPU.
         self.cell = (image_size[0] // self.grid[1], image_size[1] // self.grid[2])
         pools = all(
             side == cell * cells for side, cell, cells in zip(image_size, self.cell, self.grid[1:], strict=True)
@@ -66,7 +66,7 @@ class PrincipalComponents(nn.Module):
         self.register_buffer("centre", torch.zeros(pixels))
 
     def encode(self, images: Tensor) -> Tensor:
-        """Map standardised images (B, C, H, W) to (B, L), each component of deviation one over the fitted images."""
+        """Map standardised images (B, C, H, W) to (B, L); over the fitted images each component has deviation 1."""
         return F.linear(self._shrunk(images) - self.centre, self.directions / self.deviations[:, None])
 
     def decode(self, components: Tensor) -> Tensor:
@@ -76,12 +76,12 @@ class PrincipalComponents(nn.Module):
 
     @torch.no_grad()
     def fit(self, batches: Iterable[Tensor], *, seed: int) -> None:
-        """Find the components.
+        """Compute the components by PCA.
 
         Args:
-            batches: Standardised images (B, C, H, W), a few thousand in all. Where they are fewer than L, or less
-                various, the remaining components stay zero.
-            seed: of the randomised decomposition (Halko et al., 2011).
+            batches: Standardised images (B, C, H, W), a few thousand in total. If their rank is below L, the remaining
+                components stay zero.
+            seed: Seed of the randomised decomposition (Halko et al., 2011).
         """
         points = torch.cat([self._shrunk(images) for images in batches])
         self.centre.copy_(points.mean(0))
@@ -96,14 +96,14 @@ class PrincipalComponents(nn.Module):
         self.deviations[:count] = torch.where(kept, deviations, 1.0)
 
     def _shrunk(self, images: Tensor) -> Tensor:
-        """Average images (B, C, H, W) down to the grid, (B, P)."""
+        """Downsample images (B, C, H, W) to the grid by averaging, (B, P)."""
         if self.pools:
             return F.avg_pool2d(images, self.cell).flatten(1)
         return _resized(images, self.shrink_rows, self.shrink_columns).flatten(1)
 
 
 def _resized(images: Tensor, rows: Tensor | None, columns: Tensor | None) -> Tensor:
-    """Apply a matrix to the rows of images (B, C, H, W) and one to the columns, where there are any."""
+    """Multiply the rows and the columns of images (B, C, H, W) by a matrix each, unless it is None."""
     if rows is not None:
         images = rows @ images
     return images if columns is None else images @ columns.T

@@ -1,4 +1,4 @@
-"""What a model needs of its encoder, whoever wrote it."""
+"""The interface between a model and its encoder."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 
 class Encoder(nn.Module, ABC):
-    """A module that maps images to one vector of features each; the heads of a model stand on it.
+    """A module that maps each image to one feature vector, the input of a model's heads.
 
-    An encoder of your own is a subclass that sets `output_dim` and has a `forward`. What else training and the report
-    use, it may provide or omit: nothing is invented in its place.
+    To add your own encoder, write a subclass that sets `output_dim` and implements `forward`. All other methods are
+    optional: training and the report omit what the encoder does not provide.
 
     Attributes:
-        output_dim: Width of the features.
+        output_dim: Dimension of the features.
     """
 
     output_dim: int
@@ -25,27 +25,27 @@ class Encoder(nn.Module, ABC):
         """Map images (B, C, H, W), standardised with the training set's statistics, to features (B, output_dim)."""
 
     def fit(self, batches: Iterable[Tensor]) -> None:
-        """Compute what is known before training from standardised training images, batches of (B, C, H, W)."""
+        """Compute fixed parameters before training from standardised training images, batches of (B, C, H, W)."""
 
     def hidden_weights(self) -> list[Tensor]:
-        """List the weights that map features to features, for an optimiser such as Muon; none: all are for AdamW."""
+        """List the weights that map features to features, for an optimiser such as Muon; if empty, AdamW trains all."""
         return []
 
     def pretrained_layers(self) -> list[list[nn.Parameter]]:
-        """List the parameters that were trained before and are trained further, layer by layer from the pixels on.
+        """List the pretrained parameters that are fine-tuned, layer by layer from the input.
 
-        They learn at a rate of their own. Empty for an encoder that begins with random weights, or stays as it is.
+        They have their own learning rate. Empty for an encoder that has random initial weights or is frozen.
         """
         return []
 
     def attention_maps(self, images: Tensor) -> Tensor | None:  # noqa: ARG002
-        """Return how much each part of standardised images (B, C, H, W) gave to the features: shares (B, h, w).
+        """Return the share of each part of standardised images (B, C, H, W) in the features: (B, h, w).
 
-        None where the encoder does not know it.
+        None if the encoder has no attention maps.
         """
         return None
 
     @property
     def is_frozen(self) -> bool:
-        """Whether no parameter learns, so that the features of an image are the same all through a run."""
+        """Whether no parameter is trained, so that the features of an image stay the same during a run."""
         return not any(parameter.requires_grad for parameter in self.parameters())

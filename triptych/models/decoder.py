@@ -13,32 +13,32 @@ from triptych.models.layout import channels_last
 # B batch, L latent, C channels, H/W image, h/w grid of features.
 
 CELL = 4
-"""Side of the square of pixels that each cell of the finest features decodes to."""
+"""Side in pixels of the square that each cell of the finest grid decodes to."""
 COARSEST = 8
 """The coarsest grid has at most this many cells along its shorter side."""
 HIDDEN = 8
 """Width of the hidden layer, in units of decoder_dim."""
 MOST_VALUES = 3 * 96 * 96
-"""Numbers (pixels times channels) that are decoded; a larger image is decoded small and enlarged."""
+"""Maximum of decoded values (pixels times channels); a larger image is decoded at low resolution and upsampled."""
 
 
 class ImageDecoder(nn.Module):
-    """Decode an image from a latent: a small MLP gives a coarse grid of features, which is refined in steps of two.
+    """Decode an image from a latent: a small MLP gives a coarse feature grid, which is upsampled in steps of two.
 
-    The finest features lie on a quarter of the image's grid, where a convolution gives each cell the 4x4 pixels of its
-    place (the sub-pixel convolution of Shi et al., 2016): the decoder then costs a tenth of the encoder. Small
-    images (up to 32 pixels along a side) need no refinement. Images of more than `MOST_VALUES` numbers are decoded at a
-    half, a third, ... of their size and enlarged: a latent of some dozen numbers does not hold finer detail, and the
+    The finest grid has a quarter of the image's resolution; there a convolution computes the 4x4 pixels of each cell
+    (the sub-pixel convolution of Shi et al., 2016), so that the decoder costs a tenth of the encoder. Small images (up
+    to 32 pixels along a side) need no refinement. Images of more than `MOST_VALUES` values are decoded at a half, a
+    third, ... of their size and upsampled: a latent of a few dozen dimensions does not hold finer detail, and the
     decoder would cost as much as the encoder.
 
     Args:
         latent_dim: L.
-        image_size: H and W, any; the grids are rounded up and what is beyond the image is cut off.
+        image_size: H and W, any; the grids are rounded up and the output is cropped to the image.
         out_channels: C.
-        decoder_dim: channels at the finest grid; they double with every step to a coarser one, up to four times.
+        decoder_dim: Channels at the finest grid; each coarser grid has twice as many, up to four times this number.
 
     Attributes:
-        decoded_size: h and w of the image before it is enlarged; H and W where it is not.
+        decoded_size: h and w of the image before upsampling; H and W without upsampling.
     """
 
     def __init__(self, latent_dim: int, *, image_size: tuple[int, int], out_channels: int, decoder_dim: int) -> None:
@@ -56,11 +56,11 @@ class ImageDecoder(nn.Module):
         self.enlargement = Enlargement(self.decoded_size, factor=factor) if factor > 1 else None
 
     def forward(self, latent: Tensor, ground: Tensor | None = None) -> Tensor:
-        """Map latents (B, L) to logits of pixels (B, C, H, W), before the sigmoid, in float32 at least.
+        """Map latents (B, L) to logits of pixels (B, C, H, W), before the sigmoid, at least float32.
 
         Args:
-            latent: the points.
-            ground: logits of the decoded size (B, C, h, w), to which the decoder adds; None adds nothing.
+            latent: The latents.
+            ground: Logits of the decoded size (B, C, h, w), which are added to the decoder's output, unless None.
         """
         rows, columns = self.grids[0]
         cells = self.coarse(F.gelu(self.hidden(latent))).reshape(latent.shape[0], rows, columns, -1)
@@ -77,11 +77,11 @@ class ImageDecoder(nn.Module):
 
 
 class Refinement(nn.Module):
-    """Double a grid of features: each cell looks at its neighbours, then becomes four.
+    """Double the resolution of a feature grid: a convolution, whose channels then become 2x2 cells.
 
     Args:
-        in_channels: channels of the coarse grid.
-        out_channels: channels of the fine grid.
+        in_channels: Number of channels of the coarse grid.
+        out_channels: Number of channels of the fine grid.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -96,13 +96,13 @@ class Refinement(nn.Module):
 
 
 class Enlargement(nn.Module):
-    """Enlarge images by a whole factor, linearly between the centres of their pixels; nothing is learned.
+    """Upsample images by an integer factor with bilinear interpolation; nothing is learned.
 
-    The same as `interpolate` with mode "bilinear", whose backward pass is not deterministic on a GPU.
+    The result equals `interpolate` with mode "bilinear", whose backward pass is not deterministic on a GPU.
 
     Args:
-        image_size: height and width before.
-        factor: how many times larger they become.
+        image_size: Height and width of the input.
+        factor: The scale factor.
     """
 
     kernel: Tensor
@@ -111,11 +111,11 @@ class Enlargement(nn.Module):
     def __init__(self, image_size: tuple[int, int], *, factor: int) -> None:
         super().__init__()
         self.factor = factor
-        offsets = (torch.arange(factor) + 0.5) / factor - 0.5  # of the fine pixels from the centre of their coarse one
+        offsets = (torch.arange(factor) + 0.5) / factor - 0.5  # of the fine pixels from the centre of the coarse pixel
         line = torch.stack([(-offsets).clamp_min(0), 1 - offsets.abs(), offsets.clamp_min(0)], dim=1)
         kernel = torch.einsum("ia,jb->ijab", line, line).reshape(factor**2, 1, 3, 3)
         self.register_buffer("kernel", kernel, persistent=False)
-        # Beyond the edge lies nothing: what is there weighs the more.
+        # There are no pixels beyond the edge: the weights of those inside are renormalised.
         self.register_buffer("weight", self._spread(torch.ones(1, 1, *image_size)), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -129,7 +129,7 @@ class Enlargement(nn.Module):
 
 
 def _factor(image_size: tuple[int, int], *, channels: int) -> int:
-    """Choose how many pixels along a side become one, so that at most `MOST_VALUES` are decoded.
+    """Choose the scale factor, so that at most `MOST_VALUES` values are decoded.
 
     Example:
         >>> [_factor((side, side), channels=3) for side in (96, 128, 224, 384)]
@@ -139,7 +139,7 @@ def _factor(image_size: tuple[int, int], *, channels: int) -> int:
 
 
 def _grids(image_size: tuple[int, int]) -> list[tuple[int, int]]:
-    """List the grids of features, the coarsest first; each has half the cells a side of the next, rounded up.
+    """List the sizes of the feature grids, coarsest first; each has half the side of the next, rounded up.
 
     Example:
         >>> _grids((32, 32)), _grids((96, 100))

@@ -1,4 +1,4 @@
-"""The two heads: the unit embedding for metric learning, and the classifier on it."""
+"""The two heads: the unit-length embedding for metric learning, and the classifier on top of it."""
 
 import math
 
@@ -29,17 +29,17 @@ class EmbeddingHead(nn.Module):
         self.output = nn.Linear(2 * embedding_dim, embedding_dim)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (B, D) to embeddings (B, E) of L2 norm 1, in float32 at least."""
+        """Map features (B, D) to embeddings (B, E) of L2 norm 1, at least float32."""
         points = at_least_float32(self.output(self.activation(self.hidden(features))))
-        # A larger eps than the default bounds the gradient of a point that falls on the origin.
+        # A larger eps than the default bounds the gradient of a point near the origin.
         return F.normalize(points, dim=-1, eps=1e-6)
 
 
 class ClassificationHead(nn.Module):
     """A linear classifier on the unit embedding, with a learned scale.
 
-    Between unit vectors a dot product is at most 1, too little for a confident softmax; the scale (an inverse
-    temperature, learned as its logarithm as in CLIP, Radford et al., 2021) gives it room.
+    The dot product of unit vectors is at most 1, too little for a confident softmax. The scale (an inverse temperature,
+    learned as its logarithm as in CLIP, Radford et al., 2021) removes this limit.
 
     Args:
         embedding_dim: E.
@@ -49,7 +49,7 @@ class ClassificationHead(nn.Module):
     def __init__(self, embedding_dim: int, *, num_classes: int) -> None:
         super().__init__()
         self.linear = nn.Linear(embedding_dim, num_classes)
-        # Logits of deviation one at the start, whatever E: near guessing, with gradients that carry.
+        # Initial logits have deviation 1 for any E: predictions near chance, and gradients large enough to train.
         nn.init.normal_(self.linear.weight, std=1 / INITIAL_SCALE)
         nn.init.zeros_(self.linear.bias)
         self.log_scale = nn.Parameter(torch.tensor(math.log(INITIAL_SCALE)))

@@ -1,4 +1,4 @@
-"""The image transformer of simple mode: embedding and classifier, without the VAE."""
+"""The image transformer of simple mode: embedding and classifier, no VAE."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -26,20 +26,19 @@ class ImageTransformer(nn.Module):
 
         images -> encoder -> features -> embedding -> logits
 
-    No loss inside. None of the methods switches gradients off: wrap the call in `torch.no_grad()` where none are
-    wanted.
+    The model computes no loss. No method disables gradients: wrap the call in `torch.no_grad()` if you need none.
 
     Args:
-        encoder: maps standardised images (B, C, H, W) to features (B, encoder.output_dim).
+        encoder: Maps standardised images (B, C, H, W) to features (B, encoder.output_dim).
         image_size: H and W.
         in_channels: C.
         num_classes: K.
         embedding_dim: E.
-        pixel_mean: of the training images in [0, 1], one number or one per channel.
-        pixel_std: likewise, the standard deviation.
+        pixel_mean: Mean of the training images' pixels in [0, 1], one number or one per channel.
+        pixel_std: Their standard deviation, likewise.
 
     Raises:
-        ValueError: sizes that do not fit each other.
+        ValueError: The sizes are incompatible.
     """
 
     def __init__(
@@ -60,15 +59,15 @@ class ImageTransformer(nn.Module):
         self.classification_head = ClassificationHead(embedding_dim, num_classes=num_classes)
 
     def forward(self, images: Tensor, features: Tensor | None = None) -> ImageTransformerOutput:
-        """Look at images (B, C, H, W), floating point with pixels in [0, 1].
+        """Compute the outputs for images (B, C, H, W), floating point with pixels in [0, 1].
 
         Args:
-            images: the batch.
-            features: (B, encoder.output_dim), the encoder's output for these images, where it is known already;
-                the encoder is not run again.
+            images: The batch.
+            features: (B, encoder.output_dim), the encoder's output for these images if already computed; the encoder
+                is then not run.
 
         Raises:
-            ValueError: images of another type or shape than the model was built for.
+            ValueError: The images have another type or shape than the model expects.
         """
         embedding = self.embedding_head(self.encode(images) if features is None else features)
         return ImageTransformerOutput(embedding=embedding, logits=self.classification_head(embedding))
@@ -88,11 +87,11 @@ class ImageTransformer(nn.Module):
         logits: Tensor = self.classification_head(self.embed(images))
         return logits
 
-    def prepare(self, images: Tensor, *, seed: int) -> None:  # noqa: ARG002 - as the other model's
-        """Compute what is fixed before training: the encoder's whitening filters.
+    def prepare(self, images: Tensor, *, seed: int) -> None:  # noqa: ARG002 - same signature as the other model
+        """Compute the fixed parameters before training: the encoder's whitening filters.
 
         Args:
             images: (n, C, H, W), uint8; a few thousand training images.
-            seed: not used.
+            seed: Unused.
         """
         self.encoder.fit(self.pixels.batches(images))

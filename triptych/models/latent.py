@@ -1,4 +1,4 @@
-"""The VAE's latent: from features to a Gaussian, and a sample of it that gradients pass through."""
+"""The VAE's latent: from features to a Gaussian posterior, and the reparameterised sample."""
 
 import torch
 from torch import Tensor, nn
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 # B batch, D features, L latent.
 
 LOG_VARIANCE_LIMIT = 10.0
-"""Log-variances stay within ± this: deviations from 0.007 to 148, so that exp never overflows, in bfloat16 neither."""
+"""Bound of |log-variance|: deviations from 0.007 to 148, so that exp never overflows, not even in bfloat16."""
 
 INITIAL_LOG_VARIANCE = -4.0
 """A deviation of about 0.14."""
@@ -15,18 +15,17 @@ INITIAL_LOG_VARIANCE = -4.0
 class LatentHead(nn.Module):
     """The approximate posterior q(z | x) = N(mean, exp(log_variance)) of a VAE (Kingma & Welling, 2014).
 
-    The means of some dimensions may be known without it, as those of principal components are. For these it gives
-    log-variances alone, the same for all images, as probabilistic PCA has them (Tipping & Bishop, 1999).
+    Some dimensions, such as principal components, have a mean from elsewhere. For these the head gives only
+    log-variances, the same for all images, as in probabilistic PCA (Tipping & Bishop, 1999).
 
-    Log-variances are limited softly, by 10 · tanh(raw / 10): almost the raw value in the range that is used, and with a
-    gradient everywhere. They are in float32 at least, whatever autocast does, since they are about to be exponentiated.
-    At the start they are INITIAL_LOG_VARIANCE for every image: with more noise the panels would first have to wait for
-    the mean to outgrow it.
+    Log-variances have a soft limit, 10 · tanh(raw / 10): almost the raw value in the usual range, with a gradient
+    everywhere. They are at least float32, also under autocast, because they are exponentiated next. Initially they are
+    INITIAL_LOG_VARIANCE for every image: with more noise, training would be slow until the mean exceeds the noise.
 
     Args:
         input_dim: D.
-        latent_dim: L, dimensions whose mean is learned.
-        fixed_dim: F, further dimensions whose mean comes from elsewhere.
+        latent_dim: L, number of dimensions whose mean is learned.
+        fixed_dim: F, number of further dimensions, whose mean comes from elsewhere.
     """
 
     def __init__(self, input_dim: int, *, latent_dim: int, fixed_dim: int = 0) -> None:
@@ -46,10 +45,10 @@ class LatentHead(nn.Module):
 
 
 def reparameterise(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
-    """Move standard normal noise (B, L) to N(mean, exp(log_variance)): mean + exp(½ log_variance) · noise.
+    """Transform standard normal noise (B, L) to N(mean, exp(log_variance)): mean + exp(½ log_variance) · noise.
 
     Raises:
-        ValueError: noise of another shape than the mean.
+        ValueError: The noise has another shape than the mean.
 
     Example:
         >>> reparameterise(torch.tensor([1.0]), torch.tensor([0.0]), torch.tensor([-2.0]))
@@ -64,5 +63,5 @@ def reparameterise(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
 
 
 def at_least_float32(values: Tensor) -> Tensor:
-    """Lift half precisions to float32 and leave float64: for numbers that go into an exponential or a norm."""
+    """Convert half precision to float32 and keep float64: for the inputs of an exponential or a norm."""
     return values.to(torch.promote_types(values.dtype, torch.float32))

@@ -16,7 +16,7 @@ from triptych.models.pixels import PixelStandardisation
 # B batch, C channels, H/W image, L latent dimensions (learned and fixed), E embedding_dim, K classes.
 
 SIGMOID_SLOPE = 4.0
-"""A logit of 4 · (pixel - ½) gives the pixel back at ½, and nearly so around it."""
+"""The sigmoid of 4 · (pixel - ½) equals the pixel at ½, and approximates it near ½."""
 
 
 class MultiTaskOutput(NamedTuple):
@@ -29,43 +29,43 @@ class MultiTaskOutput(NamedTuple):
     reconstruction: Tensor
     """(B, C, H, W), pixels in [0, 1]."""
     mean: Tensor
-    """(B, L), of the approximate posterior: the learned dimensions, then the principal components."""
+    """(B, L), of the approximate posterior: learned dimensions first, then principal components."""
     log_variance: Tensor
     """(B, L), of the approximate posterior, within ± 10."""
     latent: Tensor
-    """(B, L), the sample that heads and decoder saw: the mean when evaluating."""
+    """(B, L), the sample, input of heads and decoder; the mean in evaluation mode."""
 
 
 class MultiTaskImageTransformer(nn.Module):
-    """An encoder with a VAE's latent, and on a sample of it an embedding, a classifier and a decoder.
+    """An encoder with a VAE's latent; embedding, classifier and decoder take a sample of the latent.
 
         images -> encoder -> mean, log_variance -> latent: learned dimensions -> embedding -> logits
         images -> principal components ----------> latent: all dimensions ----> reconstruction
 
-    The latent has `latent_dim` learned dimensions and, beside them, `principal_components` fixed ones, known from the
-    training images (`prepare`). The embedding reads the learned dimensions alone; the decoder reads all, and adds to
-    what the components reconstruct. Where there are components, the reconstruction's gradient stops at the learned
-    dimensions: they are shaped by classes and triplets, and the decoder takes what they hold.
+    The latent has `latent_dim` learned dimensions and `principal_components` fixed ones, which `prepare` computes from
+    the training images. The embedding uses only the learned dimensions. The decoder uses all, and its output is added
+    to the reconstruction from the components. With components, the reconstruction's gradient stops at the learned
+    dimensions: classes and triplets shape them, and the decoder uses what they encode.
 
-    No loss inside. `encode`, `embed`, `classify` and `reconstruct` use the mean of the posterior, never noise, in
+    The model computes no loss. `encode`, `embed`, `classify` and `reconstruct` use the posterior mean, never noise, in
     training mode too; in evaluation mode they equal `forward`. In training mode an encoder with batch normalisation
-    uses the batch's statistics: call `eval()` first where an image's result must not depend on its neighbours. None of
-    the methods switches gradients off: wrap the call in `torch.no_grad()` where none are wanted.
+    uses the batch's statistics: call `eval()` first if an image's result must not depend on the rest of the batch. No
+    method disables gradients: wrap the call in `torch.no_grad()` if you need none.
 
     Args:
-        encoder: maps standardised images (B, C, H, W) to features (B, encoder.output_dim).
+        encoder: Maps standardised images (B, C, H, W) to features (B, encoder.output_dim).
         image_size: H and W.
         in_channels: C.
         num_classes: K.
-        latent_dim: learned dimensions of the latent.
+        latent_dim: Number of learned dimensions of the latent.
         embedding_dim: E.
-        decoder_dim: channels of the decoder at its finest scale.
-        principal_components: fixed dimensions of the latent; L is both together.
-        pixel_mean: of the training images in [0, 1], one number or one per channel.
-        pixel_std: likewise, the standard deviation.
+        decoder_dim: Number of channels of the decoder's finest grid.
+        principal_components: Number of fixed dimensions of the latent; L = latent_dim + principal_components.
+        pixel_mean: Mean of the training images' pixels in [0, 1], one number or one per channel.
+        pixel_std: Their standard deviation, likewise.
 
     Raises:
-        ValueError: sizes that do not fit each other.
+        ValueError: The sizes are incompatible.
 
     Example:
         >>> from triptych.models import ImageEncoder
@@ -115,21 +115,21 @@ class MultiTaskImageTransformer(nn.Module):
                 channels=in_channels,
                 decoded_size=self.decoder.decoded_size,
             )
-            # The first reconstruction is that of the components.
+            # The initial reconstruction is that of the components.
             nn.init.zeros_(self.decoder.pixels.weight)
 
     def forward(self, images: Tensor, noise: Tensor | None = None, features: Tensor | None = None) -> MultiTaskOutput:
-        """Look at images (B, C, H, W), floating point with pixels in [0, 1].
+        """Compute the outputs for images (B, C, H, W), floating point with pixels in [0, 1].
 
         Args:
-            images: the batch.
-            noise: (B, L) standard normal, for the sample of the latent in training mode; where none is given it is
-                drawn from PyTorch's default generator. In evaluation mode the latent is the mean and noise is not used.
-            features: (B, encoder.output_dim), the encoder's output for these images, where it is known already;
-                the encoder is not run again.
+            images: The batch.
+            noise: (B, L) standard normal, for the sample of the latent in training mode; None draws it from PyTorch's
+                default generator. In evaluation mode the latent is the mean, without noise.
+            features: (B, encoder.output_dim), the encoder's output for these images if already computed; the encoder
+                is then not run.
 
         Raises:
-            ValueError: images of another type or shape than the model was built for, or noise of another shape.
+            ValueError: The images have another type or shape than the model expects, or the noise has another shape.
         """
         mean, log_variance = self.encode(images, features)
         latent = mean
@@ -150,8 +150,8 @@ class MultiTaskImageTransformer(nn.Module):
         """Map images (B, C, H, W) to the mean (B, L) and log-variance (B, L) of their posterior.
 
         Args:
-            images: the batch.
-            features: as `forward` takes them.
+            images: The batch.
+            features: As in `forward`.
         """
         standardised = self.pixels(images)
         mean, log_variance = self.latent_head(self.encoder(standardised) if features is None else features)
@@ -169,11 +169,11 @@ class MultiTaskImageTransformer(nn.Module):
         return logits
 
     def reconstruct(self, images: Tensor) -> Tensor:
-        """Reconstruct images (B, C, H, W) from the mean of their latent: pixels in [0, 1]."""
+        """Reconstruct images (B, C, H, W) from the posterior mean: pixels in [0, 1]."""
         return self.decode(self.encode(images)[0])
 
     def embed_latent(self, latent: Tensor) -> Tensor:
-        """Map points (B, L) of the latent space to embeddings (B, E), which depend on the learned dimensions alone."""
+        """Map points (B, L) of the latent space to embeddings (B, E); only the learned dimensions are used."""
         embedding: Tensor = self.embedding_head(self._parts(latent)[0])
         return embedding
 
@@ -187,11 +187,11 @@ class MultiTaskImageTransformer(nn.Module):
         return logits.sigmoid()
 
     def prepare(self, images: Tensor, *, seed: int) -> None:
-        """Compute what is fixed before training: the encoder's whitening filters and the principal components.
+        """Compute the fixed parameters before training: the encoder's whitening filters and the principal components.
 
         Args:
             images: (n, C, H, W), uint8; a few thousand training images.
-            seed: of the decomposition.
+            seed: Seed of the randomised PCA.
         """
         self.encoder.fit(self.pixels.batches(images))
         if self.components is not None:
@@ -201,8 +201,8 @@ class MultiTaskImageTransformer(nn.Module):
         """Draw n latents from the prior N(0, I) and decode them: (n, C, H, W), pixels in [0, 1].
 
         Args:
-            n: how many images.
-            generator: where the randomness comes from, on any device; PyTorch's default generator where none is given.
+            n: Number of images.
+            generator: Random generator, on any device; None uses PyTorch's default generator.
         """
         weight = self.latent_head.mean.weight
         device = weight.device if generator is None else generator.device

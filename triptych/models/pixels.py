@@ -1,4 +1,4 @@
-"""The models' door: checks the images that come in, and standardises their pixels."""
+"""Checks the input images of the models and standardises their pixels."""
 
 from collections.abc import Iterator, Sequence
 from math import ceil
@@ -10,18 +10,18 @@ from torch import Tensor, nn
 
 
 class PixelStandardisation(nn.Module):
-    """Subtract the training set's mean and divide by its standard deviation, so that users pass pixels in [0, 1].
+    """Standardise pixels with the training set's mean and standard deviation, so that users pass pixels in [0, 1].
 
-    Mean and deviation are buffers: they are saved with the weights and move with them.
+    Mean and deviation are buffers: they are saved with the weights and move between devices with them.
 
     Args:
-        image_size: H and W that are let in.
-        in_channels: C that is let in.
-        mean: one number for all channels, or one per channel, in units of pixels in [0, 1].
-        std: likewise; a deviation of zero (a channel that never changes) counts as one.
+        image_size: H and W that are accepted.
+        in_channels: C that is accepted.
+        mean: One number for all channels, or one per channel, for pixels in [0, 1].
+        std: Standard deviation, likewise; zero (a constant channel) counts as one.
 
     Raises:
-        ValueError: neither one number nor one per channel, or a number that is not finite, or a negative deviation.
+        ValueError: Neither one number nor one per channel, a number that is not finite, or a negative deviation.
     """
 
     mean: Tensor
@@ -47,10 +47,10 @@ class PixelStandardisation(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Standardise images (B, C, H, W), floating point with pixels in [0, 1], in the precision of the model.
 
-        The range of the pixels is not checked: on a GPU that would wait for it.
+        The range of the pixels is not checked: on a GPU this would force a synchronisation.
 
         Raises:
-            ValueError: images of another type or shape.
+            ValueError: The images have another type or shape.
         """
         expected = (self.in_channels, *self.image_size)
         if images.ndim != 4 or images.shape[1:] != expected:
@@ -66,13 +66,13 @@ class PixelStandardisation(nn.Module):
         return ((images - self.mean) / self.std).to(self.mean.dtype)
 
     def batches(self, images: Tensor, *, size: int = 256) -> Iterator[Tensor]:
-        """Standardise uint8 images (n, C, H, W) in batches of at most `size`, which differ by one image at most."""
+        """Standardise uint8 images (n, C, H, W) in batches of at most `size`, whose sizes differ by at most one."""
         for batch in images.tensor_split(ceil(len(images) / size)):
             yield self(batch.to(self.mean.device).float() / 255)
 
 
 def _per_channel(name: str, numbers: float | Sequence[float], *, channels: int) -> Tensor:
-    """Spread one number, or one per channel, over (C, 1, 1)."""
+    """Expand one number, or one per channel, to (C, 1, 1)."""
     values = torch.as_tensor(numbers, dtype=torch.float32).flatten()
     if len(values) not in (1, channels) or not values.isfinite().all():
         raise ValueError(

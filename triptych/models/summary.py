@@ -1,4 +1,4 @@
-"""How large a model is: parameters and FLOPs per image, by part."""
+"""Size of a model: parameters and FLOPs per image, by part."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ PARTS = {
     "decoder": "decoder",
     "components": "components",
 }
-"""Where each part of a model lies; the encoder's row is without its patch embedding."""
+"""The modules of each part of a model; the encoder's row excludes its patch embedding."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class PartSummary:
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """The table: the parts in the order of the data, and their total."""
+    """Parameters and FLOPs of the parts, in the order of the data flow, and their total."""
 
     parts: tuple[PartSummary, ...]
     total: PartSummary
 
     def format(self) -> str:
-        """Lay the table out as text.
+        """Format the summary as a text table.
 
         Example:
             >>> part = PartSummary("encoder", parameters=1234, flops=5_600_000)
@@ -58,9 +58,9 @@ class ModelSummary:
 def model_summary(model: MultiTaskImageTransformer | ImageTransformer) -> ModelSummary:
     """Count the parameters and the FLOPs per image of every part, by running one black image in evaluation mode.
 
-    Counted are matrix products, convolutions and attention, a multiply-add as two, as is usual; sums, norms and
-    activations are not. An image is seen once, as in training: with mirror averaging, evaluation runs the encoder
-    twice. The model's modes and the random generators are left as they were.
+    FLOPs include matrix products, convolutions and attention, with two per multiply-add, as is usual, but not sums,
+    norms and activations. The encoder counts once, as in training: with mirror averaging, evaluation runs it twice. The
+    model's modes and the random generators do not change.
     """
     modes = {module: module.training for module in model.modules()}
     pixels = model.pixels
@@ -70,7 +70,7 @@ def model_summary(model: MultiTaskImageTransformer | ImageTransformer) -> ModelS
     for encoder in averaging:
         encoder.mirror_averaging = False
     try:
-        # The CPU's fused attention is unknown to PyTorch's counter; the plain form does the same products.
+        # PyTorch's counter does not support the CPU's fused attention; the plain form has the same products.
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             model(image)
     finally:
@@ -89,7 +89,7 @@ def model_summary(model: MultiTaskImageTransformer | ImageTransformer) -> ModelS
         whole, stem = measured["encoder"], measured["encoder.patch_embedding"]
         measured["encoder"] = PartSummary(whole.name, whole.parameters - stem.parameters, whole.flops - stem.flops)
     if "components" in measured:
-        # They have two ways, neither of which is a module's `forward`, by which PyTorch counts.
+        # PyTorch counts by a module's `forward`; the components have `encode` and `decode` instead.
         counted = sum(part.flops for part in measured.values())
         measured["components"] = PartSummary("components", 0, flops.get("Global", 0) - counted)
     return ModelSummary(

@@ -1,1 +1,1 @@
-"""Runs on disk: where each writes, what it recorded, and how two of them compare."""
+"""Runs on disk: folders, records, and comparisons."""

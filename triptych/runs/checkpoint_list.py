@@ -1,4 +1,4 @@
-"""Whose checkpoint is whose: the names that each run claims in its version folder, so that none takes another's."""
+"""The checkpoints of each run: file names listed in its version folder, so that runs do not overwrite each other's."""
 
 import json
 import os
@@ -13,19 +13,19 @@ from triptych.files import read_start, replacing
 from triptych.runs.folders import RunFolders
 
 LARGEST = 1 << 24
-"""Bytes of a list."""
+"""Maximum size of a list in bytes."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w=.\-]*\.ckpt$")]
 """A checkpoint's file name, never a path."""
 
 
 def own_names(folders: RunFolders) -> set[str]:
-    """Return the file names that the run has claimed; a claimed file need not be written yet."""
+    """Return the file names that the run has claimed; a claimed file may not exist yet."""
     return set(_read(folders).files)
 
 
 def best_name(folders: RunFolders) -> str | None:
-    """Return the file name of the run's best checkpoint; None where it has none yet."""
+    """Return the file name of the run's best checkpoint; None if it has none yet."""
     return _read(folders).best or None
 
 
@@ -48,8 +48,8 @@ def check_names(folders: RunFolders) -> None:
     """Check the list of a run that is about to write and remove checkpoints.
 
     Raises:
-        CheckpointError: It is damaged, or names something else than checkpoints in the run's folder of checkpoints; or
-            that folder is a link to where another run keeps a last state of the same name.
+        CheckpointError: It is damaged, or lists anything other than checkpoints in the run's folder of checkpoints; or
+            that folder is a link to a folder in which another run has a last state of the same name.
     """
     path = folders.checkpoint_list
     if owner := next((other for other in folders.others() if folders.last.name in own_names(other)), None):
@@ -82,7 +82,7 @@ def write_names(folders: RunFolders, *, best: str, files: Iterable[str]) -> None
 
 
 def free_name(folders: RunFolders, stem: str) -> str:
-    """Return `stem.ckpt`, or `stem-v1.ckpt` and so on where another run has the name.
+    """Return `stem.ckpt`, or `stem-v1.ckpt` and so on if another run has the name.
 
     A name that the run itself has claimed is free: it wrote that file before it was killed, and writes it again.
     """
@@ -105,7 +105,7 @@ class _List(BaseModel):
 
 
 def _read(folders: RunFolders) -> _List:
-    """Read the list; one that is missing or invalid claims nothing."""
+    """Read the list; a missing or invalid list is empty."""
     try:
         return _List.model_validate_json(read_start(folders.checkpoint_list, LARGEST))
     except (OSError, ValueError):

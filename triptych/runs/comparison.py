@@ -1,6 +1,6 @@
-"""Two runs side by side: each figure of either, their difference, and whether it is more than the noise of the images.
+"""Comparison of two runs: the metrics of each, their difference, and whether it exceeds the noise of the images.
 
-The noise is that of the images alone. How much two trainings differ that only differ in their seed is not in it.
+The noise is only that of the images. It does not include the variation between training seeds.
 """
 
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from triptych.runs.per_image import PerImage
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of two runs A and B.
+    """A metric of two runs A and B.
 
     Attributes:
-        name: As in metrics.json.
-        a, b: The figure of each; None for a run that does not have it.
-        difference: B - A; None where one of them is missing.
-        p_value: Of accuracies of the same images, that of McNemar's exact test; else None.
+        name: The name in metrics.json.
+        a, b: The value of each run; None for a run without it.
+        difference: B - A; None if one of them is missing.
+        p_value: The p-value of McNemar's exact test, for accuracies on the same images; else None.
     """
 
     name: str
@@ -31,9 +31,9 @@ class Figure:
 
     @property
     def inside_noise(self) -> bool | None:
-        """Whether the difference is inside the noise: its interval includes 0, or McNemar's test is not significant.
+        """Whether the difference is within the noise: its interval includes 0, or McNemar's test is not significant.
 
-        None where there is no difference.
+        None if there is no difference.
         """
         if self.difference is None:
             return None
@@ -42,7 +42,7 @@ class Figure:
 
     @property
     def better(self) -> str | None:
-        """The run that is better, "a" or "b"; None inside the noise, or where neither more nor less is better."""
+        """The better run, "a" or "b"; None within the noise, or if neither higher nor lower is better."""
         more_is_better = higher_is_better(self.name)
         if self.difference is None or self.inside_noise or more_is_better is None:
             return None
@@ -51,13 +51,13 @@ class Figure:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All figures of two runs.
+    """All metrics of two runs.
 
     Attributes:
-        figures: Those that at least one of the runs has.
-        paired: Whether both are of the very same images: what is hard about an image for both then cancels out.
-        images: How many images A and B were measured on.
-        only_right: How many images only A, and only B, classifies correctly; None where they are of other images.
+        figures: The metrics that at least one of the runs has.
+        paired: Whether both are of the same images, so that the difficulty of an image cancels in the difference.
+        images: Number of images of A and of B.
+        only_right: Number of images that only A, and only B, classifies correctly; None if the images differ.
     """
 
     figures: tuple[Figure, ...]
@@ -83,7 +83,7 @@ def compare(a: PerImage, b: PerImage) -> Comparison:
 
 
 def of_the_same_images(a: PerImage, b: PerImage) -> bool:
-    """Return whether two tables are of the same images, by the digest of pixels and labels that they carry."""
+    """Return whether two tables are of the same images, by their digests of pixels and labels."""
     digest = a.description.get("images")
     return (
         digest is not None

@@ -1,4 +1,4 @@
-"""Two runs side by side for a terminal: their facts, the differences of their configs, and their figures in words."""
+"""Comparison of two runs for a terminal: descriptions, config differences, and metrics in words."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -17,11 +17,11 @@ from triptych.runs.run_table import duration
 from triptych.text import terminal_text
 
 LONGEST = 10_000
-"""More columns than a line of the table ever has."""
+"""A width that exceeds every line of the table."""
 
 
 def run_sides(a: RunRecord, b: RunRecord) -> Table:
-    """Lay out what the two runs are, and the values in which their configs differ."""
+    """Lay out the descriptions of the two runs and the differences of their configs."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("")
     for letter, record in (("A", a), ("B", b)):
@@ -41,14 +41,14 @@ def run_sides(a: RunRecord, b: RunRecord) -> Table:
 
 
 def figure_table(comparison: Comparison, *, width: int) -> Table:
-    """Lay out the figures with intervals, and the differences in words: a figure on one line, or on two if need be."""
+    """Lay out the metrics with intervals, and the differences in words: one line per metric, or two if necessary."""
     on_one_line = _figures(comparison, is_wide=True)
     needed = Console(width=LONGEST).measure(on_one_line).maximum
     return on_one_line if needed <= width else _figures(comparison, is_wide=False)
 
 
 def _figures(comparison: Comparison, *, is_wide: bool) -> Table:
-    """Lay out the figures: intervals beside them and words in a column of their own, or both below."""
+    """Lay out the metrics: intervals next to them and words in a separate column, or both below."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("", overflow="fold", no_wrap=is_wide)
     for header in ("A", "B", "B - A"):
@@ -69,7 +69,7 @@ def _figures(comparison: Comparison, *, is_wide: bool) -> Table:
 
 
 def remarks(comparison: Comparison, *, split: str) -> list[str]:
-    """Return what a reader has to know: what the intervals are, and what they leave out."""
+    """Return explanations of the intervals and their limits."""
     images_a, images_b = comparison.images
     if comparison.paired:
         measured = f"of the {images_a:,} {split} images, the same for A and B (paired)."
@@ -111,7 +111,7 @@ def _facts(record: RunRecord) -> Mapping[str, str]:
 
 
 def _decimals(interval: Interval | None) -> int:
-    """Choose how many decimals a figure has: enough for two digits of its interval's width."""
+    """Choose the number of decimals of a metric: enough for two digits of its interval's width."""
     if interval is None:
         return 0
     usual, width = 4 if abs(interval.estimate) < 10 else 2, interval.high - interval.low
@@ -136,9 +136,9 @@ def _words(figure: Figure) -> str:
 
 
 def json_of_comparison(a: RunRecord, b: RunRecord, comparison: Comparison, *, split: str) -> dict[str, Any]:
-    """Return two runs side by side; each figure has its interval, the difference, and what follows from it.
+    """Return the comparison of two runs; each metric has its intervals, the difference, and the conclusion.
 
-    The values in which the configs differ are null where one of the two cannot be read.
+    The differences of the configs are null if one of the two cannot be read.
     """
     figures = {
         figure.name: {

@@ -1,4 +1,4 @@
-"""The meaning of each figure of metrics.json: for tables, the report and comparisons of runs."""
+"""Definitions of the metrics in metrics.json: for tables, the report and comparisons of runs."""
 
 from collections.abc import Collection
 from difflib import get_close_matches
@@ -8,14 +8,14 @@ from triptych.config.loss_terms import LOSS_TERMS
 
 
 class Definition(NamedTuple):
-    """A figure in words."""
+    """Description of a metric."""
 
     title: str
-    """Its name for people."""
+    """Its display name."""
     meaning: str
     """What it measures, and its unit."""
     better: Literal["higher", "lower", ""]
-    """Whether more or less is better; empty where neither is."""
+    """Whether higher or lower is better; empty if neither is."""
 
 
 DEFINITIONS: dict[str, Definition] = {
@@ -66,11 +66,11 @@ MAIN_METRICS = (
     "test.psnr",
     "test.loss",
 )
-"""What a table shows first, as far as it has room."""
+"""Metrics that a table shows first, as many as fit."""
 
 
 def higher_is_better(name: str) -> bool | None:
-    """Return whether more of a metric is better; None where that depends, or is not known.
+    """Return whether higher is better; None if that depends on the use, or is unknown.
 
     Example:
         >>> higher_is_better("test.knn_accuracy"), higher_is_better("val.loss"), higher_is_better("test.kl")
@@ -83,7 +83,7 @@ def higher_is_better(name: str) -> bool | None:
 
 
 def resolve_metric(name: str, known: Collection[str]) -> str:
-    """Find the dotted name that is meant: the test split's where a short name fits several.
+    """Resolve a short name to a dotted name; the test split takes precedence.
 
     Raises:
         ValueError: No metric in `known` has this name, or several have.

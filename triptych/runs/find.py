@@ -1,4 +1,4 @@
-"""Which run a user means: by its name, by its version folder, or by one of its checkpoints; no checkpoint is opened."""
+"""Finds a run by its name, its version folder, or one of its checkpoints, without opening a checkpoint."""
 
 import os
 import re
@@ -15,11 +15,11 @@ def find_run(meant: str, root: Path) -> RunFolders:
 
     Args:
         meant: "digits/3", "digits/version_3", the path of a version folder, or the path of a checkpoint in
-            `lightning_checkpoints/<dataset>/`. A link such as best.ckpt means the run of the file that it leads to.
-        root: The output root that the names belong to; a path brings its own.
+            `lightning_checkpoints/<dataset>/`. A link such as best.ckpt means the run of its target.
+        root: The output directory in which names are looked up; a path has its own.
 
     Raises:
-        CheckpointError: There is no such run; the message names those that there are.
+        CheckpointError: There is no such run; the message lists the existing runs.
     """
     found = named_run(meant, root) or run_of_folder(Path(meant)) or run_of_checkpoint(Path(meant))
     if found is not None and found.version_folder.is_dir():
@@ -38,20 +38,20 @@ def find_run(meant: str, root: Path) -> RunFolders:
 
 
 def run_of_checkpoint(path: Path) -> RunFolders | None:
-    """Find the run whose version folder claims a checkpoint; None for a file that has left its run."""
+    """Find the run whose version folder claims a checkpoint; None for a file that was moved out of its run."""
     folder = Path(os.path.abspath(path)).parent  # noqa: PTH100 # as above
     if not path.is_file() or folder.parent.name != "lightning_checkpoints":
         return None
     name, root = path.resolve().name, folder.parent.parent
     if name in {"best.ckpt", "last.ckpt"}:
-        # Where links are plain files, these two are those of the newest run.
+        # If links are plain files, these two belong to the latest run.
         return newest_run(root, folder.name)
     runs = (run for run in all_runs(root) if run.dataset == folder.name)
     return next((run for run in runs if name in {run.last.name, *own_names(run)}), None)
 
 
 def run_of_folder(path: Path) -> RunFolders | None:
-    """Read root, data set and version off a version folder's path, as it stands: its parents may be links."""
+    """Parse root, data set and version from a version folder's path, unresolved, because its parents may be links."""
     place = Path(os.path.abspath(path))  # noqa: PTH100 # Path.resolve() would follow those links
     match = re.fullmatch(r"version_(\d+)", place.name, re.ASCII)
     if match is None or len(place.parents) < 4:
@@ -62,7 +62,7 @@ def run_of_folder(path: Path) -> RunFolders | None:
 
 
 def is_name_of_run(meant: str) -> bool:
-    """Return whether text has the form of a run's name; there need not be such a run.
+    """Return whether text has the form of a run's name; the run may not exist.
 
     Example:
         >>> is_name_of_run("digits/3"), is_name_of_run("my photos/version_0"), is_name_of_run("digits.ckpt")
@@ -72,7 +72,7 @@ def is_name_of_run(meant: str) -> bool:
 
 
 def named_run(meant: str, root: Path) -> RunFolders | None:
-    """Find the run of a name such as "digits/3" under an output root; None where there is none."""
+    """Find the run of a name such as "digits/3" in an output directory; None if there is none."""
     parsed = _parsed(meant)
     named = RunFolders(root, *parsed) if parsed else None
     return named if named is not None and named.version_folder.is_dir() else None

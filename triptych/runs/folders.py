@@ -1,4 +1,4 @@
-"""Where a run writes: a numbered version folder of its own, and the checkpoints that a data set's runs share."""
+"""Output folders of a run: its numbered version folder, and the folder of checkpoints of its data set."""
 
 import re
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class RunFolders:
-    """The places of one run under the output root.
+    """The paths of one run in the output directory.
 
     Attributes:
-        root: What `--output` names.
+        root: The output directory (`--output`).
         dataset: The data set's name.
         version: The run's number among the runs on this data set.
     """
@@ -22,17 +22,17 @@ class RunFolders:
 
     @property
     def name(self) -> str:
-        """What the command line calls the run: "digits/3"."""
+        """The name of the run on the command line: "digits/3"."""
         return f"{self.dataset}/{self.version}"
 
     @property
     def tensorboard(self) -> Path:
-        """The folder that TensorBoard is pointed at."""
+        """The log directory for TensorBoard."""
         return self.root / "img_tasks" / self.dataset
 
     @property
     def version_folder(self) -> Path:
-        """Logs, config, metrics and pictures of this run alone."""
+        """Logs, config, metrics and pictures of this run."""
         return self.tensorboard / "experiment" / f"version_{self.version}"
 
     @property
@@ -42,7 +42,7 @@ class RunFolders:
 
     @property
     def metrics(self) -> Path:
-        """What was measured; training writes it when it has finished."""
+        """The metrics; training writes them at its end."""
         return self.version_folder / "metrics.json"
 
     @property
@@ -51,7 +51,7 @@ class RunFolders:
         return self.version_folder / ".lock"
 
     def per_image(self, split: str) -> Path:
-        """The table of what the best checkpoint did with every image of a split."""
+        """The table of the best checkpoint's results for every image of a split."""
         return self.version_folder / f"per_image_{split}.parquet"
 
     @property
@@ -61,7 +61,7 @@ class RunFolders:
 
     @property
     def last(self) -> Path:
-        """This run's own newest state; `last.ckpt` beside it points to the newest run's."""
+        """The last state of this run; `last.ckpt` next to it points to that of the latest run."""
         return self.checkpoints / f"version_{self.version}-last.ckpt"
 
     @property
@@ -74,9 +74,9 @@ class RunFolders:
         return self.version >= max(_saved_versions(self), default=self.version)
 
     def others(self) -> Iterator["RunFolders"]:
-        """Give the other runs with a version folder whose checkpoints lie in the same folder.
+        """Yield the other runs with a version folder whose checkpoints are in the same folder.
 
-        They are those on the data set; and where the folder is a link into another output root, those of that root.
+        These are the runs on the data set; if the folder is a link to another output directory, also the runs in that.
         """
         for version in _begun_versions(self):
             if version != self.version:
@@ -91,7 +91,7 @@ class RunFolders:
 
 
 def new_run(root: Path, dataset: str) -> RunFolders:
-    """Reserve the next version folder; two runs that start at once get two numbers."""
+    """Reserve the next version folder; two runs that start at the same time get different numbers."""
     newest = newest_run(root, dataset)
     folders = RunFolders(root, dataset, newest.version + 1 if newest else 0)
     folders.version_folder.parent.mkdir(parents=True, exist_ok=True)
@@ -105,14 +105,14 @@ def new_run(root: Path, dataset: str) -> RunFolders:
 
 
 def newest_run(root: Path, dataset: str) -> RunFolders | None:
-    """Return the latest run that has a version folder or a checkpoint, or None where there is no run."""
+    """Return the latest run that has a version folder or a checkpoint, or None if there is no run."""
     anywhere = RunFolders(root, dataset, 0)
     versions = [*_begun_versions(anywhere), *_saved_versions(anywhere)]
     return RunFolders(root, dataset, max(versions)) if versions else None
 
 
 def all_runs(root: Path) -> list[RunFolders]:
-    """Return every run under the output root that has a version folder, by data set and version."""
+    """Return every run in the output directory with a version folder, by data set and version."""
     datasets = sorted(folder.parent.name for folder in root.glob("img_tasks/*/experiment"))
     firsts = (RunFolders(root, dataset, 0) for dataset in datasets)
     runs = (RunFolders(root, first.dataset, version) for first in firsts for version in sorted(_begun_versions(first)))
@@ -124,7 +124,7 @@ def _begun_versions(folders: RunFolders) -> list[int]:
 
 
 def _saved_versions(folders: RunFolders) -> list[int]:
-    """Return the runs that have a last state; its file name also keeps a deleted version folder's number taken."""
+    """Return the versions with a last state, which also reserves the number of a deleted version folder."""
     return _numbers(folders.checkpoints, r"version_(\d+)-last\.ckpt")
 
 

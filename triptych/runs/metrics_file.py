@@ -1,4 +1,4 @@
-"""A run's metrics.json: what training measured at its end, and what later evaluations put beside it.
+"""A run's metrics.json: the metrics of training, and those of later evaluations.
 
 It is strict JSON: a number that is not finite is written as null.
 """
@@ -13,11 +13,11 @@ from triptych.errors import DataError
 from triptych.files import read_start, replacing
 
 LARGEST = 1 << 28
-"""Bytes of a metrics.json."""
+"""Maximum size of a metrics.json in bytes."""
 
 
 def write_metrics(metrics: Mapping[str, Any], path: Path) -> None:
-    """Write metrics.json, whole or not at all."""
+    """Write metrics.json atomically."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(jsonable(metrics), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -26,7 +26,7 @@ def read_metrics(path: Path) -> dict[str, Any]:
     """Read metrics.json.
 
     Raises:
-        DataError: The file is missing, damaged, or holds no JSON object.
+        DataError: The file is missing, damaged, or contains no JSON object.
     """
     try:
         metrics = json.loads(read_start(path, LARGEST).decode())
@@ -40,12 +40,12 @@ def read_metrics(path: Path) -> dict[str, Any]:
 
 
 def update_metrics(path: Path, changes: Mapping[str, Any]) -> None:
-    """Add to metrics.json, in one step, and keep what else is there; where there is no file, begin one.
+    """Update metrics.json atomically, keeping other values; create it if it does not exist.
 
     Args:
         path: The file.
-        changes: New values. A mapping, as `{"test": {"map_at_r": 0.9}}`, is put into the one that the file has under
-            that name, key by key; any other value takes the old one's place.
+        changes: New values. A mapping, such as `{"test": {"map_at_r": 0.9}}`, is merged key by key into the mapping of
+            that name in the file; any other value replaces the old one.
 
     Raises:
         DataError: The file is damaged.
@@ -65,8 +65,8 @@ def update_metrics(path: Path, changes: Mapping[str, Any]) -> None:
     write_metrics(metrics, path)
 
 
-def jsonable(value: Any) -> Any:  # noqa: ANN401 # whatever JSON holds
-    """Put null in the place of numbers that JSON cannot write, such as NaN."""
+def jsonable(value: Any) -> Any:  # noqa: ANN401 # any JSON value
+    """Replace numbers that JSON does not support, such as NaN, by null."""
     if isinstance(value, Mapping):
         return {name: jsonable(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -1,6 +1,6 @@
 """The results of a checkpoint for every image of a split: written by evaluation, compared by `triptych runs`.
 
-One Parquet file per split, `per_image_<split>.parquet`, beside the run's metrics.json. A row is an image.
+One Parquet file per split, `per_image_<split>.parquet`, next to the run's metrics.json. Each row is an image.
 """
 
 import json
@@ -20,31 +20,31 @@ from triptych.metrics.intervals import Statistic, calibration_error, macro_f1, m
 REQUIRED = ("index", "label")
 """Columns of integers that every table has: the image's position in the split, and its class."""
 KEY = b"triptych"
-"""Where the file's metadata hold the description."""
+"""Key of the description in the file's metadata."""
 
 AVERAGED = (
     *("nll", "precision_at_1", "recall_at_5", "recall_at_10", "r_precision", "map_at_r", "mrr"),
     *("mse", "psnr", "ssim", "kl_divergence"),
 )
-"""Columns whose mean over the images is a figure of the split; an image alone in its class has nothing to find."""
+"""Columns whose mean over the images is a metric of the split; an image alone in its class has no value."""
 SHARES = ("precision_at_1", "recall_at_5", "recall_at_10", "r_precision", "map_at_r", "mrr")
-"""Those of them that measure retrieval: they lie between 0 and 1, and depend on the other images too."""
+"""Columns of retrieval metrics, which are between 0 and 1 and also depend on the other images."""
 POSITIVE = ("nll", "mse", "kl_divergence")
-"""Those that are never negative."""
+"""Columns that are never negative."""
 ROUNDING = 1e-5
-"""By how much a probability in float32 may exceed 1."""
+"""Tolerance above 1 for probabilities in float32."""
 HITS = ("precision_at_1", "recall_at_5", "recall_at_10")
-"""Those that are 0 or 1 for each image."""
+"""Columns that are 0 or 1 for each image."""
 
 
 @dataclass(frozen=True)
 class PerImage:
-    """A table as it was read.
+    """A table of results per image.
 
     Attributes:
-        columns: Arrays of one and the same length by their names, in the order of `index`.
-        description: Of which images the table is: `dataset`, `split`, `classes`, `holdout`, and `images`, the digest
-            of their pixels and labels; `influences`, those of the retrieval figures; and whatever else was written.
+        columns: Arrays of equal length by name, in the order of `index`.
+        description: The images of the table: `dataset`, `split`, `classes`, `holdout`, and `images`, the digest of
+            their pixels and labels; `influences` of the retrieval metrics; and any other stored values.
     """
 
     columns: dict[str, NDArray[Any]]
@@ -52,15 +52,15 @@ class PerImage:
 
     @property
     def knows_influences(self) -> bool:
-        """Whether the table has what intervals of retrieval figures need; those of older versions have not."""
+        """Whether the table has the influences for intervals of retrieval metrics; tables of older versions do not."""
         found = self.description.get("influences")
         wanted = [name for name in SHARES if name in self.columns]
         return isinstance(found, dict) and all(_are_numbers(found.get(name)) for name in wanted)
 
     def statistics(self) -> dict[str, Statistic]:
-        """Return the figures of the split: those of the classifier, and the mean of every column that is a figure.
+        """Return the metrics of the split: those of the classifier, and the means of the metric columns.
 
-        A column without any value, such as the average precision where every class has one image, gives none.
+        A column without any value, such as the average precision if every class has one image, is omitted.
         """
         columns, found = self.columns, {}
         if "prediction" in columns:
@@ -83,12 +83,12 @@ class PerImage:
 
 
 def write_per_image(path: Path, columns: Mapping[str, NDArray[Any]], description: Mapping[str, Any]) -> None:
-    """Write a table, whole or not at all.
+    """Write a table atomically.
 
     Args:
         path: The file, which is replaced.
-        columns: One-dimensional arrays of one length; `index` and `label` are among them. NaN: not measured.
-        description: Of which images it is, as JSON can hold it.
+        columns: One-dimensional arrays of equal length, including `index` and `label`. NaN means not measured.
+        description: Description of the images, as JSON values.
 
     Example:
         >>> import tempfile

@@ -21,7 +21,7 @@ from triptych.runs.folders import RunFolders
 from triptych.runs.metrics_file import read_metrics
 
 LARGEST = 1 << 20
-"""Bytes of a config."""
+"""Maximum size of a config in bytes."""
 
 State = Literal["finished", "running", "stopped", "damaged"]
 
@@ -31,14 +31,14 @@ class RunRecord:
     """One run.
 
     Attributes:
-        folders: Where it wrote.
-        began: When its training began, or was last resumed.
+        folders: Its output folders.
+        began: When its training started or was last resumed.
         state: "running" while a process trains it; then "finished" if training finished and wrote its metrics,
             "stopped" if it did not, "damaged" if its metrics cannot be read.
-        config: Its config by dotted keys; empty where it cannot be read.
-        metrics: Its numbers by dotted names, as "test.accuracy"; "epochs" and "train_seconds" are among them.
-        best_checkpoint: The file name of the checkpoint that was measured, where one was.
-        problems: What is wrong with the files that could not be read, by their names.
+        config: Its config by dotted keys; empty if it cannot be read.
+        metrics: Its metrics by dotted names, such as "test.accuracy", including "epochs" and "train_seconds".
+        best_checkpoint: The file name of the evaluated checkpoint, if any.
+        problems: The errors of unreadable files, by file name.
     """
 
     folders: RunFolders
@@ -51,7 +51,7 @@ class RunRecord:
 
 
 def read_record(folders: RunFolders) -> RunRecord:
-    """Read the files of a run; nothing in its folder makes this fail."""
+    """Read the files of a run; invalid files do not raise an error."""
     problems: dict[str, str] = {}
     metrics = _metrics(folders, problems)
     config = _config(folders, problems)
@@ -68,7 +68,7 @@ def read_record(folders: RunFolders) -> RunRecord:
 
 
 def flat_metrics(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Give the numbers of a metrics.json by dotted names; lists, tables and the environment are left out.
+    """Return the numbers of a metrics.json by dotted names, without lists, tables and the environment.
 
     Example:
         >>> flat_metrics({"test": {"accuracy": 0.97, "confusion": [[3]]}, "epochs": 3, "environment": {"cpu_count": 2}})
@@ -130,7 +130,7 @@ def _is_held(lock: Path) -> bool:
 
 
 def _began(folders: RunFolders) -> datetime:
-    """Return the start by the resolved config, the first file of a run; its folder changes with every new file."""
+    """Return the start time from the resolved config, the first file of a run: the folder's time changes later."""
     try:
         begun = folders.config.stat()
     except OSError:
@@ -139,10 +139,10 @@ def _began(folders: RunFolders) -> datetime:
 
 
 def differing_keys(configs: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any, ...]]:
-    """Return the keys that differ, each with its value in every config.
+    """Return the differing keys, each with its value in every config.
 
     Args:
-        configs: By dotted keys. A key that a config lacks has its default: an older version wrote it.
+        configs: Configs by dotted keys. A missing key has its default: the config is from an older version.
 
     Example:
         >>> differing_keys([{"training.seed": 0, "model.pad": 2}, {"training.seed": 1, "model.pad": 2}])
@@ -154,7 +154,7 @@ def differing_keys(configs: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Any,
 
 
 def short_key(key: str) -> str:
-    """Leave out the section, which no two keys need to be distinguished.
+    """Remove the section, which is not needed to distinguish keys.
 
     Example:
         >>> short_key("training.scheduler.name")
@@ -164,7 +164,7 @@ def short_key(key: str) -> str:
 
 
 def shown_value(value: object) -> str:
-    """Write a value as YAML has it.
+    """Format a value as YAML.
 
     Example:
         >>> shown_value("muon"), shown_value(None), shown_value(0.005), shown_value([7, 9])

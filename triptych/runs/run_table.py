@@ -1,4 +1,4 @@
-"""The table of runs for a terminal: two lines a run, as many metrics as fit, and differences between the configs."""
+"""The table of runs for a terminal: two lines per run, as many metrics as fit, and config differences."""
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
@@ -15,18 +15,18 @@ from triptych.text import terminal_text
 METRIC_WIDTH = 8
 GAP = 2
 NOTE_WIDTHS = (20, 60)
-"""The least room for the differences, and their room before more than two metrics are shown, if they are that long."""
+"""Minimum width of the differences, and their preferred width before more than two metrics are shown."""
 STYLES = {"finished": "green", "running": "cyan", "stopped": "yellow", "damaged": "red"}
 HEADER = ("run\nbegan", "state", "epochs\ntime")
 
 
 def sorted_records(records: Sequence[RunRecord], metric: str, *, ascending: bool | None = None) -> list[RunRecord]:
-    """Sort by a metric; runs that lack it come last, in the order that they had.
+    """Sort by a metric; runs without it come last, in their original order.
 
     Args:
         records: The runs.
         metric: A dotted name.
-        ascending: Whether the lowest comes first; None: the best first, or the highest where neither is better.
+        ascending: Whether the lowest comes first; None: the best first, or the highest if neither is better.
     """
     if ascending is None:
         ascending = higher_is_better(metric) is False
@@ -39,7 +39,7 @@ def sorted_records(records: Sequence[RunRecord], metric: str, *, ascending: bool
 
 
 def config_differences(records: Sequence[RunRecord]) -> dict[str, dict[str, Any]]:
-    """Return by the runs' names which values of their configs are not those of all runs on the data set."""
+    """Return the config values that are not common to all runs on the data set, by run name."""
     found: dict[str, dict[str, Any]] = {record.folders.name: {} for record in records}
     readable = sorted((record for record in records if record.config), key=_dataset)
     for _, group in groupby(readable, _dataset):
@@ -51,12 +51,12 @@ def config_differences(records: Sequence[RunRecord]) -> dict[str, dict[str, Any]
 
 
 def run_table(records: Sequence[RunRecord], *, width: int, first: str | None = None) -> Table:
-    """Lay the runs out.
+    """Lay out the runs.
 
     Args:
         records: The runs, at least one, in the order of the rows.
-        width: Columns of the terminal.
-        first: A metric to show before all others: the one that they are sorted by.
+        width: Width of the terminal in columns.
+        first: A metric to show first: the one by which the runs are sorted.
     """
     rows = [_cells(record) for record in records]
     differences = config_differences(records)
@@ -82,7 +82,7 @@ def run_table(records: Sequence[RunRecord], *, width: int, first: str | None = N
 
 
 def figure_text(value: float | None) -> str:
-    """Write a figure with four decimals, or two where it is large; a dash where there is none.
+    """Format a metric with four decimals, or two if it is large; a dash if it is missing.
 
     Example:
         >>> figure_text(0.97222), figure_text(210.7646), figure_text(None)
@@ -94,7 +94,7 @@ def figure_text(value: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write a time as one reads it.
+    """Format a duration.
 
     Example:
         >>> duration(27.7), duration(815), duration(8000)
@@ -127,14 +127,14 @@ def _note(record: RunRecord, differences: Mapping[str, Any]) -> str:
 
 
 def _metrics(records: Sequence[RunRecord], first: str | None) -> list[str]:
-    """Return the metrics of the splits that any run has, the important ones before the others."""
+    """Return the metrics of the splits that any run has, important ones first."""
     measured = {name: None for record in records for name in record.metrics if "." in name}
     wanted = [name for name in (first, *MAIN_METRICS) if name in measured]
     return [name for name in {**dict.fromkeys(wanted), **measured} if name is not None]
 
 
 def _fitting(metrics: Sequence[str], room: int) -> list[str]:
-    """Return those that fit, the first in any case."""
+    """Return the metrics that fit, always including the first."""
     fitting: list[str] = []
     for metric in metrics:
         room -= _column_width(metric)
@@ -145,7 +145,7 @@ def _fitting(metrics: Sequence[str], room: int) -> list[str]:
 
 
 def _header(metric: str) -> str:
-    """Return the head of a metric's column: the split over the name."""
+    """Return the header of a metric's column: the split above the name."""
     return "\n".join(map(terminal_text, metric.split(".")))
 
 
@@ -158,7 +158,7 @@ def _width(cell: str) -> int:
 
 
 def json_of_runs(records: Sequence[RunRecord]) -> list[dict[str, Any]]:
-    """Return one object a run, in the order of the records."""
+    """Return one object per run, in the order of the records."""
     differences = config_differences(records)
     return [
         {

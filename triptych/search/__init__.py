@@ -1,4 +1,4 @@
-"""Search: an index of embeddings that knows which model made them, on this machine or in PostgreSQL."""
+"""Search: an index of embeddings of a specific model, on this machine or in PostgreSQL."""
 
 from triptych.search.calibration import Calibration, LabelledVectors, calibrate
 from triptych.search.contract import Index, IndexInfo, IndexSettings, Match

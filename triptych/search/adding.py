@@ -1,7 +1,7 @@
-"""What is added to an index: the image files of a folder, or embeddings that `triptych embed` has written.
+"""Sources of rows for an index: the image files of a folder, or embeddings written by `triptych embed`.
 
-A file's id is its absolute path, so that the same file has one id wherever the command is run. Its metadata are `path`,
-`label` (the name of its folder, where it lies in one below the folder that was named), `prediction` and `probability`.
+A file's id is its absolute path, so that it does not depend on the working directory. Its metadata are `path`, `label`
+(the name of its sub-folder in the given folder, if any), `prediction` and `probability`.
 """
 
 import os
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from triptych.artefacts.model import TrainedModel
 
 AT_ONCE = 1024
-"""Images, or rows of a table, that are added together."""
+"""Number of images, or rows of a table, that are added together."""
 
 
 @dataclass
 class Report:
-    """What became of images that were to be indexed.
+    """Result of adding images to an index.
 
     Attributes:
-        added: How many are in the index now.
+        added: Number of images that were added.
         failures: Files that could not be read, with the reason.
     """
 
@@ -44,10 +44,10 @@ class Report:
 
 
 def to_add(images: str | Path, model: "TrainedModel") -> "ImageFiles | EmbeddingFiles":
-    """Look for image files, or files of embeddings, at a place.
+    """Find image files, or files of embeddings, at a path.
 
     Raises:
-        DataError: There are none, or embeddings are damaged or not complete.
+        DataError: There are none, or embeddings are damaged or incomplete.
         SearchError: Embeddings are of another model.
     """
     from triptych.data.own.unlabelled import image_files
@@ -99,7 +99,7 @@ class ImageFiles:
         self.root = root
 
     def add_to(self, index: Index, model: "TrainedModel") -> Report:
-        """Embed the files, a part at a time, and add them; files that cannot be read are left out and reported."""
+        """Embed the files, a part at a time, and add them; unreadable files are skipped and reported."""
         report, named = Report(), list[Path]()
         for path in self.files:
             if image_id(path) == unicode_text(image_id(path)):
@@ -148,17 +148,17 @@ def _is_readable(model: "TrainedModel", path: Path, report: Report) -> bool:
 
 
 class EmbeddingFiles:
-    """Embeddings in Parquet files, as `triptych embed` writes them."""
+    """Embeddings in Parquet files, written by `triptych embed`."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self.files = files
 
     def check(self, model: "TrainedModel") -> None:
-        """Check, before anything is added, that every file has embeddings of a model.
+        """Check, before adding, that every file has embeddings of the model.
 
         Raises:
-            DataError: One has no embeddings.
-            SearchError: One is of another model.
+            DataError: A file has no embeddings.
+            SearchError: A file belongs to another model.
         """
         for path in self.files:
             with _opened(path) as file:
@@ -185,7 +185,7 @@ def _rows(path: Path) -> Iterator[tuple[list[str], Any, Any, str]]:
     """Read a file of embeddings, a part at a time.
 
     Raises:
-        DataError: It is none, or damaged.
+        DataError: It is not such a file, or is damaged.
     """
     import pyarrow as pa
 
@@ -199,7 +199,7 @@ def _rows(path: Path) -> Iterator[tuple[list[str], Any, Any, str]]:
 
 @contextmanager
 def _opened(path: Path) -> "Iterator[ParquetFile]":
-    """Open a file of embeddings; what is wrong with it, in the block too, becomes one DataError."""
+    """Open a file of embeddings; errors, also within the block, are converted to a DataError."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -1,8 +1,8 @@
 """The threshold of "no match": chosen on validation pairs for a rate of false matches, its rate measured on test pairs.
 
 A pair of images *matches* when their cosine similarity reaches the threshold; a *false match* is a pair of two classes
-that matches. The rate is a share of pairs. A search compares one query with a whole gallery, which is many pairs: an
-image of an unknown class meets a false match the more often, the larger the gallery.
+that matches. The rate is a share of pairs. A search compares one query with a whole gallery, which is many pairs: the
+larger the gallery, the more likely an image of an unknown class has a false match.
 
 Letters: N images, E embedding dimension, G groups of images.
 """
@@ -18,10 +18,10 @@ from triptych.errors import SearchError
 from triptych.search.rows import Floats, unit_vectors
 
 MOST_IMAGES = 10_000
-"""Images of a split whose pairs are used, drawn with a fixed seed where there are more: 50 million pairs."""
+"""Maximum number of images of a split, drawn with a fixed seed if there are more: 50 million pairs."""
 CHUNK = 1024
 FEWEST_CLASSES = 5
-"""With as many held-out classes, the interval counts them as drawn from all classes; with fewer, it cannot."""
+"""Minimum number of held-out classes for an interval over classes; with fewer, it is over images."""
 
 
 class Rate(BaseModel):
@@ -32,7 +32,7 @@ class Rate(BaseModel):
         low: Lower end of the interval.
         high: Upper end.
         pairs: Number of pairs of two classes.
-        over: What the interval lets vary: the images, or the classes with their images.
+        over: Source of variation in the interval: the images, or the classes with their images.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -45,12 +45,12 @@ class Rate(BaseModel):
 
 
 class Calibration(BaseModel):
-    """The threshold of an index, and how often it errs.
+    """The threshold of an index, and its error rates.
 
     Attributes:
-        threshold: Least cosine similarity of a match.
+        threshold: Minimum cosine similarity of a match.
         requested: The requested rate of false matches, on validation pairs.
-        known: The rate measured on test images of the classes of the training.
+        known: The rate measured on test images of the classes in training.
         held_out: The rate of pairs with an image of a held-out class, measured on test; None without such images.
         true_matches: Share of test pairs of one class that match.
     """
@@ -70,10 +70,10 @@ class LabelledVectors:
     Args:
         vectors: (N, E); scaled to length 1.
         labels: (N,) classes, of any kind that NumPy can compare.
-        seed: Chooses the images where there are more than 10,000.
+        seed: Seed of the sample if there are more than 10,000 images.
 
     Raises:
-        SearchError: The vectors are no matrix of finite rows, or the labels are others in number or of several kinds.
+        SearchError: The vectors are not a finite matrix, or the labels differ in number or have several types.
     """
 
     def __init__(self, vectors: object, labels: object, *, seed: int = 0) -> None:
@@ -103,12 +103,12 @@ def calibrate(
     *,
     false_match_rate: float = 0.01,
 ) -> Calibration:
-    """Choose the least threshold whose rate of false matches on validation pairs is at most the requested one.
+    """Choose the lowest threshold whose rate of false matches on validation pairs is at most the requested one.
 
     Args:
         val: Validation images, of at least two classes.
-        test: Test images of the same classes, unseen by training and by this choice.
-        held_out: Images of classes that the training never saw.
+        test: Test images of the same classes, not used in training or in this choice.
+        held_out: Images of held-out classes.
         false_match_rate: In (0, .5].
 
     Raises:
@@ -145,7 +145,7 @@ def false_matches(split: LabelledVectors, threshold: float) -> Rate:
 
 
 def _choose(val: LabelledVectors, rate: float) -> float:
-    """Return the middle between the last impostor score that may match and the first that may not."""
+    """Return the midpoint between the last impostor score that may match and the first that may not."""
     pairs = (len(val.classes) ** 2 - int((np.bincount(val.classes) ** 2).sum())) // 2
     allowed = int(rate * pairs)
     if allowed == 0:
@@ -181,7 +181,7 @@ def _count(
 
     Args:
         split: The images.
-        threshold: Least score of a match.
+        threshold: Minimum score of a match.
         involved: (N,) Only pairs with at least one of these images count; None is all.
     """
     matched = np.zeros(len(split.classes), np.int64)

@@ -1,7 +1,7 @@
-"""What a filter means: a small tree of conditions over metadata columns, the same for every back end.
+"""A parsed filter: a small tree of conditions over metadata columns, the same for every back end.
 
-The tree holds no negation: `where.py` moves it into the leaves. A leaf never holds for a missing value (except
-`Missing`), so that conditions need two truth values only and both back ends agree on rows without a value.
+The tree has no negation: `where.py` moves it into the leaves. A leaf is never true for a missing value (except
+`Missing`), so that conditions need only two truth values and both back ends agree on rows without a value.
 """
 
 import math
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["text", "integer", "number", "boolean"]
-"""What a metadata column holds: text, a 64-bit integer, a 64-bit float, or true and false."""
+"""Type of a metadata column: text, 64-bit integer, 64-bit float, or boolean."""
 
 Value = str | int | float | bool
 Operator = Literal["=", "!=", "<", "<=", ">", ">="]
@@ -21,7 +21,7 @@ LEAST_INTEGER, LARGEST_INTEGER = -(2**63), 2**63 - 1
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rows whose value in `column` stands in this relation to `value`, which is of the column's kind."""
+    """Rows whose value in `column` has this relation to `value`, which is of the column's kind."""
 
     column: str
     operator: Operator
@@ -92,7 +92,7 @@ def columns_of(condition: Condition) -> set[str]:
 def compare_integers(column: str, operator: Operator, value: float) -> Condition:
     """Compare a column of 64-bit integers with any finite number, exactly.
 
-    Both engines would otherwise convert the column or the number in ways of their own.
+    Otherwise the two engines would convert the column or the number differently.
 
     Example:
         >>> compare_integers("n", "<", 2.5), compare_integers("n", ">", 10**30)
@@ -111,11 +111,11 @@ def compare_integers(column: str, operator: Operator, value: float) -> Condition
 
 
 def integers_among(values: Sequence[float]) -> tuple[int, ...]:
-    """Keep the numbers that a column of 64-bit integers can hold."""
+    """Keep the numbers that are 64-bit integers."""
     whole = (int(value) for value in values if value == math.floor(value))
     return tuple(value for value in whole if LEAST_INTEGER <= value <= LARGEST_INTEGER)
 
 
 def storable(text: str) -> bool:
-    """Return whether both back ends can hold a text: no NUL character and no lone surrogate."""
+    """Return whether both back ends can store a text: no NUL character and no lone surrogate."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)

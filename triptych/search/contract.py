@@ -1,4 +1,4 @@
-"""What every search index does, whatever holds it: add, delete, search, info. The checks that are common are here.
+"""The interface of search indexes: add, delete, search, info, with the common checks.
 
 Letters: N rows, Q queries, E embedding dimension.
 """
@@ -25,13 +25,13 @@ MOST_RESULTS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """An image that a search found.
+    """An image found by a search.
 
     Attributes:
         id: Its id.
         score: Cosine similarity with the query, in [-1, 1].
-        metadata: Its values in every column of the index; None where it has none.
-        matches: Whether the score reaches the calibrated threshold; None where the index has no threshold.
+        metadata: Its values in every column of the index; None if missing.
+        matches: Whether the score reaches the calibrated threshold; None if the index has no threshold.
     """
 
     id: str
@@ -41,7 +41,7 @@ class Match:
 
 
 def found(settings: "IndexSettings", id: str, score: float, values: Metadata) -> Match:
-    """Describe a row that a search found, and whether it reaches the threshold."""
+    """Return a found row as a match, with the result of the threshold."""
     calibration = settings.calibration
     metadata = {name: values.get(name) for name in settings.columns}
     return Match(id, score, metadata, None if calibration is None else score >= calibration.threshold)
@@ -49,14 +49,14 @@ def found(settings: "IndexSettings", id: str, score: float, values: Metadata) ->
 
 @dataclass(frozen=True)
 class IndexSettings:
-    """What an index knows besides its rows.
+    """Settings of an index.
 
     Attributes:
-        fingerprint: Fingerprint of the model whose vectors it holds.
+        fingerprint: Fingerprint of the model of its vectors.
         dimension: E.
-        model: Where the model was when the index was made; a hint for people and for `triptych search`.
+        model: Path of the model when the index was created; a hint for users and for `triptych search`.
         columns: Kind of each metadata column.
-        calibration: The threshold of "no match", once chosen.
+        calibration: The threshold of "no match", if chosen.
     """
 
     fingerprint: str
@@ -74,12 +74,12 @@ class IndexInfo:
         location: Folder, or URLs without passwords.
         back_end: "embedded" or "postgres".
         rows: Number of images.
-        deleted: Rows that were deleted or replaced and still take space; None where the engine does not count them.
-        size: Bytes on the disk.
-        parts: Segments, or shards.
-        approximate_rows: Rows that are searched approximately unless `exact`.
-        recall: recall@10 of the approximate search, measured when it was built on vectors of the index; the lowest of
-            all parts.
+        deleted: Rows that were deleted or replaced and still take space; None if the engine does not count them.
+        size: Size on disk in bytes.
+        parts: Number of segments or shards.
+        approximate_rows: Number of rows that are searched approximately unless `exact`.
+        recall: recall@10 of the approximate search, measured on vectors of the index when it was built; the minimum
+            over all parts.
         settings: Fingerprint, dimension, columns, threshold.
     """
 
@@ -95,25 +95,25 @@ class IndexInfo:
 
 
 class Index(ABC):
-    """Vectors with ids and metadata, which knows the model that made them.
+    """Vectors of one model with ids and metadata.
 
-    Every method sees the newest whole state. An index can be used by several threads.
+    Every method uses the latest complete state. An index is thread-safe.
 
     Raises:
-        SearchError: In every method: what was passed is not as described, or is of another model; the index is
-            damaged, in use by another writer, or not reachable.
+        SearchError: In every method: the arguments are invalid or belong to another model; the index is damaged, in use
+            by another writer, or not reachable.
     """
 
     def add(
         self, ids: Sequence[str], vectors: object, metadata: Mapping[str, Any] | None = None, *, fingerprint: str
     ) -> None:
-        """Add rows, and replace those whose id is there already; they are on the disk on return.
+        """Add rows, and replace those with the same id; they are on disk on return.
 
         Args:
             ids: N texts, such as paths.
             vectors: (N, E) embeddings; they are scaled to length 1.
-            metadata: Columns of N values by name, or a `pyarrow.Table`. A new name makes a new column; rows without a
-                value in a column have None there.
+            metadata: Columns of N values by name, or a `pyarrow.Table`. A new name adds a column; rows without a value
+                in a column have None there.
             fingerprint: Fingerprint of the model that made the vectors.
         """
         settings = self.settings()
@@ -123,20 +123,20 @@ class Index(ABC):
             self._add(rows)
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Remove rows by id, on the disk on return, and return how many there were; ids that are not there are fine."""
+        """Remove rows by id, on disk on return, and return their number; unknown ids are ignored."""
         checked = check_ids(ids)
         return self._delete(checked) if len(checked) else 0
 
     def search(
         self, queries: object, k: int = 10, *, where: str | None = None, exact: bool = False, fingerprint: str
     ) -> list[list[Match]]:
-        """Find the k nearest rows of each query, nearest first; fewer only where fewer satisfy the filter.
+        """Find the k nearest rows of each query, nearest first; fewer only if fewer satisfy the filter.
 
         Args:
-            queries: (Q, E) embeddings, of any length but zero.
+            queries: (Q, E) embeddings, of any non-zero length.
             k: 1 to 10,000.
             where: A filter over the metadata, as in `label = 'cat' and probability > .9`; see `search/where.py`.
-            exact: Compare with every row, where large indexes otherwise look at the promising ones.
+            exact: Compare with every row; otherwise large indexes are searched approximately.
             fingerprint: Fingerprint of the model that made the queries.
 
         Returns:
@@ -152,7 +152,7 @@ class Index(ABC):
 
     @abstractmethod
     def settings(self) -> IndexSettings:
-        """Return what the index knows besides its rows."""
+        """Return the settings of the index."""
 
     @abstractmethod
     def info(self) -> IndexInfo:
@@ -168,7 +168,7 @@ class Index(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Release files and connections; the index is not to be used after this."""
+        """Release files and connections; the index must not be used afterwards."""
 
     @abstractmethod
     def _add(self, rows: Rows) -> None: ...
@@ -189,7 +189,7 @@ class Index(ABC):
 
 
 def check_new(dimension: int, fingerprint: str) -> None:
-    """Check what a new index is made for.
+    """Check the settings of a new index.
 
     Raises:
         SearchError: The dimension is not from 1 to 16,384, or the fingerprint is not printable text.

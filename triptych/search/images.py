@@ -1,4 +1,4 @@
-"""Images instead of arrays: index a folder, search with an image, decide whether two show the same class."""
+"""Search with images instead of arrays: index a folder, search by image, compare two images."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,18 +37,18 @@ class Comparison:
 
 
 def build_index(model: "TrainedModel", images: str | Path, location: Location) -> tuple[Index, Report]:
-    """Make an index of images, and prepare it for fast search.
+    """Create an index of images, and prepare it for fast search.
 
     Args:
-        model: What embeds them.
-        images: A folder, an image file, or a Parquet file or folder of embeddings by `triptych embed`, complete.
+        model: The model that embeds them.
+        images: A folder, an image file, or a complete Parquet file or folder of embeddings by `triptych embed`.
         location: A new folder, or URLs of PostgreSQL databases; see `create_index`.
 
     Raises:
-        DataError: There are no images, or embeddings are damaged or not complete.
-        SearchError: There is an index already, or embeddings are of another model.
+        DataError: There are no images, or embeddings are damaged or incomplete.
+        SearchError: The index already exists, or embeddings belong to another model.
     """
-    files = to_add(images, model)  # before there is an index: what is wrong makes none
+    files = to_add(images, model)  # before the index is created, so that an error creates none
     place = None if model.path is None else str(model.path.resolve())
     index = create_index(location, dimension=model.embedding_dim, fingerprint=model.fingerprint, model=place)
     report = files.add_to(index, model)
@@ -57,7 +57,7 @@ def build_index(model: "TrainedModel", images: str | Path, location: Location) -
 
 
 def add_images(index: Index, model: "TrainedModel", images: str | Path) -> Report:
-    """Add images to an index, and replace those that are there already; arguments and errors as of `build_index`."""
+    """Add images to an index, and replace existing ones; arguments and errors as in `build_index`."""
     return to_add(images, model).add_to(index, model)
 
 
@@ -66,11 +66,11 @@ def model_of(index: Index, model: "str | Path | TrainedModel | None" = None) -> 
 
     Args:
         index: The index.
-        model: The model or its place; None loads it from where it was when the index was made.
+        model: The model or its path; None loads it from its path when the index was created.
 
     Raises:
-        SearchError: There is none at that place, or another one.
-        CheckpointError: The file is no model.
+        SearchError: There is no model at that path, or another one.
+        CheckpointError: The file is not a model.
     """
     from triptych.artefacts.loading import load
     from triptych.artefacts.model import TrainedModel
@@ -104,7 +104,7 @@ def search_images(
     exact: bool = False,
     model: "str | Path | TrainedModel | None" = None,
 ) -> list[list[Match]]:
-    """Find the nearest images of an index for each image, nearest first; arguments as of `Index.search`."""
+    """Find the nearest images of an index for each image, nearest first; arguments as in `Index.search`."""
     embedded = model_of(index, model).embed(images)
     return index.search(embedded.vectors, k, where=where, exact=exact, fingerprint=embedded.fingerprint)
 
@@ -119,13 +119,13 @@ def calibrate_index(
     """Choose the index's threshold of "no match" on the images of the model's own run, and store it.
 
     The threshold is chosen on pairs of validation images, and its rate of false matches is measured on test images of
-    known classes, and of held-out classes where the run has them.
+    known classes, and of held-out classes if the run has any.
 
     Args:
         index: The index.
         false_match_rate: Share of pairs of two classes that may match.
         model: As in `model_of`.
-        root: Where the images of the run lie now (`dataset.root`); None: where training found them.
+        root: Current location of the run's images (`dataset.root`); None: that of training.
 
     Raises:
         DataError, DownloadError: The images of the run cannot be read.
@@ -154,13 +154,13 @@ def same(
         a: A path, a PIL image, an array or a tensor.
         b: Another one.
         index: A calibrated index, or its location.
-        model: The model or its place; None loads the one that the index names.
+        model: The model or its path; None loads the model of the index.
 
     Returns:
         The answer, which can be used as a truth value, the similarity and the threshold.
 
     Raises:
-        SearchError: The index has no threshold, or the model is another one.
+        SearchError: The index has no threshold, or belongs to another model.
         DataError: An image cannot be decoded.
 
     Example:
@@ -194,7 +194,7 @@ def same(
 
 
 def _embedded(model: "TrainedModel", split: "Split") -> LabelledVectors:
-    """Embed the images of a split, at most as many as calibration uses, drawn with a fixed seed."""
+    """Embed a seeded sample of the images of a split, at most as many as calibration uses."""
     chosen = np.sort(np.random.default_rng(0).permutation(len(split))[:MOST_IMAGES])
     parts = np.array_split(chosen, max(1, len(chosen) // AT_ONCE))
     vectors = [model.embed(split.images[part.tolist()].float() / 255, progress=False).vectors for part in parts]

@@ -1,4 +1,4 @@
-"""Makes and opens an index by its location: a folder, or the URLs of PostgreSQL databases."""
+"""Creates and opens an index by its location: a folder, or the URLs of PostgreSQL databases."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -14,17 +14,17 @@ Location = str | Path | Sequence[str]
 
 
 def create_index(location: Location, *, dimension: int, fingerprint: str, model: str | None = None) -> Index:
-    """Make an empty index.
+    """Create an empty index.
 
     Args:
         location: A new or empty folder for the embedded index; or the URLs of PostgreSQL databases with pgvector, one
             for each shard, as in "postgresql://user@host/database#photos".
-        dimension: Of the embeddings.
-        fingerprint: Of the model that makes them; the index takes no others.
-        model: Where the model is, as a hint for people.
+        dimension: Dimension of the embeddings.
+        fingerprint: Fingerprint of their model; the index rejects others.
+        model: Path of the model, as a hint for users.
 
     Raises:
-        SearchError: An index is there already, the location cannot be used, or a package is missing.
+        SearchError: The index already exists, the location cannot be used, or a package is not installed.
     """
     if isinstance(urls := _urls(location), Path):
         _require("faiss", extra="search")
@@ -41,10 +41,10 @@ def open_index(location: Location) -> Index:
     """Open an index to search and to change it.
 
     Args:
-        location: As for `create_index`; shards in any order.
+        location: As in `create_index`; shards in any order.
 
     Raises:
-        SearchError: There is no index, it is damaged, or a package is missing.
+        SearchError: There is no index, it is damaged, or a package is not installed.
     """
     if isinstance(urls := _urls(location), Path):
         _require("faiss", extra="search")

@@ -1,4 +1,4 @@
-"""A query and what was found for it, as one picture: images with their classes and similarities, for people."""
+"""A picture of a query and its matches, with classes and similarities."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ ACROSS = 5
 INK, QUIET_INK, PAPER = "#1c2733", "#5b6770", "#ffffff"
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 MATCH, NO_MATCH = "#1b7f4b", "#c0392b"
-"""Frames of images that reach the threshold, and of those beyond it; the latter are crossed out, too."""
+"""Frames of images above and below the threshold; the latter are also crossed out."""
 
 
 def search_picture(query: Path, matches: Sequence[Match]) -> Image.Image:
@@ -27,7 +27,7 @@ def search_picture(query: Path, matches: Sequence[Match]) -> Image.Image:
 
     Args:
         query: File of the query.
-        matches: What was found; the file of each is its `path`, or its id. One that is gone is drawn as an empty frame.
+        matches: The matches; the file of each is its `path` or its id. A missing file is drawn as an empty frame.
 
     Raises:
         SearchError: The query cannot be opened.
@@ -95,7 +95,7 @@ def _opened(path: Path) -> Image.Image | None:
 
 
 def _framed(pixels: "NDArray[np.uint8]") -> Image.Image:
-    """Put an image into the middle of a tile."""
+    """Place an image in the centre of a tile."""
     tile = Image.new("RGB", (SIDE, SIDE), PAPER)
     height, width = pixels.shape[:2]
     tile.paste(Image.fromarray(pixels), ((SIDE - width) // 2, (SIDE - height) // 2))

@@ -1,4 +1,4 @@
-"""What goes into an index: ids, unit vectors and metadata columns, checked and brought into one form.
+"""Rows of an index: ids, unit vectors and metadata columns, validated and normalised.
 
 Letters: N rows, E embedding dimension.
 """
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 
 LONGEST_ID = 1024
-"""Bytes of an id in UTF-8; PostgreSQL's indexes take little more."""
+"""Maximum size of an id in UTF-8 bytes, near the limit of PostgreSQL's indexes."""
 LONGEST_NAME = 63
-"""Bytes of a column's name; PostgreSQL cuts longer ones off."""
+"""Maximum size of a column's name in bytes; PostgreSQL truncates longer ones."""
 MOST_COLUMNS = 200
 RESERVED = ("id", "embedding", "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
-"""Names that the index, or PostgreSQL, uses itself."""
+"""Names that are reserved by the index or PostgreSQL."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Rows:
 def check_rows(
     ids: Sequence[str], vectors: object, metadata: Mapping[str, Any] | None, *, dimension: int, columns: dict[str, Kind]
 ) -> Rows:
-    """Check rows and bring them into one form; of an id that comes twice, the last row counts.
+    """Validate and normalise rows; if an id occurs twice, the last row is used.
 
     Args:
         ids: N texts of 1 to 1,024 bytes.
@@ -72,7 +72,7 @@ def check_rows(
         columns: The columns of the index until now.
 
     Raises:
-        SearchError: Anything of these is otherwise.
+        SearchError: An argument is invalid.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -108,7 +108,7 @@ def unit_vectors(vectors: object, *, dimension: int, name: str) -> Floats:
     """Return vectors (N, E) scaled to length 1, in float32.
 
     Raises:
-        SearchError: The shape is another, a value is NaN or infinite, or a vector is all zeros.
+        SearchError: The shape is wrong, a value is NaN or infinite, or a vector is all zeros.
     """
     try:
         given = np.asarray(vectors)
@@ -131,7 +131,7 @@ def unit_vectors(vectors: object, *, dimension: int, name: str) -> Floats:
                 f"Expected {name} that are finite and not zero, but row {row} has {found}; {int(wrong.sum()):,} of "
                 f"{len(wide):,} rows are so. Check the images and the model."
             )
-        wide /= largest  # no square of the largest or smallest float leaves the range
+        wide /= largest  # squares neither overflow nor underflow
         wide /= np.linalg.norm(wide, axis=1, keepdims=True)
     return np.ascontiguousarray(wide, dtype=np.float32)
 
@@ -140,7 +140,7 @@ def join_columns(now: Mapping[str, Kind], added: Mapping[str, Kind]) -> dict[str
     """Return the columns of an index and those of rows that were checked against an earlier state of it.
 
     Raises:
-        SearchError: Another writer has made a column of another kind since.
+        SearchError: Another writer has added a column of another kind since.
     """
     for name, kind in added.items():
         if now.get(name, kind) != kind:
@@ -155,7 +155,7 @@ def check_ids(ids: Sequence[str]) -> "pa.Array":
     return _texts("ids", pa.array([]) if len(ids) == 0 else _array("ids", ids))
 
 
-def _array(name: str, values: Any) -> "pa.Array":  # noqa: ANN401 - whatever Arrow takes
+def _array(name: str, values: Any) -> "pa.Array":  # noqa: ANN401 - anything that Arrow accepts
     import pyarrow as pa
 
     if isinstance(values, str | bytes):
@@ -187,7 +187,7 @@ def _texts(name: str, array: "pa.Array") -> "pa.Array":
 
 
 def _typed(name: str, array: "pa.Array", kind: Kind | None) -> "tuple[Kind, pa.Array] | None":
-    """Return a column's kind and its values in that kind's type; None where it has no values and no kind yet."""
+    """Return a column's kind and its values in that kind's type; None if it has neither values nor a kind yet."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -235,7 +235,7 @@ def _is_text(kind: "pa.DataType") -> bool:
 
 
 def _last_of_each(names: "pa.Array") -> "pa.Array | None":
-    """Return the numbers of each id's last row, in order; None where no id comes twice."""
+    """Return the numbers of each id's last row, in order; None if no id occurs twice."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -1,4 +1,4 @@
-"""The language of filters, as in `label = 'cat' and probability > .9`: read into conditions, never passed on as text.
+"""The filter language, as in `label = 'cat' and probability > .9`: parsed into conditions, never passed on as text.
 
     comparison   column = != < <= > >= value; `==` and `<>` are accepted too
     membership   column in ('cat', 'dog'), column not in (1, 2)
@@ -7,7 +7,7 @@
     values       'text' (two quotes for one: 'it''s'), 3, -.5, 1e-3, true, false
     columns      a plain name, or any name between double quotes; `id` is the image's id
 
-As in SQL, a comparison never holds for a row without a value, negated or not.
+As in SQL, a comparison is never true for a row without a value, negated or not.
 """
 
 import difflib
@@ -35,11 +35,11 @@ from triptych.search.conditions import (
 )
 
 LONGEST = 100_000
-"""Characters of a filter."""
+"""Maximum number of characters of a filter."""
 LONGEST_NUMBER = 400
 MOST_CONDITIONS = 200
 DEEPEST = 50
-"""Parentheses within parentheses."""
+"""Maximum nesting of parentheses."""
 
 TOKEN = re.compile(
     r"""\s*(?:
@@ -64,15 +64,15 @@ MEANING: dict[Kind, str] = {
 
 
 def parse_where(text: str, columns: Mapping[str, Kind]) -> Condition:
-    """Read a filter over these columns.
+    """Parse a filter over these columns.
 
     Args:
-        text: The filter; the module's docstring has the language.
-        columns: Kind of each column that it may name, besides `id`.
+        text: The filter, in the language of the module's docstring.
+        columns: Kind of each available column, besides `id`.
 
     Raises:
-        SearchError: The text is not in the language, names a column that is not there, or compares a column with a
-            value of another kind; the message has the place, and close names.
+        SearchError: The text is not valid, refers to an unknown column, or compares a column with a value of another
+            kind; the message has the position, and similar names.
 
     Example:
         >>> parse_where("label = 'cat' and not p > .9", {"label": "text", "p": "number"})

@@ -1,4 +1,4 @@
-"""Dynamic batching: whatever is queued is computed together, and nothing waits for a batch to fill."""
+"""Dynamic batching: queued items are computed together, without waiting for a full batch."""
 
 import asyncio
 from collections import deque
@@ -20,8 +20,8 @@ class Batcher(Generic[Item, Result]):
     Args:
         compute: Maps a list of items to as many results.
         executor: Where it is called.
-        most: Items in a batch.
-        at_once: Batches that are computed at one time.
+        most: Maximum number of items in a batch.
+        at_once: Number of batches that are computed concurrently.
         observe: Called with the size of every batch.
 
     Example:

@@ -1,4 +1,4 @@
-"""What a service counts, for Prometheus."""
+"""Metrics of the service, for Prometheus."""
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST

@@ -48,7 +48,7 @@ def serve(
         port: The port; 0 takes a free one.
         token: What clients have to send as `Authorization: Bearer TOKEN`; None takes it from the environment variable
             TRIPTYCH_TOKEN, where there is one.
-        without_token: Whether other machines are let in without a token.
+        without_token: Whether other machines are allowed without a token.
         limits: What is accepted at most; None takes the defaults.
         device: As for `load`.
         engine: As for `load`: a bundle is computed by ONNX Runtime, even where PyTorch is installed.

@@ -1,4 +1,4 @@
-"""What a service computes: images are decoded and encoded in batches by threads, away from the event loop."""
+"""Computation of the service: threads decode and encode images in batches, outside the event loop."""
 
 import asyncio
 import io
@@ -106,7 +106,7 @@ class Service:
         return [one if isinstance(one, Problem) else next(matches) for one in found]
 
     async def warm_up(self) -> None:
-        """Compute once, so that the first request does not wait for what a library prepares."""
+        """Compute once, so that the first request does not wait for the initialisation of a library."""
         await self._encoder.result(np.zeros(self.model.description.preprocessing.input_shape, np.float32))
 
     def close(self) -> None:

@@ -1,1 +1,1 @@
-"""Training on Lightning: the two modules, their optimiser and schedule, checkpoints, and the story in `train.py`."""
+"""Training with Lightning: modules, optimiser, schedule and checkpoints; `train.py` is the entry point."""

@@ -1,4 +1,4 @@
-"""From the config to a Lightning module: network, loss, optimiser, and their description in a checkpoint."""
+"""Builds the Lightning module from the config: network, loss, optimiser, and their description in a checkpoint."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,9 +20,9 @@ from triptych.training.optimisation.optimizers import build_optimizer
 from triptych.training.optimisation.schedules import build_scheduler
 
 PREPARATION_IMAGES = 10_000
-"""Training images from which whitening filters and principal components are computed."""
+"""Number of training images for the whitening filters and principal components."""
 SAMPLE_BYTES = 2**27
-"""At most so much of a sample of training images: large images are fewer."""
+"""Maximum size of the sample of training images: it contains fewer images if they are large."""
 
 
 def build_module(
@@ -32,16 +32,16 @@ def build_module(
     backbone: Mapping[str, Any] | None = None,
     encoder: nn.Module | None = None,
 ) -> TaskModule:
-    """Build the Lightning module of a run: weights drawn from the seed, filters and components from the images.
+    """Build the Lightning module of a run: weights from the seed, filters and components from the images.
 
     Args:
-        config: The run.
-        data: Its images.
-        backbone: The description of its pretrained encoder, where a checkpoint with the weights will be loaded.
-        encoder: The user's module, where the run has one (`model.backbone: module:…`).
+        config: The config of the run.
+        data: The images of the run.
+        backbone: The description of its pretrained encoder, if a checkpoint with the weights will be loaded.
+        encoder: The user's module, if the run has one (`model.backbone: module:…`).
 
     Raises:
-        ConfigError, DownloadError: The pretrained encoder cannot be had or used.
+        ConfigError, DownloadError: The pretrained encoder is not available or not usable.
     """
     mean, deviation = data.pixel_statistics()
     torch.manual_seed(config.training.seed)
@@ -53,7 +53,7 @@ def build_module(
 
 
 def sample(data: ImageDataModule, most: int) -> Tensor:
-    """Draw training images for what is measured on them: uint8 (n, C, H, W)."""
+    """Draw a sample of training images to compute statistics: uint8 (n, C, H, W)."""
     return data.sample(min(most, SAMPLE_BYTES // math.prod(data.train.images.shape[1:])))
 
 
@@ -66,19 +66,19 @@ def assemble(
     backbone: Mapping[str, Any] | None = None,
     encoder: nn.Module | None = None,
 ) -> TaskModule:
-    """Put a module together, with random weights.
+    """Assemble a module with random weights.
 
     Args:
-        config: The run.
+        config: The config of the run.
         classes: Class names, in the order of the labels.
         pixel_mean: Mean of each channel of the training images, pixels in [0, 1].
         pixel_std: Standard deviation of each channel.
-        backbone: The description of a pretrained encoder, as it comes from a checkpoint, whose weights follow; without
-            it the encoder that the config names is fetched with its weights.
-        encoder: The user's module, where the run has one (`model.backbone: module:…`).
+        backbone: The description of a pretrained encoder from a checkpoint, whose weights are loaded later; None
+            fetches the encoder that the config names, with its weights.
+        encoder: The user's module, if the run has one (`model.backbone: module:…`).
 
     Raises:
-        ConfigError, DownloadError: The pretrained encoder cannot be had or used.
+        ConfigError, DownloadError: The pretrained encoder is not available or not usable.
     """
     network = _backbone(config, backbone)
     model = build_model(

@@ -1,4 +1,4 @@
-"""The two Lightning modules: they step, log and hand out their optimiser, and own nothing else."""
+"""The two Lightning modules: training steps, logging, and configuration of the optimiser."""
 
 import math
 from abc import ABC, abstractmethod
@@ -23,26 +23,26 @@ from triptych.training.hardware.distributed import gather_rows, world_size
 Stage = Literal["train", "val"]
 
 Optimisation = Callable[["TaskModule", torch.dtype, int], tuple[Optimizer, LRScheduler]]
-"""Makes optimiser and schedule for a module, the type in which Muon multiplies, and the optimiser steps of an epoch."""
+"""Builds optimiser and schedule from a module, the dtype of Muon's products, and the optimiser steps per epoch."""
 
 
 class StepResult(NamedTuple):
-    """What the modules compute from a batch, over the images of all processes."""
+    """The results of a step, over the images of all processes."""
 
     losses: LossBreakdown
     """The loss and its terms."""
     accuracy: Tensor
-    """The share of images whose largest logit is their class's, a scalar."""
+    """The accuracy, a scalar."""
     label: Tensor
     """(B,) classes."""
     embedding: Tensor
-    """(B, E), of the images themselves, not of the positives and negatives drawn for them."""
+    """(B, E), of the images themselves, not of their drawn positives and negatives."""
     posterior: tuple[Tensor, ...]
-    """Mean and log-variance of the latent's learned dimensions, (B, L) each; nothing in simple mode."""
+    """Mean and log-variance of the latent's learned dimensions, (B, L) each; empty in simple mode."""
     shared: tuple[Tensor, ...]
-    """Where the losses' gradients meet, on the images of this process alone: the latent, or else the embedding."""
+    """The tensors that the losses share, for the images of this process: the latent, or else the embedding."""
     squared_error: Tensor | None = None
-    """Of the reconstructions in validation, the mean over images and pixels, a scalar."""
+    """Squared error of the reconstructions in validation, the mean over images and pixels, a scalar."""
 
     @property
     def triplets(self) -> TripletStatistics:
@@ -50,37 +50,37 @@ class StepResult(NamedTuple):
         return self.losses.statistics["triplet"]
 
     def values(self) -> dict[str, Tensor]:
-        """Return what is logged, by name: scalars without a graph."""
+        """Return the logged values by name: scalars without a graph."""
         values = {"accuracy": self.accuracy, "loss": self.losses.total.detach(), **self.losses.terms}
         return values if self.squared_error is None else {**values, "mse": self.squared_error}
 
 
 class TaskModule(LightningModule, ABC):
-    """What both modules share: optimiser, schedule, and the logging of every term for every stage.
+    """Base class of both modules: optimiser, schedule, and logging of every term for every stage.
 
     Args:
         model: The network.
         loss: The weighted sum that training minimises.
-        optimisation: Makes optimiser and schedule.
-        hyper_parameters: Plain values from which the module can be built again; every checkpoint holds them.
-        seed: Of the noise of latent and dropout.
-        seeds_steps: Whether the network draws from PyTorch's generator, as dropout does: it is then seeded at every
-            step, so that a resumed run draws the same.
-        log_every_n_steps: Steps between two points of a training curve.
-        kl_warmup_epochs: Epochs over which the KL weight climbs from zero.
-        accumulate_gradients: Batches of an optimiser step.
-        pad: Pixels at each border of an image that were added to it: they are no part of `mse`.
+        optimisation: Builds optimiser and schedule.
+        hyper_parameters: Plain values from which the module can be rebuilt; every checkpoint holds them.
+        seed: Seed of the latent's noise and of dropout.
+        seeds_steps: Whether the network draws from PyTorch's generator, as dropout does: the generator is then seeded
+            at every step, so that a resumed run draws the same numbers.
+        log_every_n_steps: Number of steps between two points of a training curve.
+        kl_warmup_epochs: Number of epochs over which the KL weight rises from zero.
+        accumulate_gradients: Number of batches per optimiser step.
+        pad: Number of pixels of padding at each border of an image, which `mse` excludes.
     """
 
     model: ImageTransformer | MultiTaskImageTransformer
     latest: dict[str, Tensor]
     """The accuracy, the loss and its terms of the latest step, on the device."""
     validated: dict[str, float]
-    """The same of the latest validation: means over its images, with the squared error of reconstructions as `mse`."""
+    """The same for the latest validation: means over its images, with the reconstructions' squared error as `mse`."""
     result: StepResult | None = None
-    """All of the latest step; of a training step until the callbacks have seen its end, since it holds the graph."""
+    """The full result of the latest step; a training step's is released after its callbacks, as it holds the graph."""
     known_features: KnownFeatures | None = None
-    """What a frozen encoder computes from the images of training and validation, where that was done beforehand."""
+    """Precomputed features of a frozen encoder for the training and validation images, if any."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class TaskModule(LightningModule, ABC):
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: str | Path, **_: Any) -> Self:  # type: ignore[override] # noqa: ANN401
-        """Load a checkpoint, as `triptych.load_lightning_model` does: no code in the file is run."""
+        """Load a checkpoint, as `triptych.load_lightning_model` does: no code in the file is executed."""
         from triptych.training.checkpoints.loading import load_lightning_model
 
         return load_lightning_model(checkpoint_path, cls)
@@ -125,15 +125,15 @@ class TaskModule(LightningModule, ABC):
 
     @abstractmethod
     def measure(self, batch: Batch, stage: Stage = "train") -> StepResult:
-        """Return loss, terms and accuracy over the batch of all processes; `stage` names their images."""
+        """Return loss, terms and accuracy over the batch of all processes; `stage` is the split of the images."""
 
     def on_fit_start(self) -> None:
-        """Bring the known features to the device that trains, where they fit."""
+        """Copy the precomputed features to the training device if they fit."""
         if self.known_features is not None:
             self.known_features = self.known_features.near(self.device)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss whose gradient, averaged over processes and accumulated batches, is that of them all."""
+        """Return the loss whose gradient, averaged over processes and accumulated batches, is that of all images."""
         if self.seeds_steps:
             torch.manual_seed(mix("dropout", self.seed, self.current_epoch, batch_idx, self.global_rank))
         result = self.measure(batch)
@@ -141,8 +141,8 @@ class TaskModule(LightningModule, ABC):
         return result.losses.total * world_size() * self._share_of_window(batch_idx)
 
     def on_train_batch_end(self, outputs: object, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
-        """Log the step's terms and accuracy where it is one of those that are logged, and let its graph go."""
-        # What is handed to Lightning at every step costs it milliseconds, wanted or not.
+        """Log terms and accuracy every few steps, and release the step's graph."""
+        # Each call of Lightning's `log` costs milliseconds, even if the step is not logged.
         if self.trainer.global_step % self.log_every_n_steps == 0 or self.trainer.should_stop:
             self.log_dict({f"train/{name}": value for name, value in self.latest.items()})
         self.result = None
@@ -152,11 +152,11 @@ class TaskModule(LightningModule, ABC):
         self._sums, self._validated_images = {}, 0
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
-        """Add a batch to the means: in float32, whatever precision trains, as evaluation computes them."""
+        """Add a batch to the means: in float32, whatever the precision of training, as in evaluation."""
         with torch.autocast(self.device.type, enabled=False):
             result = self.measure(batch, "val")
         self._keep(result)
-        # The gathered batch makes the numbers those of all processes; its size is their weight.
+        # Values of the gathered batch are those of all processes; its size is their weight.
         size = len(result.label)
         self._sums = {name: value * size + self._sums.get(name, 0) for name, value in self.latest.items()}
         self._validated_images += size
@@ -164,16 +164,16 @@ class TaskModule(LightningModule, ABC):
     def on_validation_epoch_end(self) -> None:
         """Log the means."""
         sums = dict(zip(self._sums, torch.stack(list(self._sums.values())).tolist(), strict=True))
-        # A number of images, which the sum of rounded means is not exactly.
+        # The exact number of images, which the sum of rounded means is not.
         sums["accuracy"] = round(sums["accuracy"])
         self.validated = {name: value / self._validated_images for name, value in sums.items()}
         self.log_dict({f"val/{name}": value for name, value in self.validated.items()})
 
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Make the optimiser and the schedule, which moves at every optimiser step."""
-        # Where bfloat16 pays for the model, it pays for Muon's products of matrices.
+        """Build the optimiser and the schedule, which is updated at every optimiser step."""
+        # If bfloat16 is faster for the model, it is also faster for Muon's matrix products.
         muon_dtype = torch.bfloat16 if self.trainer.precision == "bf16-mixed" else torch.float32
-        # The trainer's own number of batches would start the loader before a saved state reaches it.
+        # The trainer's number of batches would start the loader before a saved state is restored.
         batches = len(self.trainer.datamodule.train_dataloader())  # type: ignore[attr-defined] # undeclared by Lightning
         steps_per_epoch = math.ceil(batches / self.accumulate_gradients)
         optimizer, scheduler = self.optimisation(self, muon_dtype, steps_per_epoch)
@@ -183,19 +183,19 @@ class TaskModule(LightningModule, ABC):
         }
 
     def draws(self, batch: Batch) -> Draws:
-        """Return the random numbers of this step, which depend on seed, epoch and image alone."""
+        """Return the random numbers of this step, which depend only on seed, epoch and image."""
         return Draws(self.seed, self.current_epoch, batch.index)
 
     def _features(self, batch: Batch, stage: Stage) -> Tensor | None:
-        """Return what the encoder computes from the batch (B, F), where that is known."""
+        """Return the encoder's features of the batch (B, F), if they are precomputed."""
         if self.known_features is None:
             return None
         return self.known_features.of(stage, batch.index)
 
     def _share_of_window(self, batch_idx: int) -> float:
-        """Return the factor for a batch of an epoch's last window of accumulation, where it has fewer batches.
+        """Return the factor for a batch in an epoch's last accumulation window, which may have fewer batches.
 
-        Lightning divides by the number of a whole window.
+        Lightning divides by the number of batches of a full window.
         """
         window = self.accumulate_gradients
         if window == 1:
@@ -214,7 +214,7 @@ class MultiTaskImageTransformerLightning(TaskModule):
     model: MultiTaskImageTransformer
 
     def measure(self, batch: Batch, stage: Stage = "train") -> StepResult:
-        """Return all terms; drawn positives and negatives serve the triplet loss alone."""
+        """Return all terms; only the triplet loss uses drawn positives and negatives."""
         size = len(batch.label)
         output = self.model(views(batch), self._noise(batch), self._features(batch, stage))
         outputs = {
@@ -242,7 +242,7 @@ class MultiTaskImageTransformerLightning(TaskModule):
         )
 
     def _noise(self, batch: Batch) -> Tensor | None:
-        """Draw the noise of the reparameterisation: (B, L), or (3B, L) with drawn triplets; none when evaluating."""
+        """Draw the noise of the reparameterisation: (B, L), or (3B, L) with drawn triplets; None in evaluation."""
         if not self.training:
             return None
         draws, dimensions = self.draws(batch), self.model.latent_dim
@@ -263,7 +263,7 @@ class ImageTransformerLightning(TaskModule):
     model: ImageTransformer
 
     def measure(self, batch: Batch, stage: Stage = "train") -> StepResult:
-        """Return both terms; drawn positives and negatives serve the triplet loss alone."""
+        """Return both terms; only the triplet loss uses drawn positives and negatives."""
         size = len(batch.label)
         output = self.model(views(batch), self._features(batch, stage))
         outputs = {**embeddings(output.embedding, size), "logits": output.logits[:size], "label": batch.label}
@@ -286,7 +286,7 @@ def views(batch: Batch) -> Tensor:
 
 
 def embeddings(embedding: Tensor, size: int) -> dict[str, Tensor]:
-    """Return the embeddings (B, E) of the images, and of positives and negatives where `embedding` is (3B, E)."""
+    """Return the embeddings (B, E) of the images, and of positives and negatives if `embedding` is (3B, E)."""
     return dict(zip(("embedding", "positive", "negative"), torch.split(embedding, size), strict=False))
 
 
@@ -296,5 +296,5 @@ def gathered(rows: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def accuracy(logits: Tensor, label: Tensor) -> Tensor:
-    """Return the share of rows whose largest logit is the label's."""
+    """Return the share of rows whose largest logit is that of the label."""
     return (logits.argmax(1) == label).float().mean()

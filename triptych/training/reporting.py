@@ -1,4 +1,4 @@
-"""What a run prints: a few lines before it starts, a small table when it ends, and how figures are named there."""
+"""Console output of a run: a few lines at the start, a table of metrics at the end, and the metrics' names."""
 
 import os
 import platform
@@ -37,7 +37,7 @@ def announce(
     resumed_from: str = "",
     notes: Sequence[str],
 ) -> None:
-    """Print what the run will do, and what is unusual about its images."""
+    """Print a summary of the run at its start, with warnings about its images."""
     channels, height, width = config.dataset.image_shape
     parameters = sum(parameter.numel() for parameter in module.model.parameters())
     training = config.training
@@ -67,7 +67,7 @@ def announce(
 def summarise(
     console: Console, metrics: dict[str, Any], folders: RunFolders, pictures: Sequence[Path], *, has_curves: bool
 ) -> None:
-    """Print the results, and where the files are."""
+    """Print the results and the paths of the output files."""
     table = Table(title=escape(terminal_text(f"{folders.dataset}, the best epoch")), box=SIMPLE_HEAD)
     table.add_column()
     for split in ("test", "validation"):
@@ -92,7 +92,7 @@ def summarise(
 
 
 def _held_out(metrics: dict[str, Any]) -> dict[str, str]:
-    """Return the retrieval figures of the held-out classes."""
+    """Return the retrieval metrics of the held-out classes."""
     if "holdout" not in metrics:
         return {}
     figures = metrics["holdout"]
@@ -104,7 +104,7 @@ def _held_out(metrics: dict[str, Any]) -> dict[str, str]:
 
 
 def _diagnoses(metrics: dict[str, Any]) -> dict[str, str]:
-    """Return what the collapse guard has found: its lines may have left the screen."""
+    """Return the findings of the collapse guard: its messages may have scrolled out of view."""
     named = []
     for one in metrics.get("diagnoses", []):
         first, last = one["epoch"], one["last_epoch"]
@@ -118,19 +118,19 @@ def _subject(picture: Path) -> str:
 
 
 def _chosen(value: str, reason: str) -> str:
-    """Return the value of the config, or what auto chose and why."""
+    """Return the value of the config, or the choice of auto with its reason."""
     return f"{value} (auto: {reason})" if reason else value
 
 
 def _print_lines(console: Console, lines: Mapping[str, str]) -> None:
-    """Print names and values in two columns; a path stays in one piece, however long."""
+    """Print names and values in two columns; long paths are not wrapped."""
     width = max(map(len, lines))
     for name, value in lines.items():
         console.print(f"[bold]{name:>{width}}[/bold]  {escape(terminal_text(value))}", highlight=False, soft_wrap=True)
 
 
 def environment(hardware: Hardware) -> dict[str, Any]:
-    """Return what the figures depend on besides the config."""
+    """Return the environment, on which the metrics depend besides the config."""
     return {
         "triptych": __version__,
         "python": platform.python_version(),
@@ -148,9 +148,9 @@ def environment(hardware: Hardware) -> dict[str, Any]:
 
 
 def shown_figures(figures: Mapping[str, float]) -> dict[str, float]:
-    """Return the figures that tables show, by the names that they show them under.
+    """Return the metrics of the printed tables, by their printed names.
 
-    The reconstruction loss, which may be a logarithm, gives way to the squared error where that was measured.
+    The squared error, if measured, replaces the reconstruction loss, which may be a logarithm.
 
     Example:
         >>> shown_figures({"accuracy": 0.9, "loss": 1.0, "classification": 0.4, "reconstruction": -0.9, "mse": 0.01})
@@ -165,7 +165,7 @@ def shown_figures(figures: Mapping[str, float]) -> dict[str, float]:
 
 
 def duration(seconds: float) -> str:
-    """Write a duration in at most six characters.
+    """Format a duration in at most six characters.
 
     Example:
         >>> duration(12.3), duration(1000), duration(100_000)

@@ -1,4 +1,4 @@
-"""The main job as a story: read, build, train, measure the best epoch, draw, and show where everything is."""
+"""Runs a training: read data, build, train, evaluate the best epoch, draw figures, and report the output files."""
 
 import logging
 import shutil
@@ -51,8 +51,8 @@ class RunResult:
 
     Attributes:
         model: The model of the best epoch, as `triptych.load` returns it.
-        metrics: The content of metrics.json; empty in all processes but the first.
-        folders: Where the run wrote.
+        metrics: The content of metrics.json; empty in all processes except the first.
+        folders: The output folders of the run.
         best_checkpoint: The checkpoint of the best epoch.
         pictures: The pictures in the version folder.
     """
@@ -73,20 +73,20 @@ def train(
     resume: Resumption | None = None,
     console: Console | None = None,
 ) -> RunResult:
-    """Train, measure the best epoch and draw the pictures.
+    """Train, evaluate the best epoch and draw the pictures.
 
     Args:
-        config: The run.
+        config: The config of the run.
         output: The output directory.
-        encoder: The user's module, where the run has one (`model.backbone: module:…`).
+        encoder: The user's module, if the run has one (`model.backbone: module:…`).
         resume: The saved state to resume from, in its own version folder.
-        console: Where progress is shown; silent where it is None.
+        console: Output for the progress; None is silent.
 
     Raises:
         DataError, DownloadError: The data set cannot be read.
-        CheckpointError: The saved state is not of this run, or the images have other classes now.
-        ConfigError: Batches cannot be formed of these images by this config.
-        TrainingError: The loss became NaN or infinite, the disk is full, or hardware or compiler are missing.
+        CheckpointError: The saved state belongs to another run, or the classes of the images have changed.
+        ConfigError: Batches cannot be formed from these images with this config.
+        TrainingError: The loss became NaN or infinite, the disk is full, or the hardware or compiler is missing.
         Interruption: Ctrl-C or SIGTERM; the state is saved.
     """
     console = console if console and is_first_process() else Console(quiet=True)
@@ -183,10 +183,10 @@ def _fit(
 
 
 def _examined(config: RunConfig, data: ImageDataModule) -> list[str]:
-    """Return what the labels alone show to be unusual.
+    """Return warnings from a check of the labels.
 
     Raises:
-        ConfigError: Batches cannot be formed by this config.
+        ConfigError: Batches cannot be formed with this config.
     """
     findings = label_findings(config, data)
     if wrong := [finding.text for finding in findings if finding.severity is Severity.ERROR]:
@@ -199,26 +199,26 @@ def _claim_folders(config: RunConfig, output: Path, resume: Resumption | None) -
         return resume.folders
     if is_first_process():
         return new_run(output, config.dataset.title)
-    # The others write nothing and need no number.
+    # The other processes write nothing and need no number.
     return RunFolders(output, config.dataset.title, 0)
 
 
 def _write_config(config: RunConfig, folders: RunFolders, trainer: Trainer) -> None:
-    """Keep the resolved config in the version folder, and in TensorBoard as hyper-parameters."""
+    """Save the resolved config in the version folder, and in TensorBoard as hyper-parameters."""
     with replacing(folders.version_folder / "config.yaml") as temporary:
         temporary.write_text(dump_config(config))
     if isinstance(trainer.logger, TensorBoardLogger):
         trainer.logger.log_hyperparams(config.model_dump(mode="json"))
-        # Lightning shows them in TensorBoard only beside a value of the metric: by now, a false point on its curve.
+        # Lightning writes them to TensorBoard only with a value of the metric, here a false point on its curve.
         flat = flat_values(config.model_dump())
         values = {key: str(value) if value is None or isinstance(value, list) else value for key, value in flat.items()}
         metrics = {"val/accuracy": 0.0, "test/accuracy": 0.0}
-        for summary in hparams(values, metrics):  # type: ignore[no-untyped-call] # PyTorch left it without types
+        for summary in hparams(values, metrics):  # type: ignore[no-untyped-call] # PyTorch has no types for it
             trainer.logger.experiment.file_writer.add_summary(summary)
 
 
 def _measure(module: TaskModule, config: RunConfig, split: Split, *, processes: int) -> dict[str, float]:
-    """Return accuracy, loss and terms of the module on a split, in batches as large as those of all processes."""
+    """Return accuracy, loss and terms of the module on a split, with the batch size of all processes together."""
     return training_figures(
         module.model,
         module.loss,
@@ -232,9 +232,9 @@ def _measure(module: TaskModule, config: RunConfig, split: Split, *, processes: 
 def _draw(
     config: RunConfig, data: ImageDataModule, module: TaskModule, folders: RunFolders, console: Console
 ) -> tuple[Path, ...]:
-    """Draw the configured pictures in the version folder, and copy it to the output directory.
+    """Draw the configured pictures in the version folder, and copy the folder to the output directory.
 
-    The run is finished and measured: a picture that cannot be drawn is reported, and does not end it.
+    At this point the run is complete: a picture that cannot be drawn is reported and does not fail the run.
     """
     drawings: dict[str, Callable[[Path], None]] = {}
     if config.logging.triplet_samples:
@@ -264,7 +264,7 @@ def _draw(
 
 
 def _hush_lightning() -> None:
-    """Keep Lightning's own remarks away from what the run prints."""
+    """Silence Lightning's own messages."""
     for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
         logging.getLogger(name).setLevel(logging.ERROR)
     for category in (UserWarning, FutureWarning):

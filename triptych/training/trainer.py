@@ -1,4 +1,4 @@
-"""Lightning's trainer for a run: its callbacks in the order in which they act, its logger and its strategy."""
+"""Lightning's trainer for a run: callbacks in the order of execution, logger and strategy."""
 
 from dataclasses import dataclass
 from math import ceil, sqrt
@@ -29,16 +29,16 @@ from triptych.training.guard.signs import Task
 from triptych.training.hardware.machine import Hardware
 
 STATISTICS_IMAGES = 4096
-"""Training images on which averaged weights measure the statistics of batch normalisation."""
+"""Number of training images for the batch-normalisation statistics of averaged weights."""
 DECAY_SHARE = 0.1
-"""Of the epochs, the last ones, in which the learning rate falls to its end in a run that is stopped early."""
+"""Share of closing epochs, in which the learning rate decreases to its final value in a run that stops early."""
 RECONSTRUCTIONS = 16
-"""Validation images that TensorBoard shows beside their reconstructions."""
+"""Number of validation images with reconstructions in TensorBoard."""
 
 
 @dataclass(frozen=True, eq=False)
 class Callbacks:
-    """The callbacks of a run; None where the config switches one off."""
+    """The callbacks of a run; None if the config disables one."""
 
     features: FrozenFeatures
     finite: FiniteLosses
@@ -52,7 +52,7 @@ class Callbacks:
     stopping: EarlyStopping | None
 
     def in_order(self) -> list[Callback]:
-        """Return those that there are: what belongs into a checkpoint acts before it is written."""
+        """Return the enabled callbacks: those whose state belongs in a checkpoint run before it is written."""
         return [callback for callback in vars(self).values() if callback is not None]
 
 
@@ -104,7 +104,7 @@ def build_trainer(config: RunConfig, callbacks: Callbacks, hardware: Hardware) -
     """Build the trainer of a run.
 
     Raises:
-        TrainingError: Lightning cannot run this combination of hardware, or not under this launcher.
+        TrainingError: Lightning does not support this combination of hardware, or not with this launcher.
     """
     training, folders = config.training, callbacks.checkpoints.folders
     logger = TensorBoardLogger(folders.tensorboard, "experiment", version=folders.version, default_hp_metric=False)
@@ -147,14 +147,14 @@ def _strategy(config: RunConfig, hardware: Hardware) -> str:
     training = config.training
     if training.strategy == "auto" and hardware.processes == 1:
         return "auto"
-    # A head whose loss has no weight gets no gradient: DistributedDataParallel has to look for such parameters.
+    # A head whose loss has zero weight gets no gradient: DistributedDataParallel must detect such parameters.
     return "ddp" if all(training.loss_weights().values()) else "ddp_find_unused_parameters_true"
 
 
 def closing_epochs(config: RunConfig) -> int:
-    """Return the epochs at the end of a run that early stopping must not cancel.
+    """Return the number of closing epochs, which early stopping must not cancel.
 
-    Those whose weights are averaged, those without augmentation, and a tenth where the schedule ends with the run.
+    These are the epochs with averaged weights, those without augmentation, and a tenth if the schedule spans the run.
     """
     training = config.training
     schedule = training.scheduler
@@ -166,7 +166,7 @@ def closing_epochs(config: RunConfig) -> int:
 
 
 def task_of(config: RunConfig, data: ImageDataModule) -> Task:
-    """Return what the run learns, for its collapse guard."""
+    """Return the task of the run, for its collapse guard."""
     training, labels = config.training, data.validation.labels
     largest = int(labels.bincount().max()) / len(labels)
     return Task(

@@ -1,4 +1,4 @@
-"""Figures: pure functions from tensors to figures, for runs, reports and papers; nothing here keeps state."""
+"""Figures: pure functions from tensors to figures, for runs, reports and papers."""
 
 from triptych.visualisation.attention import attention_figure
 from triptych.visualisation.calibration import calibration_figure

@@ -19,9 +19,9 @@ _KEY = 56
 
 _COLUMNS = 8
 _FINE = 96
-"""Pixels across an overlay, at least so many where its tile has them: fewer than the tile, for a small file."""
+"""Minimum width of an overlay in pixels, at most that of its tile: less than the tile keeps the file small."""
 _COLOURS = "inferno"
-"""Perceptually uniform, dark to light: read as an amount with every kind of colour vision."""
+"""Perceptually uniform, dark to light: readable with every kind of colour vision."""
 _SHINE = 0.45
 """How brightly the image, in grey, shines through the colours."""
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # In pixels of the saved picture.
 _LEFT = 110
-"""Room for the numbers and the name of the upright axis."""
+"""Space for the numbers and the label of the vertical axis."""
 _WIDTH = 1130
 _DIAGRAM = 760
 _BETWEEN = 70
@@ -92,7 +92,7 @@ def _draw_diagram(
 
 
 def _wilson(shares: NDArray[np.float64], sizes: NDArray[np.int_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the 95% interval of a share among so many (E. B. Wilson, JASA 1927)."""
+    """Return the 95% interval of a share of n items (E. B. Wilson, JASA 1927)."""
     z = 1.96
     middle = (shares + z**2 / (2 * sizes)) / (1 + z**2 / sizes)
     half = z / (1 + z**2 / sizes) * np.sqrt(shares * (1 - shares) / sizes + z**2 / (4 * sizes**2))

@@ -1,4 +1,4 @@
-"""The confusion matrix, right in blue and wrong in vermilion, to see which classes a model confuses."""
+"""The confusion matrix, correct in blue and errors in vermilion, to see which classes a model confuses."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ _SMALLEST = 4.0
 
 
 def confusion_figure(counts: NDArray[np.integer] | Tensor, *, classes: Sequence[str]) -> "Figure":
-    """Draw how often the images of each class were given each name.
+    """Draw the confusion matrix.
 
     A row is a true class, a column a predicted one. A colour is as strong as the square root of the cell's share of its
     row, so that an error made once in a hundred can be seen. Counts are written where they fit, the names of up to 110
@@ -50,7 +50,7 @@ def confusion_figure(counts: NDArray[np.integer] | Tensor, *, classes: Sequence[
 
 
 def _draw_cells(sheet: Sheet, strength: NDArray[np.float64], layout: ConfusionLayout) -> None:
-    """Colour the cells; white lines part them while they are large enough."""
+    """Colour the cells; white lines separate them if they are large enough."""
     from matplotlib.colors import to_rgb
 
     is_right = np.eye(len(strength), dtype=bool)[..., None]

@@ -1,4 +1,4 @@
-"""Where everything on the picture of a confusion matrix goes, and how large its cells and its type are."""
+"""Layout of the figure of a confusion matrix: positions, sizes of cells and fonts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ _LARGEST_CELL = 150
 _GAP = 60
 
 _BESIDE = 30
-"""Up to so many classes the key stands beside the matrix; for more it stands below, and the matrix is wider."""
+"""Maximum number of classes with the key next to the matrix; for more it is below, and the matrix is wider."""
 _NAMED = 110
-"""More classes are not named."""
+"""Maximum number of classes with names."""
 _PIXELS = DOTS_PER_INCH / 72
 """Pixels of a point of type."""
 

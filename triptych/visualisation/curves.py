@@ -1,4 +1,4 @@
-"""Learning curves as small multiples, one chart to a metric, to see how a run went at a glance."""
+"""Learning curves as small multiples, one chart per metric."""
 
 import math
 from collections.abc import Mapping
@@ -31,11 +31,11 @@ _TRAINING = "#8a97a3"
 _SMOOTHING = 0.03
 """Deviation of the Gaussian that smooths, as a fraction of the series' length."""
 _MARKED = 60
-"""Points up to which each is marked."""
+"""Maximum number of points with markers."""
 
 
 def curves_figure(curves: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]]) -> "Figure":
-    """Draw how metrics moved during training, one chart each, all over the same steps.
+    """Draw metrics during training, one chart each, all over the same steps.
 
     The series named "training" is smoothed by a Gaussian, with the measured values faintly below it; the others are
     drawn as they are, each point marked while there are few. The last value of every series stands above its chart.

@@ -32,9 +32,9 @@ _LEGEND_GAP = 48
 
 _LEGEND_ROWS = 25
 _NAMED_CLASSES = 100
-"""More classes are not named on the map, and the legend ends with how many it omits."""
+"""Maximum number of classes with names on the map; the legend ends with the number of omitted ones."""
 _POINTS_PER_NAME = 5
-"""With fewer points to a class the names would hide them."""
+"""Minimum number of points per class for names, which would otherwise hide them."""
 
 
 def embedding_figure(

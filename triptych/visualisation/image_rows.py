@@ -24,7 +24,7 @@ _FRAME = 8
 
 @dataclass(frozen=True, eq=False)
 class ImageRow:
-    """One row of images, and what is written to it.
+    """One row of images with its text.
 
     Attributes:
         images: Images (n, C, H, W), float in [0, 1], grey (C = 1) or RGB (C = 3).

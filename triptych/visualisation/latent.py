@@ -20,7 +20,7 @@ _KEY = 60
 _BELOW = 90
 
 _NAMED = 48
-"""Up to so many dimensions have their number below their bar."""
+"""Maximum number of dimensions with a number below their bar."""
 _INACTIVE = "#b9c1c8"
 
 

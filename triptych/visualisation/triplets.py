@@ -1,4 +1,4 @@
-"""The picture of training triplets, anchor, positive and negative, to see at a glance what a run learns from."""
+"""The figure of training triplets: anchor, positive and negative."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -87,7 +87,7 @@ def triplet_figure(
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where the pictures of so many triplets go: `blocks` lines of three side by side, filled row by row."""
+    """Positions of the pictures of triplets: `blocks` lines of three side by side, filled row by row."""
 
     tile: Tile
     count: int

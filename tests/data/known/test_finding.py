@@ -31,7 +31,7 @@ STEMS = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 
 @pytest.fixture(autouse=True)
 def _nothing_of_this_machine(monkeypatch, tmp_path):
-    """Look neither into the folders nor into the cache of whoever runs the tests."""
+    """Use neither the folders nor the cache of the user who runs the tests."""
     monkeypatch.delenv("TRIPTYCH_DATA", raising=False)
     monkeypatch.setattr("platformdirs.user_cache_path", lambda name: tmp_path / "user-cache" / name)
 

@@ -206,7 +206,7 @@ def test_entries_describe_themselves_and_can_be_removed(photos, cache):
     assert first.size > 7 * 3 * 8 * 6
     remove_entry(first)
     assert [entry.folder for entry in cache_entries(cache)] == [last.folder]
-    assert int(images.images[:].long().sum()) > 0  # whoever has it open keeps it
+    assert int(images.images[:].long().sum()) > 0  # open handles keep it
 
 
 def test_progress_is_reported_from_nothing_to_all(photos, cache, monkeypatch):

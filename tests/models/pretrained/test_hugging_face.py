@@ -127,7 +127,7 @@ def test_a_description_and_the_weights_make_the_same_network(
     assert str(vision_model(kind)) not in json.dumps(plain["config"])
 
 
-# What cannot be had
+# Unavailable models
 
 
 def rejected(name: str) -> str:

@@ -42,7 +42,7 @@ def config(tiny_config: Callable[..., RunConfig], folder: Path) -> Callable[...,
 
 @pytest.fixture
 def forget(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Throw the folder away, and let nobody fetch a model any more."""
+    """Delete the folder, and prevent any download of a model."""
 
     def throw_away() -> None:
         shutil.rmtree(folder)

@@ -320,7 +320,7 @@ TaskModule.training_step = training_step
     assert state(whole) == state(stopped)
 
 
-# What it looks at
+# Inspected images
 
 
 def test_a_bounded_number_of_images_is_looked_at_evenly(

@@ -22,15 +22,15 @@ JOB_KEY = b"triptych.job"
 
 @dataclass(frozen=True)
 class EmbeddingReport:
-    """What a job has done.
+    """The state of a job.
 
     Attributes:
         out: The folder of the parts, or the single file.
-        rows: Rows in the parts that are there.
-        failures: Images that could not be read, so far.
-        parts: Parts that are there.
-        shards: Parts that there will be.
-        failures_file: The list of images that could not be read; None where there are none, or the job is not complete.
+        rows: Number of rows in the existing parts.
+        failures: Number of images that could not be read, so far.
+        parts: Number of existing parts.
+        shards: Number of parts of the complete job.
+        failures_file: The list of images that could not be read; None if there are none, or the job is not complete.
     """
 
     out: Path
@@ -42,19 +42,19 @@ class EmbeddingReport:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every part is there."""
+        """Whether every part exists."""
         return self.parts == self.shards
 
 
 def close(folder: Path, plan: Plan, out: Path) -> EmbeddingReport:
-    """Count what is there; where that is everything, write what belongs to a complete job.
+    """Count the existing parts; if all exist, write the additional files of a complete job.
 
     Args:
-        folder: Where the parts are.
+        folder: The folder of the parts.
         plan: The job.
         out: The folder itself, or the single file that the parts are joined to.
     """
-    if out != folder and (found := finished(out, plan)):  # another process has ended the same job
+    if out != folder and (found := finished(out, plan)):  # another process has completed the same job
         shutil.rmtree(folder, ignore_errors=True)
         return found
     parts = plan.parts(folder)
@@ -76,25 +76,25 @@ def close(folder: Path, plan: Plan, out: Path) -> EmbeddingReport:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed processes have left in the folder of a complete job.
+    """Remove files that killed processes have left in the folder of a complete job.
 
     A process that is slower than the others, and writes a part again, finds its file gone and the job complete.
     """
     for place in (folder, folder / FOLDER, folder / "_failures"):
         remove_leftovers(place)
-    for staged in (folder / FOLDER).glob(f"{'[0-9a-f]' * 32}-*"):  # whole, but not in its place
+    for staged in (folder / FOLDER).glob(f"{'[0-9a-f]' * 32}-*"):  # complete, but not renamed yet
         staged.unlink(missing_ok=True)
 
 
 def finished(out: Path, plan: Plan) -> EmbeddingReport | None:
-    """Return the report of a job that has written its single file; None where there is no such file.
+    """Return the report of a job that has written its single file; None if there is no such file.
 
     Args:
         out: The single file.
-        plan: The job; how many images and shards it has need not be known.
+        plan: The job; its numbers of images and shards may be unknown.
 
     Raises:
-        DataError: There is a file, of another job or of none, or with other columns.
+        DataError: The file belongs to another job or to none, or has other columns.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -124,7 +124,7 @@ def finished(out: Path, plan: Plan) -> EmbeddingReport | None:
 
 
 def failures_beside(out: Path) -> Path:
-    """Return where the failures of a job with a single file are listed."""
+    """Return the path of the list of failures of a job with a single file."""
     return out.with_name(f"{out.stem}.failures.parquet")
 
 
@@ -144,7 +144,7 @@ def _finish_folder(folder: Path, plan: Plan) -> EmbeddingReport:
 
 
 def _place_points(folder: Path, plan: Plan) -> None:
-    """Fill in x and y, part by part; killed between two parts, all are filled in again with the same numbers."""
+    """Fill in x and y, part by part; after a kill, all are filled in again with the same values."""
     import pyarrow.parquet as pq
 
     parts = plan.parts(folder)

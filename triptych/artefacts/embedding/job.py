@@ -1,4 +1,4 @@
-"""The job as a story: list the images once, embed what is missing, shard by shard, and close it when all is there."""
+"""The embedding job: list the images once, embed missing shards, and complete the job."""
 
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -30,30 +30,30 @@ def embed_images(
     engine: Engine = "local",
     progress: Progress = lambda _done, _images: None,
 ) -> EmbeddingReport:
-    """Embed many images into Parquet files, and continue where an earlier call has stopped.
+    """Embed many images into Parquet files, and resume an earlier call.
 
-    The images are listed once and divided into shards. Each shard becomes one file, by rename: after a crash no row is
-    missing or doubled when the call is repeated. What cannot be read is listed in `_failures/failures.parquet` with the
-    reason. The file `_SUCCESS` with the counts appears when every part is there.
+    The images are listed once and divided into shards. Each shard is written atomically to one file: if the call is
+    repeated after a crash, no row is missing or duplicated. Unreadable images are listed in
+    `_failures/failures.parquet` with the reason. The file `_SUCCESS` with the counts is written when every part exists.
 
     Args:
-        model: The model, or its place, as `triptych.load` takes it. Of a bundle, ONNX Runtime computes where it is
-            installed, unless PyTorch has a GPU that ONNX Runtime has not.
+        model: The model, or its path, as in `triptych.load`. A bundle is computed by ONNX Runtime, if installed, unless
+            PyTorch has a GPU that ONNX Runtime does not support.
         images: A folder, one image, a CSV or Parquet table with a column `path`, or `image` of encoded images, and
             optionally `label`; a split as "mnist:test"; or a URL that fsspec knows, such as `s3://bucket/photos`.
-        out: The output directory; or a file that ends with .parquet, which all parts are joined to at the end. Until
-            then they lie in a folder beside it, and failures are listed in NAME.failures.parquet.
-        shard_size: Images of a shard.
-        precision: In which embeddings are stored: "float32" or "float16".
-        with_map: Write `x` and `y`, the two principal components of all embeddings, when every part is there.
-        shard: (i, n): of n workers, this is number i, counted from 0; it embeds every n-th shard. All use one `out`.
+        out: The output directory; or a file that ends with .parquet, into which all parts are joined at the end. Until
+            then they are in a folder next to it; failures are listed in NAME.failures.parquet.
+        shard_size: Number of images per shard.
+        precision: Precision of the stored embeddings: "float32" or "float16".
+        with_map: Write `x` and `y`, the two principal components of all embeddings, when every part exists.
+        shard: (i, n): this is worker i of n, counted from 0; it embeds every n-th shard. All use the same `out`.
         engine: "local" embeds in this process; "ray" on the nodes of a Ray cluster, which share `out` and the images.
-        progress: Called with the images of this worker that are done, and all of them.
+        progress: Called with the number of finished images of this worker, and their total.
 
     Raises:
-        DataError: There are no images, or `out` is of another job.
-        CheckpointError: There is no model at that place.
-        ValueError: A shard or shard size that cannot be.
+        DataError: There are no images, or `out` belongs to another job.
+        CheckpointError: There is no model at that path.
+        ValueError: The shard or the shard size is invalid.
 
     Example:
         >>> report = embed_images("best.ckpt", "photos", "embedded", shard_size=10)
@@ -95,14 +95,14 @@ def embed_images(
             for number in missing:
                 write_part(folder, plan, number, loaded, embedded=counter.add)
         return close(folder, plan, target)
-    except FileNotFoundError:  # another process has completed the job meanwhile, and tidied its folder
+    except FileNotFoundError:  # another process has completed the job and cleaned up its folder
         if finished(target, plan) if is_file else (folder / SUCCESS).exists():
             return close(folder, plan, target)
         raise
 
 
 def opened(model: "TrainedModel | str | Path") -> TrainedModel:
-    """Load a model for many images: a bundle by ONNX Runtime, unless PyTorch alone has a GPU."""
+    """Load a model for many images: a bundle with ONNX Runtime, unless only PyTorch has a GPU."""
     if isinstance(model, TrainedModel):
         return model
     from triptych.artefacts.loading import find_checkpoint, load
@@ -123,10 +123,10 @@ def _torch_alone_has_gpu() -> bool:
 
 
 def _planned(folder: Path, wanted: Plan, images: str | Path) -> Plan:
-    """Return the plan of the job in a folder, which is made where it has none.
+    """Return the plan of the job in a folder; create it if there is none.
 
     Raises:
-        DataError: The folder has other files, or is of another job.
+        DataError: The folder has other files, or belongs to another job.
     """
     plan = read_plan(folder)
     if plan is None:
@@ -160,7 +160,7 @@ def _described(plan: Plan) -> str:
 
 
 class _Counter:
-    """Adds up images, and reports them."""
+    """Counts images, and reports progress."""
 
     def __init__(self, progress: Progress, *, total: int) -> None:
         self.total = total

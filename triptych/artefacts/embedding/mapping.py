@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 # E embedding_dim.
 
 AT_ONCE = 10_000
-"""Rows in memory."""
+"""Number of rows in memory."""
 
 
 class Axes(NamedTuple):
-    """Two directions through the middle of all embeddings."""
+    """The first two principal axes of all embeddings, and their mean."""
 
     centre: NDArray[np.float64]
     """(E,)"""
@@ -30,7 +30,7 @@ class Axes(NamedTuple):
 def principal_axes(parts: Sequence[Path], dimension: int) -> Axes:
     """Compute the axes from all rows, read once; the same files give the same axes.
 
-    A direction points to where its largest component is positive.
+    The sign of an axis is chosen so that its largest component is positive.
     """
     count, total = 0, np.zeros(dimension)
     products = np.zeros((dimension, dimension))

@@ -1,4 +1,4 @@
-"""One shard of a job: its images embedded and written as one Parquet file, and what could not be read beside it."""
+"""One shard of a job: a Parquet file with its embeddings, and a list of unreadable images."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -18,11 +18,11 @@ from triptych.errors import DataError
 from triptych.files import place_once, replacing
 
 FINGERPRINT_KEY = b"triptych.model_fingerprint"
-"""Where the schema of a Parquet file names the model."""
+"""Key of the model's fingerprint in the schema of a Parquet file."""
 
 
 class _Prepared(NamedTuple):
-    """An image that is ready for the model, or the reason why it is not."""
+    """A preprocessed image, or the reason why it cannot be read."""
 
     image: dict[str, Any]
     pixels: NDArray[np.float32] | None
@@ -32,10 +32,10 @@ class _Prepared(NamedTuple):
 def write_part(
     folder: Path, plan: Plan, shard: int, model: TrainedModel, *, embedded: Callable[[int], None] = lambda _images: None
 ) -> int:
-    """Embed the images of a shard and write its part, whole or not at all.
+    """Embed the images of a shard and write its part atomically.
 
     Returns:
-        The images of the shard, those that could not be read among them.
+        The number of images of the shard, including unreadable ones.
     """
     import pyarrow as pa
 
@@ -56,17 +56,17 @@ def write_part(
 
 
 def place_table(table: Any, path: Path, *, staging: Path, replaces: bool = True) -> None:  # noqa: ANN401 - pyarrow
-    """Write a Parquet file whole or not at all.
+    """Write a Parquet file atomically.
 
-    It is written in the folder `staging`, so that a killed process never has a partial file of rows where readers
-    look for them.
+    It is first written to the folder `staging`, so that a killed process never leaves a partial file where readers
+    look for parts.
 
     Args:
         table: The rows.
         path: The file.
-        staging: A folder of the same file system.
-        replaces: Whether a file that is there is replaced. A part that another process has written has the same rows,
-            and may have been given more since.
+        staging: A folder on the same file system.
+        replaces: Whether an existing file is replaced. A part by another process has the same rows, and may have been
+            extended since.
     """
     import pyarrow.parquet as pq
 
@@ -116,13 +116,13 @@ def _rows(batch: list[_Prepared], plan: Plan, model: TrainedModel, schema: Any) 
         pa.array(probabilities.max(1), pa.float32()),
         pa.nulls(len(batch), pa.float32()) if errors is None else pa.array(errors, pa.float32()),
         pa.FixedSizeListArray.from_arrays(pa.array(embeddings), plan.embedding_dim),
-        *([pa.nulls(len(batch), pa.float32())] * 2 if plan.has_map else []),  # known when all images are
+        *([pa.nulls(len(batch), pa.float32())] * 2 if plan.has_map else []),  # filled in at the end of the job
     ]
     return pa.record_batch(columns, schema=schema)
 
 
 def _batches(images: list[dict[str, Any]], model: TrainedModel) -> Iterator[list[_Prepared]]:
-    """Prepare images in order, a batch at a time; threads read the next ones meanwhile."""
+    """Preprocess images in order, a batch at a time; threads read the next ones in the meantime."""
     reader = SourceReader()
 
     def prepared(image: dict[str, Any]) -> _Prepared:
@@ -131,9 +131,9 @@ def _batches(images: list[dict[str, Any]], model: TrainedModel) -> Iterator[list
             return _Prepared(image, preprocessing.prepare(preprocessing.known(reader.read(image["place"]))), "")
         except UndecodableImage as error:
             return _Prepared(image, None, error.reason)
-        except DataError:  # of a table or a data set, not of one image
+        except DataError:  # an error of a table or a data set, not of one image
             raise
-        except Exception as error:  # a file system of fsspec can fail in any way
+        except Exception as error:  # fsspec's file systems raise errors of any class
             return _Prepared(image, None, f"cannot be read ({type(error).__name__}: {error})")
 
     return prefetched(images, prepared, size=BATCH_SIZE)

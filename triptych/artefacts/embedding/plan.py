@@ -13,7 +13,7 @@ from triptych.errors import DataError
 from triptych.files import place_once, replacing
 
 FOLDER = "_job"
-"""Below the output directory; readers of Parquet folders skip names that begin with an underscore."""
+"""Folder in the output directory; readers of Parquet folders skip names that begin with an underscore."""
 PLAN = "plan.json"
 
 Precision = Literal["float32", "float16"]
@@ -21,16 +21,16 @@ Precision = Literal["float32", "float16"]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a job computes.
+    """The settings of a job.
 
     Attributes:
-        fingerprint: That of the model.
-        source: The images as they were named.
-        listed: The file in `_job` that lists them.
-        images: How many there are.
-        shard_size: Images of a shard; the last has what is left.
+        fingerprint: Fingerprint of the model.
+        source: The images as given by the user.
+        listed: The file in `_job` with the list of images.
+        images: Number of images.
+        shard_size: Number of images per shard; the last one may have fewer.
         embedding_dim: Dimensions of an embedding.
-        precision: In which embeddings are stored.
+        precision: Precision of the stored embeddings.
         has_map: Whether the rows get `x` and `y`.
     """
 
@@ -45,7 +45,7 @@ class Plan:
 
     @property
     def shards(self) -> int:
-        """How many shards there are."""
+        """Number of shards."""
         return ceil(self.images / self.shard_size)
 
     def rows(self, shard: int) -> range:
@@ -57,17 +57,17 @@ class Plan:
         return folder / f"part-{shard:05d}-of-{self.shards:05d}.parquet"
 
     def parts(self, folder: Path) -> list[Path]:
-        """Return the files of the shards that are there."""
+        """Return the files of the existing parts."""
         there = (self.part(folder, shard) for shard in range(self.shards))
         return [path for path in there if path.exists()]
 
     def failures(self, folder: Path, shard: int) -> Path:
-        """Return the file of what could not be read of a shard."""
+        """Return the file of a shard's unreadable images."""
         return folder / FOLDER / f"failures-{shard:05d}.json"
 
 
 def write_list(folder: Path, images: ImageList) -> str:
-    """Write the list of images under a name that its content gives, and return the name."""
+    """Write the list of images to a file named by its digest, and return the name."""
     import pyarrow as pa
 
     table = pa.table({"place": pa.array(images.places, pa.string()), "label": pa.array(images.labels, pa.string())})
@@ -81,9 +81,9 @@ def write_list(folder: Path, images: ImageList) -> str:
 
 
 def claim_plan(folder: Path, plan: Plan) -> Plan:
-    """Write the plan unless another worker has been first, and return the one that holds."""
+    """Write the plan unless another worker was first, and return the valid plan."""
     place = folder / FOLDER / PLAN
-    written = place.with_name(f"{uuid4().hex}-{PLAN}")  # processes on several machines may have one number
+    written = place.with_name(f"{uuid4().hex}-{PLAN}")  # processes on different machines may have the same process id
     with replacing(written) as temporary:
         temporary.write_text(json.dumps(asdict(plan), indent=2) + "\n")
     place_once(written, place)
@@ -91,10 +91,10 @@ def claim_plan(folder: Path, plan: Plan) -> Plan:
 
 
 def read_plan(folder: Path) -> Plan | None:
-    """Read the plan of a job that has begun; None where there is none.
+    """Read the plan of an existing job; None if there is none.
 
     Raises:
-        DataError: It is damaged, or of another version.
+        DataError: It is damaged, or has another version.
     """
     path = folder / FOLDER / PLAN
     try:
@@ -108,7 +108,7 @@ def read_plan(folder: Path) -> Plan | None:
 
 
 def planned_images(folder: Path, plan: Plan, rows: range) -> list[dict[str, Any]]:
-    """Read some images of the list, mapped from the disk: dictionaries with `place` and `label`."""
+    """Read some rows of the memory-mapped list: dictionaries with `place` and `label`."""
     import pyarrow as pa
 
     with pa.memory_map(str(folder / FOLDER / plan.listed)) as source:

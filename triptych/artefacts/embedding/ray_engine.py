@@ -1,4 +1,4 @@
-"""Shards as tasks of Ray, on the nodes of a cluster; Ray repeats those of a node that is lost."""
+"""Shards as Ray tasks on the nodes of a cluster; Ray repeats tasks of a lost node."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -14,13 +14,13 @@ from triptych.errors import DataError
 def run_on_ray(
     place: Path | None, folder: Path, plan: Plan, shards: Sequence[int], *, embedded: Callable[[int], None]
 ) -> None:
-    """Embed shards on the cluster of RAY_ADDRESS, or on this machine where that is not set.
+    """Embed shards on the cluster of RAY_ADDRESS, or on this machine if that is not set.
 
-    Core tasks write the parts themselves, by rename: a task that runs twice writes the same file twice. Ray Data is not
-    used, since its files hold tensors of a type that other readers do not know.
+    Core tasks write the parts atomically: a task that runs twice writes the same file twice. Ray Data is not
+    used, because its files contain a tensor type that other readers do not support.
 
     Raises:
-        DataError: Ray is missing, the model has no file, or a task failed for a reason that a retry does not change.
+        DataError: Ray is not installed, the model has no file, or a task failed with an error that a retry cannot fix.
     """
     if place is None:
         raise DataError("The engine ray needs a model in a file: save it, or name its place.")

@@ -1,4 +1,4 @@
-"""The images of a job: a list of their ids, where they are, and their labels; and how they are read by it."""
+"""The images of a job: a list of their ids, which are also their locations, their labels, and their reader."""
 
 import os
 import re
@@ -19,22 +19,22 @@ from triptych.text import unicode_text
 
 TABLES = (".csv", ".tsv", ".parquet")
 SPLIT = re.compile(rf"({'|'.join(KNOWN_DATASETS)}):(train|test)")
-"""A split of a known data set, as its makers divide it."""
+"""An official split of a known data set."""
 ROW = "#row="
-"""Between the path of a table and the number of a row."""
+"""Separator between the path of a table and the number of a row."""
 REPLACED = "\N{REPLACEMENT CHARACTER}"
-"""Stands in the list for bytes of a file's name that are not valid UTF-8."""
+"""Replacement in the list for bytes of a file name that are not valid UTF-8."""
 
 
 @dataclass(frozen=True)
 class ImageList:
-    """Images, in an order that depends on their names alone.
+    """Images, in an order that depends only on their names.
 
     Attributes:
-        places: Where they are, (N,), each once; each is the id of its image, too. An absolute path; a URL;
-            "mnist:test#17", an image of a known data set; or "/photos.parquet#row=17", the image in a row of a table.
-        labels: The class, (N,), where the images have one: the name of the folder in which an image lies below the
-            given one, the column `label` of a table, the class of a known data set; or None.
+        places: Locations, (N,), unique, which are also the ids of the images: an absolute path; a URL; "mnist:test#17",
+            an image of a known data set; or "/photos.parquet#row=17", the image in a row of a table.
+        labels: The classes, (N,), or None: the name of an image's sub-folder, the column `label` of a table, or the
+            class of a known data set.
     """
 
     places: Sequence[str]
@@ -42,15 +42,15 @@ class ImageList:
 
 
 def source_name(images: str | Path) -> str:
-    """Return images as a job remembers them: a URL, a split, or an absolute path."""
+    """Return the source of a job in normalised form: a URL, a split, or an absolute path."""
     text = str(images)
     return text if "://" in text or is_split(text) else unicode_text(_absolute(images))
 
 
 def _absolute(place: str | Path) -> Path:
-    """Return the absolute path without `..`, so that a file has one id wherever the command is run.
+    """Return the absolute path without `..`, so that a file's id does not depend on the working directory.
 
-    Where a link stands before `..`, the path stays as it is: without them it would lead elsewhere.
+    If a link precedes `..`, the path is unchanged: without them it would point elsewhere.
     """
     given = Path(place).expanduser().absolute()
     short = Path(os.path.abspath(given))  # noqa: PTH100 - links are not followed
@@ -58,7 +58,7 @@ def _absolute(place: str | Path) -> Path:
 
 
 def is_split(images: str) -> bool:
-    """Whether a split of a known data set is meant, and no file of that name."""
+    """Return whether the text is a split of a known data set, and not a file of that name."""
     return SPLIT.fullmatch(images) is not None and not Path(images).exists()
 
 
@@ -66,7 +66,7 @@ def list_sources(images: str | Path) -> ImageList:
     """List the images in a folder, below a URL that fsspec knows, in a table, or in a split of a known data set.
 
     Raises:
-        DataError: There are none, a table is damaged, or a library is missing.
+        DataError: There are no images, a table is damaged, or a library is not installed.
     """
     text = str(images)
     if "://" in text:
@@ -125,7 +125,7 @@ def open_split(name: str) -> KnownSplit:
     """Open a split such as mnist:test.
 
     Raises:
-        DataError, DownloadError: It cannot be read, or PyTorch is missing.
+        DataError, DownloadError: It cannot be read, or PyTorch is not installed.
     """
     found = SPLIT.fullmatch(name)
     assert found is not None, "it is the name of a split"
@@ -142,7 +142,7 @@ def open_split(name: str) -> KnownSplit:
 
 
 class SourceReader:
-    """Reads images of a job by their places; tables and data sets are opened once. Threads may read at once."""
+    """Reads images of a job by their locations; tables and data sets are opened once. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -186,7 +186,7 @@ def _list_url(url: str) -> ImageList:
         found = system.find(root) if not system.isfile(root) else [root]
     except ImportError as error:
         raise DataError(f"{url}: a library is missing: {error}. Install it with pip.") from error
-    except Exception as error:  # each file system has errors of its own
+    except Exception as error:  # each file system has its own error classes
         raise DataError(f"{url}: expected a folder of images, but it cannot be listed: {error}.") from error
     root = root.rstrip("/")
     kept = [
@@ -209,12 +209,12 @@ def _list_url(url: str) -> ImageList:
 def _list_rows(file: Path) -> Iterator[tuple[str, str | None]]:
     """Yield place and label of each row.
 
-    A row names a file in the column `path` (or `image`), relative to the folder of the table, or a URL; or it holds the
-    image itself in the column `image`, as bytes or as {bytes, path}. The column `label` need not exist. Training reads
-    tables with more conditions (`data/own/table.py`); a job needs an image in each row, and no PyTorch.
+    A row refers to a file in the column `path` (or `image`), relative to the folder of the table, or to a URL; or it
+    contains the image itself in the column `image`, as bytes or as {bytes, path}. The column `label` is optional.
+    Training has more requirements for tables (`data/own/table.py`); a job needs an image in each row, and no PyTorch.
 
     Raises:
-        DataError: The table is damaged, or has no such column, or a row without an image.
+        DataError: The table is damaged, has no such column, or has a row without an image.
     """
     import pyarrow as pa
 
@@ -237,7 +237,7 @@ def _list_rows(file: Path) -> Iterator[tuple[str, str | None]]:
 
 
 def _embedded_images(file: Path) -> ParquetImages:
-    """Open the images that a Parquet file holds itself."""
+    """Open the images that are embedded in a Parquet file."""
     return ParquetImages(file, _image_column(ParquetTable(file)))
 
 

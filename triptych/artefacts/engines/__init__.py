@@ -1,1 +1,1 @@
-"""What runs a loaded model: PyTorch or ONNX Runtime behind one contract."""
+"""Inference engines for a loaded model: PyTorch or ONNX Runtime with the same interface."""

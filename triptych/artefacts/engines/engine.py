@@ -1,4 +1,4 @@
-"""What computes a model's outputs, be it PyTorch or ONNX Runtime: arrays in, arrays out."""
+"""The interface of inference engines, PyTorch or ONNX Runtime, on NumPy arrays."""
 
 from typing import NamedTuple, Protocol
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 class Encoded(NamedTuple):
-    """What a model computes from a batch of images."""
+    """Outputs of a model for a batch of images."""
 
     embeddings: NDArray[np.float32]
     """(B, E), L2 norm 1."""
@@ -23,7 +23,7 @@ class Engine(Protocol):
     """A model on a device.
 
     Attributes:
-        device: Where it computes: "cpu", "cuda", "cuda:1", "mps".
+        device: Its device: "cpu", "cuda", "cuda:1", "mps".
         embedding_dim: E.
         latent_dim: L; None for a model without a decoder.
     """

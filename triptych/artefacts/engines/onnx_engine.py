@@ -1,4 +1,4 @@
-"""A model in ONNX files as an engine: computes with ONNX Runtime, without PyTorch."""
+"""The engine for ONNX files: computes with ONNX Runtime, without PyTorch."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # B batch, C channels, H/W image, E embedding_dim, K classes, L latent_dim.
 
 KEY = "triptych.model"
-"""Where an ONNX file holds the description of its model, as JSON."""
+"""Metadata key of the model's description in an ONNX file, as JSON."""
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
 
@@ -25,13 +25,13 @@ class OnnxEngine:
 
     Args:
         encoder: The file that maps images to embeddings, logits and latents.
-        decoder: The file that maps latents to images; None where there is none.
-        device: "cpu", "cuda"; "auto" chooses the GPU where ONNX Runtime has been installed for it.
-        threads: Threads that compute one batch; None is OMP_NUM_THREADS, or all cores where that is not set.
+        decoder: The file that maps latents to images; None if there is none.
+        device: "cpu", "cuda"; "auto" chooses the GPU if ONNX Runtime supports it.
+        threads: Number of threads per batch; None is OMP_NUM_THREADS, or all cores if that is not set.
 
     Attributes:
         description: The description of the model, as JSON.
-        input_shape: C, H and W that the encoder takes.
+        input_shape: C, H and W of the encoder's input.
         num_classes: K.
 
     Raises:
@@ -80,7 +80,7 @@ class OnnxEngine:
         """Map latents (B, L) to images (B, C, H, W) with pixels in [0, 1].
 
         Raises:
-            CheckpointError: There is no decoder.onnx beside the encoder.
+            CheckpointError: There is no decoder.onnx next to the encoder.
         """
         if self._decoder is None:
             raise CheckpointError("Expected decoder.onnx beside the encoder, but there is none. Copy the whole bundle.")
@@ -107,10 +107,10 @@ def _chosen(device: str) -> str:
 def _signature(
     session: "onnxruntime.InferenceSession", name: str, *, rank: int, file: Path
 ) -> tuple[tuple[int, ...], dict[str, list[Any]]]:
-    """Return the sizes of the one input, without those of the batch, and the shapes of the outputs by name.
+    """Return the shape of the single input, without the batch, and the shapes of the outputs by name.
 
     Raises:
-        CheckpointError: There are other inputs, or their sizes are open, or the batch's is not.
+        CheckpointError: There are other inputs, their sizes are dynamic, or the batch size is not.
     """
     inputs = session.get_inputs()
     names, shape = [one.name for one in inputs], list(inputs[0].shape) if inputs else []
@@ -164,12 +164,12 @@ def _session(path: Path, device: str, threads: int | None) -> "onnxruntime.Infer
     if wanted.isdecimal():
         options.intra_op_num_threads = int(wanted)
     options.log_severity_level = 3
-    # Idle threads that spin would take the processors from those that decode the next images.
+    # Spinning idle threads would slow down the threads that decode the next images.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if not path.is_file():
         raise CheckpointError(f"Expected an ONNX file at {path}, but there is no such file. Check the path.")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=[PROVIDERS[device]])
-    except Exception as error:  # ONNX Runtime has many classes of errors, which share no base
+    except Exception as error:  # ONNX Runtime's many error classes have no common base
         reason = str(error).partition("\n")[0][:200]
         raise CheckpointError(f"{path}: expected an ONNX model, got a damaged or foreign file ({reason}).") from error

@@ -1,4 +1,4 @@
-"""A model of PyTorch as an engine, and as the two modules that are exported: from images, and back to images."""
+"""The engine for PyTorch, and the two modules for export: encoding and decoding."""
 
 import numpy as np
 import torch
@@ -14,14 +14,14 @@ Network = ImageTransformer | MultiTaskImageTransformer
 
 
 class EncodingModule(nn.Module):
-    """The way from images (B, C, H, W) to embeddings (B, E), logits (B, K) and, where there is a decoder, latents."""
+    """Maps images (B, C, H, W) to embeddings (B, E), logits (B, K) and, with a decoder, latents."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return embeddings, logits and, of a model with a decoder, the means of the posterior (B, L)."""
+        """Return embeddings, logits and, for a model with a decoder, the means of the posterior (B, L)."""
         if isinstance(self.network, ImageTransformer):
             embeddings = self.network.embed(images)
             return embeddings, self.network.classification_head(embeddings)
@@ -34,8 +34,8 @@ class TorchEngine:
     """Computes with PyTorch.
 
     Args:
-        network: The model; it is moved to the device, and set to evaluate.
-        device: As `choose_device` takes it.
+        network: The model; it is moved to the device and set to evaluation mode.
+        device: As in `choose_device`.
 
     Raises:
         ValueError: This machine has no such device.
@@ -66,10 +66,10 @@ class TorchEngine:
 
 
 def choose_device(device: str | torch.device) -> torch.device:
-    """Return the requested device; "auto" is the GPU where there is one.
+    """Return the requested device; "auto" is the GPU if there is one.
 
     Raises:
-        ValueError: It is no device, or this machine has none of the kind.
+        ValueError: It is not a device, or this machine does not have it.
     """
     if device == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"

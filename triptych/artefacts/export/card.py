@@ -1,4 +1,4 @@
-"""The model card of a bundle, in the form that the Hugging Face Hub reads: what the model is, how it is used."""
+"""The model card of a bundle, in the format of the Hugging Face Hub."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from triptych.artefacts.export.pictures import CAPTIONS
 from triptych.artefacts.model import TrainedModel
 
 LONGEST_LIST = 50
-"""Class names that are listed."""
+"""Maximum number of listed class names."""
 NAMES = {
     "accuracy": "accuracy",
     "map_at_r": "MAP@R",
@@ -21,21 +21,21 @@ NAMES = {
     "psnr": "PSNR of reconstructions in dB",
     "ssim": "SSIM of reconstructions",
 }
-"""The metrics of the table, in its order."""
+"""The metrics of the table, in order."""
 
 
 def model_card(description: ModelDescription, model: TrainedModel, *, folder: Path, size: int) -> str:
     """Return the card as Markdown with YAML front matter: `card.md`, filled in.
 
     Args:
-        description: Of the model, with what was measured.
+        description: Description of the model, with its metrics.
         model: The model.
         folder: The bundle, with its pictures.
-        size: Bytes of its files.
+        size: Size of its files in bytes.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    templates = Environment(  # noqa: S701 - the card is Markdown, whose marks `escaped` takes care of
+    templates = Environment(  # noqa: S701 - the card is Markdown, which `escaped` escapes
         loader=PackageLoader("triptych.artefacts", "export"),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -57,5 +57,5 @@ def model_card(description: ModelDescription, model: TrainedModel, *, folder: Pa
 
 
 def _escaped(text: str) -> str:
-    """Keep names of classes from being read as Markdown or HTML."""
+    """Escape Markdown and HTML in class names."""
     return "".join(f"\\{letter}" if letter in r"\`*_{}[]<>#|!" else letter for letter in text.replace("\n", " "))

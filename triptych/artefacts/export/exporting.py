@@ -1,4 +1,4 @@
-"""A trained model becomes a bundle: weights, ONNX files, model card and description, written whole or not at all."""
+"""Exports a trained model as a bundle: weights, ONNX files, model card and description, written atomically."""
 
 import glob
 import shutil
@@ -34,7 +34,7 @@ NEEDED = {
     "safetensors": "safetensors",
     "onnxruntime": "ONNX Runtime",
 }
-"""Libraries for exporting, and what people call them."""
+"""Libraries for exporting, and their package names."""
 
 
 def export(
@@ -47,28 +47,28 @@ def export(
     pictures: bool = True,
     root: str | Path | None = None,
 ) -> Path:
-    """Write a trained model as a bundle, which needs neither a run nor its images, and for inference no PyTorch.
+    """Write a trained model as a bundle, which needs neither the run nor its images, and no PyTorch for inference.
 
     Args:
-        model: The model, or its place, as `triptych.load` takes it.
+        model: The model, or its path, as in `triptych.load`.
         folder: A new folder.
-        input_type: What encoder.onnx takes: "float32" pixels in [0, 1], or "uint8".
-        compact: Write ONNX files alone, with weights rounded to float16: a quarter of the bytes. The rounded model has
-            a fingerprint of its own, and PyTorch cannot load it.
-        quantise_to: "int8" writes encoder.int8.onnx too, and measures its cost in MAP@R and its gain in time on test
-            images of the run; the images of the run are needed.
-        pictures: Draw test images, reconstructions and nearest neighbours for the card, where the images of the run
-            are on this machine. MAP@R is measured on them too, unless `triptych evaluate` has done so.
-        root: Where the images of the run lie now (`dataset.root`); None: where training found them.
+        input_type: Input of encoder.onnx: "float32" pixels in [0, 1], or "uint8".
+        compact: Write only ONNX files, with weights rounded to float16: a quarter of the bytes. The rounded model has
+            its own fingerprint, and PyTorch cannot load it.
+        quantise_to: "int8" also writes encoder.int8.onnx, and measures its loss of MAP@R and its speed-up on test
+            images of the run, which are required.
+        pictures: Draw test images, reconstructions and nearest neighbours for the card, if the images of the run are on
+            this machine. MAP@R is also measured on them, unless `triptych evaluate` has done so.
+        root: Current location of the run's images (`dataset.root`); None: that of training.
 
     Returns:
-        The folder, with config.json, model.safetensors, encoder.onnx, decoder.onnx (of a model with a decoder) and a
+        The folder, with config.json, model.safetensors, encoder.onnx, decoder.onnx (for a model with a decoder) and a
         model card, README.md, with its pictures. `triptych.load` reads it.
 
     Raises:
-        DataError: The folder exists already, and is not empty; another process is writing it; a library for exporting
-            is missing; or the images of the run, which int8 needs, cannot be read.
-        CheckpointError: There is no model at that place.
+        DataError: The folder already exists and is not empty; another process is writing it; a library for exporting is
+            not installed; or the images of the run, which int8 needs, cannot be read.
+        CheckpointError: There is no model at that path.
 
     Example:
         >>> from triptych import load
@@ -122,10 +122,10 @@ def _require_new(folder: Path) -> None:
 
 @contextmanager
 def _partial(folder: Path) -> Iterator[Path]:
-    """Yield a hidden folder beside `folder`, which it becomes at the end; those of killed exports are removed.
+    """Yield a temporary folder, which is renamed to `folder` at the end; those of killed exports are removed.
 
     Raises:
-        DataError: Another process exports to that folder, or has done so meanwhile.
+        DataError: Another process exports to that folder, or has just done so.
     """
     lock = FileLock(folder.absolute().with_name(f".{folder.name}.lock"), timeout=0)
     try:
@@ -164,7 +164,7 @@ def _write_files(model: TrainedModel, folder: Path, *, input_type: "InputType", 
         state = model.network.state_dict()
         weights = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
         content = save(weights, metadata={"format": "pt", "fingerprint": description.fingerprint})
-        (folder / WEIGHTS).write_bytes(content)  # by us: a full disk is then an error of the system, not the library's
+        (folder / WEIGHTS).write_bytes(content)  # not by the library: a full disk raises OSError
     export_onnx(
         model.network,
         folder,
@@ -176,7 +176,7 @@ def _write_files(model: TrainedModel, folder: Path, *, input_type: "InputType", 
     if compact:
         graph = read_graph(folder / ENCODER)
         own = graph_fingerprint(graph, description.fingerprint)
-        # What was measured of the weights before they were rounded is not the rounded model's.
+        # Metrics of the original weights are not valid for the rounded model.
         description = description.model_copy(update={"fingerprint": own, "metrics": {}})
         write_graph(graph, folder / ENCODER, metadata={KEY: description.model_dump_json()})
     return description
@@ -189,7 +189,7 @@ def _opened(folder: Path, description: ModelDescription) -> TrainedModel:
 
 
 def _measure(model: TrainedModel, images: RunPixels, folder: Path, *, pictures: bool) -> ModelDescription:
-    """Draw the pictures, and add the figures that are not known yet to the description."""
+    """Draw the pictures, and add missing metrics to the description."""
     description, test = model.description, images.test
     outputs = encoded(model, test.pixels)
     if pictures:
@@ -211,7 +211,7 @@ def _measure(model: TrainedModel, images: RunPixels, folder: Path, *, pictures: 
 
 
 def _images(description: ModelDescription, *, root: str | Path | None, are_needed: bool) -> RunPixels | None:
-    """Read images of the run; where they only serve pictures, those that cannot be read are done without."""
+    """Read images of the run; if they are only for pictures, unreadable images are ignored."""
     try:
         return run_pixels(description, root=root)
     except DataError:
@@ -221,14 +221,14 @@ def _images(description: ModelDescription, *, root: str | Path | None, are_neede
 
 
 def _run_map(model: TrainedModel) -> Path | None:
-    """Return the map of embeddings that a run has drawn of its best epoch."""
+    """Return the map of embeddings that a run has drawn for its best epoch."""
     run = None if model.path is None else run_of_checkpoint(model.path)
     found = None if run is None else run.version_folder / "embeddings_tsne.png"
     return found if found is not None and found.is_file() else None
 
 
 def measured_metrics(model: TrainedModel) -> dict[str, float | int]:
-    """Return what the run of a model has measured on its test images; of a bundle, what it holds already."""
+    """Return the test metrics of a model's run; for a bundle, its stored metrics."""
     run = None if model.path is None else run_of_checkpoint(model.path)
     if run is None or not run.metrics.is_file():
         return dict(model.description.metrics)

@@ -1,4 +1,4 @@
-"""A network becomes two ONNX files: from images to embedding, logits and latent, and from the latent to an image."""
+"""Exports a network to two ONNX files: images to embedding, logits and latent, and latent to image."""
 
 import warnings
 from copy import deepcopy
@@ -18,11 +18,11 @@ from triptych.models import ImageEncoder, MultiTaskImageTransformer
 
 InputType = Literal["float32", "uint8"]
 EXAMPLES = 2
-"""Images that the export runs; any number may come later."""
+"""Batch size of the traced example; the exported batch size is dynamic."""
 
 
 class _FromBytes(nn.Module):
-    """Takes uint8 pixels."""
+    """An encoder with uint8 input."""
 
     def __init__(self, module: nn.Module) -> None:
         super().__init__()
@@ -56,16 +56,16 @@ def export_onnx(
 ) -> list[Path]:
     """Write `encoder.onnx` and, for a model with a decoder, `decoder.onnx`.
 
-    Inputs are `images` (B, C, H, W), floats in [0, 1] or uint8, and `latent` (B, L); B is open. Outputs are
+    Inputs are `images` (B, C, H, W), floats in [0, 1] or uint8, and `latent` (B, L); B is dynamic. Outputs are
     `embedding`, `logits` and `latent`, and `images` in [0, 1]. Pixels are standardised inside; batch normalisation is
     folded into the convolutions.
 
     Args:
-        network: The model; it stays as it is.
-        folder: Where the files go.
+        network: The model; it is not changed.
+        folder: The output folder.
         input_shape: C, H and W.
-        description: Of the model, as JSON; the encoder holds it as metadata.
-        input_type: What the encoder takes.
+        description: Description of the model, as JSON, stored in the encoder's metadata.
+        input_type: Input type of the encoder.
         half: Store the weights as float16.
         with_encoder: Whether `encoder.onnx` is written; otherwise only `decoder.onnx` is.
 
@@ -104,7 +104,7 @@ def _write(
 ) -> None:
     import logging
 
-    # The exporter logs what it cannot translate, and tries again in another way; it warns of its own library.
+    # The exporter logs unsupported operations before a fallback, and warnings about its own library.
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")

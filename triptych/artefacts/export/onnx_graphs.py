@@ -1,4 +1,4 @@
-"""ONNX files as data: read, freed from what the exporter notes down, and with weights in half the bytes."""
+"""Processing of ONNX graphs: reading, removal of exporter metadata, and float16 weights."""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import onnx
 
 LEAST = 64
-"""Values of a weight that is worth storing in half the bytes; smaller ones are shapes, scales and exponents."""
+"""Minimum number of values of a weight that is stored as float16; smaller ones are shapes, scales and exponents."""
 
 
 def read_graph(path: Path) -> "onnx.ModelProto":
@@ -36,9 +36,9 @@ def write_graph(model: "onnx.ModelProto", path: Path, *, metadata: Mapping[str, 
 
 
 def plain_graph(model: "onnx.ModelProto") -> "onnx.ModelProto":
-    """Remove what the exporter notes down: stack traces with paths of the machine, names of modules, shapes between.
+    """Remove the exporter's metadata: stack traces with local paths, module names, intermediate shapes.
 
-    It is a third of the file of a small model, and changes nothing that is computed.
+    They are a third of the file of a small model, and do not affect the computation.
     """
     graph = model.graph
     for part in (*graph.node, *graph.input, *graph.output, *graph.initializer, graph):
@@ -50,9 +50,9 @@ def plain_graph(model: "onnx.ModelProto") -> "onnx.ModelProto":
 
 
 def half_weights(model: "onnx.ModelProto") -> "onnx.ModelProto":
-    """Store float32 weights as float16, with a cast back in front of their use.
+    """Store float32 weights as float16, with a cast before their use.
 
-    The weights are rounded; all computing stays in float32, since runtimes fold the casts when they load the file.
+    The weights are rounded; all computation stays in float32, because runtimes fold the casts when they load the file.
     """
     import onnx
 
@@ -71,7 +71,7 @@ def half_weights(model: "onnx.ModelProto") -> "onnx.ModelProto":
 
 
 def graph_fingerprint(model: "onnx.ModelProto", base: str) -> str:
-    """Return SHA-256 of a graph and of the fingerprint of the model that it was made from, in hexadecimal."""
+    """Return SHA-256 of a graph and the fingerprint of its original model, in hexadecimal."""
     import onnx
 
     copy = onnx.ModelProto()

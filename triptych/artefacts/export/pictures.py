@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 # N images, C channels, H/W image.
 
 COLUMNS = 8
-"""Images in a row of the sheet of samples."""
+"""Number of images per row of the sheet of samples."""
 GAP = 2
-"""Pixels between two images."""
+"""Number of pixels between two images."""
 WIDTH = 1000
-"""Pixels of a picture: half of what the figures have, which keeps the squares of small images whole."""
+"""Width of a picture in pixels: half that of the figures, which keeps the pixels of small images square."""
 SHOWN = 10
-"""Images in the rows of reconstructions."""
+"""Number of images per row of reconstructions."""
 QUERIES, NEIGHBOURS = 4, 8
 
 RECONSTRUCTIONS = "reconstructions.png"
@@ -37,7 +37,7 @@ CAPTIONS = {
     RECONSTRUCTIONS: "Test images above their reconstructions",
     SAMPLES: "Images drawn from the prior",
 }
-"""What each picture shows, in the order of the card."""
+"""Captions of the pictures, in the order of the card."""
 
 
 def encoded(model: TrainedModel, pixels: NDArray[np.float32]) -> Encoded:
@@ -75,7 +75,7 @@ def draw_samples(model: TrainedModel, path: Path, *, count: int = 32) -> None:
 
 
 def evenly_chosen(labels: NDArray[np.int64], count: int) -> NDArray[np.intp]:
-    """Choose rows evenly among the classes, class by class: the images of a folder lie in this order.
+    """Choose rows evenly among the classes, sorted by class, which is the order of a folder.
 
     Example:
         >>> evenly_chosen(np.array([0, 0, 0, 0, 0, 1, 1, 2]), 3).tolist()
@@ -97,7 +97,7 @@ def shrink(source: Path, path: Path) -> None:
 
 
 def _draw_nearest(model: TrainedModel, test: LabelledPixels, outputs: Encoded, path: Path) -> None:
-    """Draw images of different classes, the first that were drawn, with their neighbours."""
+    """Draw the first sampled images of different classes with their nearest neighbours."""
     import torch
 
     from triptych.visualisation import retrieval_figure
@@ -137,7 +137,7 @@ def _draw_reconstructions(model: TrainedModel, test: LabelledPixels, latents: ND
 
 
 def _shown(model: TrainedModel, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Cut the padding off, and show the first channel alone where there are neither one nor three."""
+    """Remove the padding, and use only the first channel unless there are one or three."""
     inner = model.description.preprocessing.without_padding(pixels)
     return inner if inner.shape[1] in (1, 3) else inner[:, :1]
 

@@ -1,4 +1,4 @@
-"""An encoder in 8-bit integers: made from the float32 one by ONNX Runtime, with its cost and its gain measured."""
+"""Quantises the float32 encoder to 8-bit integers with ONNX Runtime, and measures accuracy and speed."""
 
 import tempfile
 import warnings
@@ -21,16 +21,16 @@ from triptych.artefacts.run_pixels import RunPixels
 INT8 = "encoder.int8.onnx"
 BATCH = 32
 ROUNDS = 9
-"""Times that are measured alternately, of which the least counts: other processes only ever add to it."""
+"""Number of alternating time measurements; the minimum counts, because other processes only add time."""
 
 
 def quantise(folder: Path, description: ModelDescription, images: RunPixels) -> Quantisation:
-    """Write `encoder.int8.onnx` beside the encoder of a bundle, and measure both.
+    """Write `encoder.int8.onnx` next to the encoder of a bundle, and measure both.
 
-    Weights are quantised per channel and activations by the ranges that training images show (static quantisation).
+    Weights are quantised per channel, activations by their ranges on training images (static quantisation).
 
     Returns:
-        What was measured on test images.
+        The measurements on test images.
     """
     calibration, measured = images.calibration.pixels, images.test
     graph = _quantised(folder / ENCODER, calibration)
@@ -99,7 +99,7 @@ def _quantised(encoder: Path, calibration: NDArray[np.float32]) -> Any:  # noqa:
 
 
 def _readers_of_outputs(path: Path) -> list[str]:
-    """Name the nodes that read an output of the graph: with rounded inputs, embeddings would lose their norm of 1."""
+    """List the nodes that read a graph output: with rounded inputs, embeddings would not have norm 1."""
     graph = read_graph(path).graph
     outputs = {output.name for output in graph.output}
     return [node.name for node in graph.node if outputs & set(node.input)]
@@ -115,7 +115,7 @@ def mean_average_precision(embeddings: NDArray[np.float32], labels: NDArray[np.i
 
 
 def _milliseconds(engines: dict[str, OnnxEngine], pixels: NDArray[np.float32]) -> dict[str, float]:
-    """Return the time for an image, each kind measured in turn."""
+    """Return the time per image for each kind, measured alternately."""
     batch = np.resize(pixels, (BATCH, *pixels.shape[1:]))
     times: dict[str, list[float]] = {kind: [] for kind in engines}
     for engine in engines.values():

@@ -1,1 +1,1 @@
-"""Random changes of training images, batch by batch."""
+"""Random augmentation of training images, in batches."""

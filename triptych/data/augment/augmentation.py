@@ -1,4 +1,4 @@
-"""Random changes of training images, on whole batches, different and reproducible for every image."""
+"""Random augmentation of training images on whole batches, different and reproducible for every image."""
 
 from dataclasses import dataclass, replace
 
@@ -12,27 +12,28 @@ from triptych.data.draws import Draws
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation:
-    """Colour, then geometry, then erasing; a strength of zero switches a part off.
+    """Colour, then geometry, then erasing; a strength of zero disables a part.
 
-    The geometric parts of an image (mirror, perspective, scale, shear, rotation, translation, crop, in this order) are
-    composed into one homography and carried out by one bilinear resampling. What lies outside takes the colour of the
-    nearest pixel of the border.
+    The geometric parts (mirror, perspective, scale, shear, rotation, translation, crop, in this order) are composed
+    into one homography and applied by one bilinear resampling. Points outside the image take the colour of the nearest
+    border pixel.
 
     Args:
-        rotation: Largest rotation, in degrees either way.
-        translate: Largest shift along each axis, as a fraction of the image's side.
-        scale: Largest change of size: 0.1 is a factor from 0.9 to 1.1.
-        shear: Largest lean of vertical lines, in degrees either way.
+        rotation: Maximum rotation in degrees, in both directions.
+        translate: Maximum shift along each axis, as a fraction of the image's side.
+        scale: Maximum change of size: 0.1 is a factor from 0.9 to 1.1.
+        shear: Maximum shear angle of vertical lines in degrees, in both directions.
         perspective: Distortion: each corner moves inwards by at most half this fraction of the side.
-        horizontal_flip: Share of the epochs in which an image is flipped, in turns that each image begins at random: at
-            0.5 every other epoch ("alternating flip", Jordan, 2024), so that two epochs show an image both ways.
+        horizontal_flip: Share of the epochs in which an image is flipped, in a periodic pattern with a random phase per
+            image: at 0.5 every other epoch ("alternating flip", Jordan, 2024), so that two epochs contain both
+                versions.
         crop_padding: Random crop from an image padded by this many pixels on each side.
-        erasing: Probability that a rectangle is made black (Zhong et al., "Random erasing data augmentation", 2020).
-        erasing_area: Largest share of the image that an erased rectangle covers.
-        brightness: Largest relative change of brightness (for three channels only, as are the next three).
-        contrast: Largest relative change of contrast.
-        saturation: Largest relative change of saturation.
-        hue: Largest turn of the colour circle either way, as a fraction of it.
+        erasing: Probability that a rectangle is set to black (Zhong et al., "Random erasing data augmentation", 2020).
+        erasing_area: Maximum share of the image that an erased rectangle covers.
+        brightness: Maximum relative change of brightness (for three channels only, as are the next three).
+        contrast: Maximum relative change of contrast.
+        saturation: Maximum relative change of saturation.
+        hue: Maximum rotation of the hue in both directions, as a fraction of a full turn.
 
     Example:
         >>> augment = Augmentation(horizontal_flip=1.0)
@@ -55,14 +56,14 @@ class Augmentation:
     hue: float = 0.0
 
     def __call__(self, images: Tensor, draws: Draws) -> Tensor:
-        """Change each image by its own draws.
+        """Augment each image by its own random numbers.
 
         Args:
             images: (B, C, H, W) float32 in [0, 1]; not modified.
             draws: Random numbers of the B images, on their device.
 
         Returns:
-            (B, C, H, W) float32 in [0, 1]; `images` itself where nothing is to be done.
+            (B, C, H, W) float32 in [0, 1]; `images` itself if there is nothing to do.
         """
         if images.shape[1] == 3 and (self.brightness or self.contrast or self.saturation or self.hue):
             images = recolour(
@@ -74,19 +75,20 @@ class Augmentation:
             )
         motion = self.motion(draws, height=images.shape[2], width=images.shape[3])
         if motion is not None:
-            images = geometry.warp(images, motion).clamp_(0, 1)  # the weights of a pixel add up to 1 within rounding
+            images = geometry.warp(images, motion).clamp_(0, 1)  # the weights of a pixel sum to 1 up to rounding
         if self.erasing and self.erasing_area:
             images = images.masked_fill(self._erased(draws, *images.shape[2:]), 0)
         return images
 
     def motion(self, draws: Draws, *, height: int, width: int) -> Tensor | None:
-        """All geometric parts as one homography per image: (B, 3, 3) in pixels from the centre; None for no motion."""
+        """Return all geometric parts as one homography per image, (B, 3, 3) in pixels from the centre, or None."""
         steps: list[Tensor] = []
         if self.horizontal_flip:
             turn = _uniform(replace(draws, epoch=0), "horizontal_flip") + draws.epoch * self.horizontal_flip
             steps.append(geometry.mirror(turn % 1 < self.horizontal_flip))
         if self.perspective:
-            # Uniform over the triangle x + y < 1: with x = y = 1, corners could pass the line between their neighbours.
+            # Uniform over the triangle x + y < 1: with x = y = 1, corners could cross the line between their
+            # neighbours.
             inwards = draws.uniform("perspective", 8).reshape(-1, 4, 2)
             inwards = torch.where(inwards.sum(-1, keepdim=True) < 1, inwards, 1 - inwards)
             steps.append(geometry.perspective(inwards * (self.perspective / 2), height=height, width=width))
@@ -105,9 +107,9 @@ class Augmentation:
         return geometry.compose(*steps) if steps else None
 
     def _erased(self, draws: Draws, height: int, width: int) -> Tensor:
-        """The pixels to be erased: (B, 1, H, W) bool, a rectangle in some images and nothing in the others."""
+        """Return the pixels to erase: (B, 1, H, W) bool, a rectangle in some images and nothing in the others."""
         area = _uniform(draws, "erasing area") * self.erasing_area * height * width
-        aspect = 0.3 * 11 ** _uniform(draws, "erasing aspect")  # from 0.3 to 3.3, evenly in its logarithm
+        aspect = 0.3 * 11 ** _uniform(draws, "erasing aspect")  # from 0.3 to 3.3, log-uniform
         rows = (area * aspect).sqrt().floor().clamp(1, height)
         columns = (area / aspect).sqrt().floor().clamp(1, width)
         chosen = _uniform(draws, "erasing") < self.erasing
@@ -117,17 +119,17 @@ class Augmentation:
 
 
 def _uniform(draws: Draws, name: str) -> Tensor:
-    """One number in [0, 1) for each image: (B,)."""
+    """Return one number in [0, 1) for each image: (B,)."""
     return draws.uniform(name, 1)[:, 0]
 
 
 def _either_way(draws: Draws, name: str) -> Tensor:
-    """One number in [-1, 1) for each image: (B,)."""
+    """Return one number in [-1, 1) for each image: (B,)."""
     return 2 * _uniform(draws, name) - 1
 
 
 def _between(place: Tensor, length: Tensor, side: int) -> Tensor:
-    """Which of `side` pixels lie in a run of `length` (B,) pixels at `place` (B,) in [0, 1): (B, side) bool."""
+    """Return which of `side` pixels are in intervals of `length` (B,) pixels at `place` (B,) in [0, 1): (B, side)."""
     start = (place * (side - length + 1)).floor()[:, None]
     pixels = torch.arange(side, device=place.device)
     return (pixels >= start) & (pixels < start + length[:, None])

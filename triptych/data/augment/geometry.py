@@ -1,8 +1,8 @@
-"""Motions of image content as 3x3 homographies, and the one resampling that carries them out, for augmentation.
+"""Geometric augmentation: 3x3 homographies of image content, and the resampling that applies them.
 
 Coordinates are pixels from the image's centre, x to the right and y down, so that rotations stay rotations in images
-that are not square. B images, H x W pixels. Everything is element-wise arithmetic, without matrix products: those round
-differently in batches of different sizes, and an image must not depend on its batch.
+that are not square. B images, H x W pixels. All arithmetic is element-wise, without matrix products: their rounding
+depends on the batch size, and the result for an image must not depend on its batch.
 """
 
 import math
@@ -13,42 +13,41 @@ from torch import Tensor
 
 
 def mirror(mirrored: Tensor) -> Tensor:
-    """Left and right exchanged where `mirrored` (B,) is true: (B, 3, 3)."""
+    """Return horizontal flips where `mirrored` (B,) is true: (B, 3, 3)."""
     return _matrix(1.0 - 2.0 * mirrored.float(), 0, 0, 0, 1, 0, 0, 0, 1)
 
 
 def rotation(degrees: Tensor) -> Tensor:
-    """Rotations about the centre by (B,) degrees, clockwise as seen: (B, 3, 3)."""
+    """Return rotations about the centre by (B,) degrees, clockwise in the image: (B, 3, 3)."""
     angle = degrees * (math.pi / 180)
     cosine, sine = angle.cos(), angle.sin()
     return _matrix(cosine, -sine, 0, sine, cosine, 0, 0, 0, 1)
 
 
 def scaling(factor: Tensor) -> Tensor:
-    """Enlargements about the centre by (B,) factors: (B, 3, 3)."""
+    """Return scalings about the centre by (B,) factors: (B, 3, 3)."""
     return _matrix(factor, 0, 0, 0, factor, 0, 0, 0, 1)
 
 
 def shear(degrees: Tensor) -> Tensor:
-    """Horizontal shears that lean vertical lines by (B,) degrees: (B, 3, 3)."""
+    """Return horizontal shears that tilt vertical lines by (B,) degrees: (B, 3, 3)."""
     return _matrix(1, torch.tan(degrees * (math.pi / 180)), 0, 0, 1, 0, 0, 0, 1)
 
 
 def translation(x: Tensor, y: Tensor) -> Tensor:
-    """Shifts by (B,) pixels to the right and (B,) pixels down: (B, 3, 3)."""
+    """Return translations by (B,) pixels to the right and (B,) pixels down: (B, 3, 3)."""
     return _matrix(1, 0, x, 0, 1, y, 0, 0, 1)
 
 
 def perspective(inwards: Tensor, *, height: int, width: int) -> Tensor:
-    """The homographies that move an image's four corners inwards.
+    """Return the homographies that move an image's four corners inwards.
 
     From the unit square to a quadrilateral in closed form: Heckbert, "Fundamentals of texture mapping and image
     warping", 1989, section 2.2.3.
 
     Args:
-        inwards: (B, 4, 2), how far each corner moves along x and y, as fractions of the sides, in the order upper left,
-            upper right, lower right, lower left. Where x and y together stay under half a side, the four corners stay
-            convex.
+        inwards: (B, 4, 2), shift of each corner along x and y, as fractions of the sides, in the order upper left,
+            upper right, lower right, lower left. If x + y is below half a side, the quadrilateral stays convex.
         height: The image's height in pixels.
         width: Its width.
 
@@ -71,7 +70,7 @@ def perspective(inwards: Tensor, *, height: int, width: int) -> Tensor:
 
 
 def compose(first: Tensor, *then: Tensor) -> Tensor:
-    """One motion for several, in the order in which they happen; all (B, 3, 3).
+    """Compose several homographies in the order of their application; all (B, 3, 3).
 
     Example:
         >>> shift, turn = translation(torch.ones(1), torch.zeros(1)), rotation(torch.tensor([90.0]))
@@ -89,9 +88,9 @@ def compose(first: Tensor, *then: Tensor) -> Tensor:
 
 
 def warp(images: Tensor, motion: Tensor) -> Tensor:
-    """Move the content of each image by its homography, in one bilinear resampling.
+    """Transform each image by its homography, in one bilinear resampling.
 
-    What lies outside the image takes the value of the nearest pixel of its border.
+    Points outside the image take the value of the nearest border pixel.
 
     Args:
         images: (B, C, H, W) float32.
@@ -103,16 +102,16 @@ def warp(images: Tensor, motion: Tensor) -> Tensor:
     height, width = images.shape[-2:]
     x = torch.arange(width, device=images.device) + (0.5 - width / 2)
     y = torch.arange(height, device=images.device) + (0.5 - height / 2)
-    source = _inverse(motion)[..., None, None]  # where each pixel of the result comes from
+    source = _inverse(motion)[..., None, None]  # source position of each output pixel
     points = source[:, :, 0] * x + (source[:, :, 1] * y[:, None] + source[:, :, 2])  # homogeneous: (B, 3, H, W)
     grid = points[:, :2].div_(points[:, 2:]).mul_(points.new_tensor([2 / width, 2 / height])[:, None, None])
-    # A perspective's horizon is infinitely far, or 0 / 0: 3 is finite, and well outside the image from -1 to 1.
+    # A perspective's horizon is infinite, or 0 / 0: 3 is finite, and outside the image, which spans -1 to 1.
     grid = grid.nan_to_num_(nan=3.0).clamp_(-3, 3).permute(0, 2, 3, 1)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
 def _inverse(matrices: Tensor) -> Tensor:
-    """The inverses up to a factor, which a homography does not feel: the adjugates, by cross products of the rows."""
+    """Return inverses up to a factor, which a homography ignores: the adjugates, by cross products of the rows."""
     first, second, third = matrices.unbind(1)
     columns = (
         torch.linalg.cross(second, third),
@@ -123,7 +122,7 @@ def _inverse(matrices: Tensor) -> Tensor:
 
 
 def _matrix(*entries: Tensor | float) -> Tensor:
-    """Nine entries, row by row, each (B,) or one number for all images: (B, 3, 3)."""
+    """Build matrices from nine entries, row by row, each (B,) or one number for all images: (B, 3, 3)."""
     like = next(entry for entry in entries if isinstance(entry, Tensor))
     filled = [entry if isinstance(entry, Tensor) else torch.full_like(like, entry) for entry in entries]
     return torch.stack(filled, dim=-1).reshape(-1, 3, 3)

@@ -1,1 +1,1 @@
-"""Which images form which batch, and the batches themselves."""
+"""Batch samplers, batches and the loader."""

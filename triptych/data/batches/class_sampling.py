@@ -1,13 +1,12 @@
-"""Batches in which small classes count as much as large ones: class-balanced sampling, and P classes by K images.
+"""Batch samplers for imbalanced classes: class-balanced sampling, and P classes by K images.
 
-Both give every class the same weight, and so train for a world in which all classes are equally frequent. Rare classes
-are recognised more often and macro F1 rises; where the images that the model will meet are as unevenly distributed as
-the training images, its accuracy on them may fall, because the probabilities that it gives are those of the even
-world. Adding the logarithm of each class's frequency to its logit leads back (Menon et al., "Long-tail learning via
-logit adjustment", ICLR 2021).
+Both give every class the same weight, and thus train for a uniform class prior. The recall of rare classes and macro
+F1 increase; if the model is applied to images with the class frequencies of the training images, its accuracy may
+decrease, because its probabilities assume a uniform prior. Adding the logarithm of each class's frequency to its logit
+corrects this (Menon et al., "Long-tail learning via logit adjustment", ICLR 2021).
 
-In the mined triplet loss a class weighs by its pairs, which grow with the square of its images in the batch: it gains
-more from either than the classification loss does.
+In the mined triplet loss the weight of a class is its number of pairs, which is quadratic in its images in the batch:
+this loss benefits more from both samplers than the classification loss.
 """
 
 from collections.abc import Iterator
@@ -20,15 +19,15 @@ from triptych.data.batches.sampling import BalancedBatchSampler
 from triptych.data.draws import mix
 
 USUAL_IMAGES_PER_CLASS = 4
-"""K by default (Hermans et al. 2017), unless there are too few classes to fill the batch with."""
+"""Default of K (Hermans et al. 2017), unless there are too few classes to fill the batch."""
 
 
 class ClassBalancedBatchSampler(BalancedBatchSampler):
-    """Draws every image as often as its class is small: each class fills the same number of places in an epoch.
+    """Draws images in inverse proportion to the size of their class: all classes have equally many places per epoch.
 
-    An epoch of about N images has round(N / C) places for each of the C classes, in a shuffled order. A class fills its
-    places by one shuffled pass through its images after another: no image comes twice before all others have come once.
-    The places are cut into batches, and these shared by processes, as in `BalancedBatchSampler`.
+    An epoch of about N images has round(N / C) places for each of the C classes, in shuffled order. A class fills its
+    places with repeated shuffled passes through its images: no image repeats before all others have been drawn. The
+    places are divided into batches, and these among processes, as in `BalancedBatchSampler`.
 
     Args:
         labels: (N,) integers, the images' classes.
@@ -65,19 +64,19 @@ class ClassBalancedBatchSampler(BalancedBatchSampler):
 
 
 class PKBatchSampler(BalancedBatchSampler):
-    """Batches of P classes with K images each, among which triplets are mined (Hermans et al. 2017).
+    """Batches of P classes with K images each, for triplet mining (Hermans et al. 2017).
 
-    P and K are of the whole batch, of all processes together, so that it is the same however many share it; each takes
-    a contiguous part, as in `BalancedBatchSampler`. No batch takes a class or an image twice. A class of fewer than K
-    images comes with all that it has, and makes the batch smaller: one with a single image serves as a negative, and is
-    no anchor.
+    P and K refer to the global batch of all processes, so that it does not depend on their number; each process takes a
+    contiguous part, as in `BalancedBatchSampler`. No batch contains a class or an image twice. A class with fewer than
+    K images contributes all of them, and the batch is smaller: a class with a single image provides negatives, but no
+    anchor.
 
-    An epoch has about N images. Its batches draw classes, and each class its images, from shuffled passes: nothing is
-    drawn again before all others have been.
+    An epoch has about N images. Classes, and the images of each class, are drawn from shuffled passes: none repeats
+    before all others have been drawn.
 
     Args:
         labels: (N,) integers, the images' classes.
-        classes_per_batch: P, no more than there are classes.
+        classes_per_batch: P, at most the number of classes.
         images_per_class: K.
         seed: Chooses classes and images, together with the epoch.
         rank: Which process this is, from 0.
@@ -131,7 +130,7 @@ class PKBatchSampler(BalancedBatchSampler):
 
 
 class _Deck:
-    """Cards that are drawn in shuffled passes; no hand holds a card twice."""
+    """Draws numbers in shuffled passes; no draw contains a number twice."""
 
     def __init__(self, cards: Tensor, generator: torch.Generator) -> None:
         self._cards = cards
@@ -139,7 +138,7 @@ class _Deck:
         self._pile: list[int] = []
 
     def draw(self, count: int) -> list[int]:
-        """Draw so many cards, no more than there are."""
+        """Draw `count` numbers, at most all of them."""
         hand: dict[int, None] = {}
         put_back = []
         while len(hand) < count:
@@ -154,13 +153,13 @@ class _Deck:
 
 
 def _members(labels: Tensor) -> list[Tensor]:
-    """The positions of each class's images, in ascending order of the labels."""
+    """Return the positions of each class's images, in ascending order of the labels."""
     _, class_of, counts = torch.unique(labels.cpu(), return_inverse=True, return_counts=True)
     return list(class_of.argsort(stable=True).split(counts.tolist()))
 
 
 def _repeats(order: Tensor) -> Tensor:
-    """How often each image of an order, (N,) int64, has come before in it: (N,) int64.
+    """Count the earlier occurrences of each image in an order, (N,) int64: (N,) int64.
 
     Example:
         >>> _repeats(torch.tensor([5, 7, 5, 5]))
@@ -188,15 +187,15 @@ def fill_batch(
     images_per_class: int | None = None,
     world_size: int = 1,
 ) -> ClassesAndImages:
-    """Find P and K for the whole batch from the settings of one process.
+    """Compute P and K of the global batch from the settings of one process.
 
-    What is left open fills `batch_size`: K is batch_size / P, P is batch_size / K, and of neither P is all classes, or
-    as many as make K 4. Several processes take as many times P different classes with K images each; once there are no
-    more classes, all of them, with more images each.
+    Omitted values fill `batch_size`: K is batch_size / P, P is batch_size / K; if both are omitted, P is all classes,
+    or the number that makes K 4. With several processes, P is multiplied by their number; if there are fewer classes, P
+    is all of them and K is larger.
 
     Args:
-        batch_size: Images in one process's batch.
-        num_classes: Classes that there are.
+        batch_size: Number of images in one process's batch.
+        num_classes: Number of classes.
         classes_per_batch: P of one process; None chooses it.
         images_per_class: K of one process; None chooses it.
         world_size: Number of processes.

@@ -1,4 +1,4 @@
-"""Which images form which batch: every image once an epoch, shared evenly by the processes, for the loaders."""
+"""Batch samplers: every image once per epoch, divided evenly among processes."""
 
 from collections.abc import Iterator
 from itertools import accumulate
@@ -13,15 +13,15 @@ from triptych.data.draws import mix
 class BalancedBatchSampler(Sampler[Tensor]):
     """One process's batches of indices, for `DataLoader(batch_sampler=...)` over data sets with `__getitems__`.
 
-    The epoch's order is cut into ceil(size / (batch_size * world_size)) global batches whose sizes differ by at most
-    one, and each of these into one contiguous share per process, again within one. All processes together see every
-    image exactly once, no last batch is small, and at the same batch_size * world_size the global batches are the same
-    whatever the number of processes.
+    The epoch's order is divided into ceil(size / (batch_size * world_size)) global batches whose sizes differ by at
+    most one, and each of these into one contiguous share per process, again to within one. All processes together
+    process every image exactly once, there is no small last batch, and at the same batch_size * world_size the global
+    batches do not depend on the number of processes.
 
     Args:
         size: Number of images.
-        batch_size: Most images in one process's batch.
-        shuffle: A new order every epoch, or 0, 1, 2, ...
+        batch_size: Maximum number of images in one process's batch.
+        shuffle: Whether to use a new order every epoch, instead of 0, 1, 2, ...
         seed: Chooses the orders.
         rank: Which process this is, from 0.
         world_size: Number of processes.
@@ -53,11 +53,11 @@ class BalancedBatchSampler(Sampler[Tensor]):
             )
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch's order, before its first batch. Lightning calls this too."""
+        """Set the epoch's order, before its first batch. Lightning calls this too."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """The number of batches in an epoch, the same for every process."""
+        """Number of batches in an epoch, the same for every process."""
         return self.steps
 
     def __iter__(self) -> Iterator[Tensor]:
@@ -65,19 +65,19 @@ class BalancedBatchSampler(Sampler[Tensor]):
             yield indices
 
     def visits(self, done: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
-        """The same batches, with the round of the epoch that each image is of: two of (B,) int64.
+        """Yield the same batches with each image's round of the epoch: two tensors (B,) int64.
 
-        An image comes at most once in a round. Here an epoch is one round, number 0.
+        An image occurs at most once per round. Here an epoch is one round, number 0.
 
         Args:
-            done: Images of the epoch that all processes together have had already; they are left out.
+            done: Number of images of the epoch that all processes together have already processed; they are skipped.
         """
         for indices, rounds in self._batches_after(done):
             start, end = share(len(indices), part=self.rank, parts=self.world_size)
             yield indices[start:end], rounds[start:end]
 
     def images_after(self, done: int, batches: int) -> int:
-        """Return the images that all processes have had after so many more batches; 0 at the epoch's end."""
+        """Return the number of images processed by all processes after `batches` more batches; 0 at the epoch's end."""
         sizes = [len(indices) for indices, _ in self._batches_after(done)]
         return 0 if batches >= len(sizes) else self._total() - sum(sizes[batches:])
 
@@ -85,17 +85,17 @@ class BalancedBatchSampler(Sampler[Tensor]):
         return sum(len(indices) for indices, _ in self._global_batches())
 
     def steps_after(self, done: int) -> int:
-        """Return how many batches of the epoch are left once `done` images of it have been in one."""
+        """Return the number of remaining batches of the epoch after `done` images."""
         return sum(1 for _ in self._batches_after(done))
 
     def _batches_after(self, done: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The global batches that are left of an epoch: as they are where one begins there, otherwise cut again."""
+        """Yield the remaining global batches of an epoch: unchanged if one begins there, otherwise divided again."""
         batches = list(self._global_batches())
         ends = [0, *accumulate(len(indices) for indices, _ in batches)]
         if done in ends:
             yield from batches[ends.index(done) :]
             return
-        # Another number of processes began the epoch. Every process needs an image of the last batch.
+        # The epoch was started with another number of processes. Every process needs an image of the last batch.
         first = max(0, min(done, ends[-1] - self.world_size))
         indices, rounds = (torch.cat(parts)[first:] for parts in zip(*batches, strict=True))
         parts = -(-len(indices) // (self.batch_size * self.world_size))
@@ -104,7 +104,7 @@ class BalancedBatchSampler(Sampler[Tensor]):
             yield indices[start:end], rounds[start:end]
 
     def _global_batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """The visits of all processes together."""
+        """Yield the visits of all processes together."""
         indices, rounds = self._order()
         for step in range(self.steps):
             start, end = share(self.size, part=step, parts=self.steps)
@@ -115,7 +115,7 @@ class BalancedBatchSampler(Sampler[Tensor]):
         return order, torch.zeros_like(order)
 
     def _shuffled(self) -> Tensor:
-        """The order of the epoch's places, which are as many as `size`."""
+        """Return the order of the epoch, `size` places."""
         if not self.shuffle:
             return torch.arange(self.size)
         generator = torch.Generator().manual_seed(mix("order", self.seed, self.epoch))
@@ -123,18 +123,18 @@ class BalancedBatchSampler(Sampler[Tensor]):
 
 
 class FixedBatchSampler(BalancedBatchSampler):
-    """Batches of one seeded permutation, the same in every epoch: for the images that are measured, not learned.
+    """Batches of one seeded permutation, the same in every epoch, for evaluation.
 
-    In the order of their files, images of own data sets come class after class, and a batch would have no triplets.
+    In file order, images of own data sets are sorted by class, and a batch would contain no triplets.
     """
 
     def __init__(self, size: int, *, batch_size: int, seed: int, rank: int = 0, world_size: int = 1) -> None:
         super().__init__(size, batch_size=batch_size, shuffle=True, seed=seed, rank=rank, world_size=world_size)
 
     def set_epoch(self, epoch: int) -> None:
-        """Keep the order."""
+        """Do nothing: the order is fixed."""
 
 
 def share(size: int, *, part: int, parts: int) -> tuple[int, int]:
-    """Start and end of one of `parts` contiguous parts of `size` things, as equal as can be."""
+    """Return start and end of one of `parts` contiguous parts of `size` items, as equal as possible."""
     return size * part // parts, size * (part + 1) // parts

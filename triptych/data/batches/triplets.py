@@ -1,4 +1,4 @@
-"""The data sets that training reads: labelled images, and triplets of them, a batch at a time."""
+"""Data sets for training: labelled images, and triplets of them, read in batches."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,14 +10,14 @@ from triptych.data.draws import Draws
 from triptych.data.pixels.mapped import Images, MappedImages
 
 Augment = Callable[[Tensor, Draws], Tensor]
-"""Changes a batch of images, (B, C, H, W) float32 in [0, 1], by their draws; `Augmentation` is one."""
+"""Changes a batch of images, (B, C, H, W) float32 in [0, 1], by their random numbers; for example `Augmentation`."""
 
 
 class ImageDataset(Dataset[tuple[Tensor, ...]]):
     """Labelled images: `dataset[i]` is (image, label), and `dataset.__getitems__(indices)` a batch of them.
 
-    A batch is one gather from the uint8 tensors, on their device. What an item is depends on the seed, the epoch and
-    its index alone, not on the batch that it is in.
+    A batch is one gather from the uint8 tensors, on their device. An item depends only on the seed, the epoch and its
+    index, not on its batch.
 
     Args:
         images: (N, C, H, W) uint8, in memory or on the disk.
@@ -65,7 +65,7 @@ class ImageDataset(Dataset[tuple[Tensor, ...]]):
         return tuple(batch[0] for batch in self.__getitems__([index]))
 
     def __getitems__(self, indices: Sequence[int] | Tensor, rounds: Tensor | int = 0) -> tuple[Tensor, ...]:
-        """A batch of (image, label): (B, C, H, W) float32 in [0, 1] and (B,) int64.
+        """Return a batch of (image, label): (B, C, H, W) float32 in [0, 1] and (B,) int64.
 
         Args:
             indices: B positions in the data set; negative ones count from its end.
@@ -78,7 +78,7 @@ class ImageDataset(Dataset[tuple[Tensor, ...]]):
         return self.view(positions, self.draws(positions, rounds)), self.labels[positions]
 
     def positions(self, indices: Sequence[int] | Tensor) -> Tensor:
-        """Check indices as Python does for lists, and bring them to the images: (B,) int64 in [0, N)."""
+        """Check indices as Python does for lists, and move them to the images' device: (B,) int64 in [0, N)."""
         positions = torch.as_tensor(indices, dtype=torch.int64)
         outside = positions[(positions < -len(self)) | (positions >= len(self))]
         if len(outside):
@@ -86,11 +86,11 @@ class ImageDataset(Dataset[tuple[Tensor, ...]]):
         return (positions % len(self)).to(self.images.device, non_blocking=True)
 
     def draws(self, positions: Tensor, rounds: Tensor | int = 0) -> Draws:
-        """The random numbers of the images at `positions` (B,) in these rounds of this epoch."""
+        """Return the random numbers of the images at `positions` (B,) in these rounds of this epoch."""
         return Draws(self.seed, self.epoch, positions + len(self) * torch.as_tensor(rounds, device=positions.device))
 
     def view(self, positions: Tensor, draws: Draws) -> Tensor:
-        """The images at `positions` (B,), augmented by `draws`: (B, C, H, W) float32 in [0, 1]."""
+        """Return the images at `positions` (B,), augmented by `draws`: (B, C, H, W) float32 in [0, 1]."""
         images = self.images[positions].float().div_(255)
         is_plain = self.augmented_epochs is not None and self.epoch >= self.augmented_epochs
         return images if self.augment is None or is_plain else self.augment(images, draws)
@@ -99,10 +99,9 @@ class ImageDataset(Dataset[tuple[Tensor, ...]]):
 class TripletDataset(Dataset[tuple[Tensor, ...]]):
     """Triplets of labelled images: `dataset[i]` is (anchor, positive, negative, label).
 
-    The anchor is image i. The positive is another image of its class, each as likely as the next (the anchor itself
-    only where it is alone in its class); the negative is any image of the other classes, each as likely. Every epoch
-    draws new ones, and the three are augmented independently. What an item is depends on the seed, the epoch and its
-    index alone.
+    The anchor is image i. The positive is drawn uniformly from the other images of its class (the anchor itself only if
+    it is alone in its class), the negative uniformly from all images of other classes. Every epoch draws new ones, and
+    the three are augmented independently. An item depends only on the seed, the epoch and its index.
 
     Args:
         images: (N, C, H, W) uint8, in memory or on the disk.
@@ -138,7 +137,7 @@ class TripletDataset(Dataset[tuple[Tensor, ...]]):
                 f"labels must name at least two classes, so that there are negatives, but all {len(labels)} are "
                 f"{int(classes[0])}; add images of another class"
             )
-        # Images sorted by class are runs, one per class: each image's own place, and the start and length of its run.
+        # Images sorted by class form one run per class: the place of each image, and start and length of its run.
         self._by_class = class_of.argsort(stable=True)
         self._place = torch.empty_like(self._by_class)
         self._place[self._by_class] = torch.arange(len(labels), device=images.device)
@@ -156,7 +155,7 @@ class TripletDataset(Dataset[tuple[Tensor, ...]]):
         return tuple(batch[0] for batch in self.__getitems__([index]))
 
     def __getitems__(self, indices: Sequence[int] | Tensor, rounds: Tensor | int = 0) -> tuple[Tensor, ...]:
-        """A batch of (anchor, positive, negative, label): three (B, C, H, W) float32 in [0, 1], and (B,) int64.
+        """Return a batch of (anchor, positive, negative, label): three (B, C, H, W) float32 in [0, 1], and (B,) int64.
 
         Args:
             indices: B positions of anchors in the data set; negative ones count from its end.
@@ -176,16 +175,16 @@ class TripletDataset(Dataset[tuple[Tensor, ...]]):
         )
 
     def triplet_indices(self, indices: Sequence[int] | Tensor) -> tuple[Tensor, Tensor]:
-        """The positions of this epoch's positives and negatives for the anchors at `indices`: two of (B,) int64."""
+        """Return the positions of this epoch's positives and negatives for the anchors at `indices`: two (B,) int64."""
         anchors = self._dataset.positions(indices)
         return self._draw_triplets(anchors, self._dataset.draws(anchors))
 
     def _draw_triplets(self, anchors: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         start, length = self._start[anchors], self._length[anchors]
-        # One of the run without the anchor: draw among one fewer, and step over it.
+        # Any of the run except the anchor: draw from one fewer, and skip the anchor.
         positive = start + draws.integers("positive", (length - 1).clamp(min=1))
         positive += (positive >= self._place[anchors]) & (length > 1)
-        # One of all without the run, likewise.
+        # Any image outside the run, likewise.
         negative = draws.integers("negative", len(self) - length)
         negative += length * (negative >= start)
         return self._by_class[positive], self._by_class[negative]

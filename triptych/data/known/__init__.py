@@ -1,1 +1,1 @@
-"""Data sets that are known by name: where they are found, and their readers."""
+"""Known data sets: their search paths and readers."""

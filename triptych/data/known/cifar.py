@@ -1,4 +1,4 @@
-"""Reads CIFAR-10 as its makers publish it: pickled or binary batches, in a folder or still in their tar archive.
+"""Reads the published files of CIFAR-10: pickled or binary batches, in a folder or in their tar archive.
 
 Format: https://www.cs.toronto.edu/~kriz/cifar.html (an image is its red, then green, then blue values, by rows).
 """
@@ -21,9 +21,9 @@ BINARY_BATCHES = tuple(f"{name}.bin" for name in PYTHON_BATCHES)
 PYTHON_META, BINARY_META = "batches.meta", "batches.meta.txt"
 BLOCK = 1 << 20
 LARGEST = 1 << 26
-"""Bytes of a batch; those of CIFAR-10 have 31 million."""
+"""Maximum size of a batch in bytes; those of CIFAR-10 have 31 million."""
 MOST = 1 << 30
-"""Bytes that an archive may unpack to: a small file can be a gzip bomb."""
+"""Maximum unpacked size of an archive in bytes: a small file can be a gzip bomb."""
 
 
 def find_python_folder(folder: Path) -> Path | None:
@@ -37,7 +37,7 @@ def find_binary_folder(folder: Path) -> Path | None:
 
 
 def find_archive(folder: Path, *, name: str) -> Path | None:
-    """Return the archive of that name in `folder`, where there is one."""
+    """Return the archive of that name in `folder`, if it exists."""
     return folder / name if (folder / name).exists() else None
 
 
@@ -49,7 +49,7 @@ def read_python(place: Path, reading: Reading) -> Parts:
     """Read `data_batch_1` to `data_batch_5` and `test_batch` in a folder, or in `cifar-10-python.tar.gz`, in memory.
 
     Raises:
-        DataError: A batch is missing, damaged, names code, or is not of the expected shape and classes.
+        DataError: A batch is missing, damaged, refers to code, or has other shapes or classes than expected.
     """
     contents = _contents(place, (*PYTHON_BATCHES, PYTHON_META))
     if PYTHON_META in contents:
@@ -65,7 +65,7 @@ def read_binary(place: Path, reading: Reading) -> Parts:
     """Read `data_batch_1.bin` to `data_batch_5.bin` and `test_batch.bin` in a folder or in `cifar-10-binary.tar.gz`.
 
     Raises:
-        DataError: A batch is missing, cut off, or is not of the expected shape and classes.
+        DataError: A batch is missing, truncated, or has other shapes or classes than expected.
     """
     contents = _contents(place, (*BINARY_BATCHES, BINARY_META))
     if BINARY_META in contents:
@@ -89,7 +89,7 @@ def _python_batch(content: bytes, path: Path, *, reading: Reading) -> Part:
 
 
 def _binary_batch(content: bytes, path: Path, *, reading: Reading) -> Part:
-    """Read records of one byte of label and C*H*W bytes of image."""
+    """Read records of one label byte and C*H*W image bytes."""
     length = 1 + prod(reading.shape)
     if not content:
         raise invalid(path, f"records of {length:,} bytes", "an empty file")
@@ -104,7 +104,7 @@ def _binary_batch(content: bytes, path: Path, *, reading: Reading) -> Part:
 def _splits(
     place: Path, contents: dict[str, bytes], names: Iterable[str], read: Callable[[bytes, Path], Part]
 ) -> Parts:
-    """Read the batches of that names: the last is the test set, the others are the training set."""
+    """Read the batches with these names: the last is the test set, the others are the training set."""
     missing = [name for name in names if name not in contents]
     if missing:
         raise invalid(place, "the batches " + ", ".join(names), "none of the name " + ", ".join(missing))
@@ -113,7 +113,7 @@ def _splits(
 
 
 def _table(value: object, path: Path, *keys: str) -> dict[str, object]:
-    """Hold an unpickled value to a dictionary with these keys, whether Python 2 or 3 wrote them."""
+    """Require an unpickled value to be a dictionary with these keys, from Python 2 or 3."""
     if not isinstance(value, dict):
         raise invalid(path, "a dictionary", f"a {type(value).__name__}")
     table = {key.decode("latin1") if isinstance(key, bytes) else str(key): item for key, item in value.items()}
@@ -128,7 +128,7 @@ def _folder_with(names: Iterable[str], folders: Iterable[Path]) -> Path | None:
 
 
 def _contents(place: Path, names: Iterable[str]) -> dict[str, bytes]:
-    """Read the files of these names in a folder or an archive, as far as they are there."""
+    """Read those of the named files that exist in a folder or an archive."""
     return _archive_contents(place, names) if place.name.endswith(".tar.gz") else _folder_contents(place, names)
 
 
@@ -144,22 +144,22 @@ def _folder_contents(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
 
 
 def _archive_contents(archive: Path, names: Iterable[str]) -> dict[str, bytes]:
-    """Read the members of these names, in whatever folder of the archive; nothing is extracted to the disk."""
+    """Read the members of these names, in any folder of the archive; nothing is extracted to the disk."""
     contents = {}
     with reading_from(archive, "a whole tar archive, zipped"), gzip.open(archive) as unzipped:
         limited = _Limited(unzipped)
-        with tarfile.open(fileobj=limited, mode="r|") as tar:  # type: ignore[call-overload]  # it reads, no more
+        with tarfile.open(fileobj=limited, mode="r|") as tar:  # type: ignore[call-overload]  # only `read` is needed
             for member in tar:
                 name = PurePosixPath(member.name).name
                 if name in names and member.size <= LARGEST and (stream := tar.extractfile(member)):
                     contents[name] = stream.read()
-        while limited.read(BLOCK):  # to the very end, where gzip compares its checksum
+        while limited.read(BLOCK):  # to the end, where gzip verifies its checksum
             pass
     return contents
 
 
 class _Limited:
-    """A stream of which no more than so many bytes can be read."""
+    """A stream with a maximum number of bytes."""
 
     def __init__(self, stream: gzip.GzipFile) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""The 1,797 handwritten digits of 8x8 pixels inside scikit-learn: real images that need no file and no network."""
+"""The 1,797 handwritten digits of 8x8 pixels in scikit-learn: real images without files or network."""
 
 import numpy as np
 import torch
@@ -7,11 +7,11 @@ from triptych.data.known.reading import Part, Parts
 
 TEST_FRACTION = 0.2
 SPLIT_SEED = 0
-"""Fixes which digits are the test set, in every run of every version: their makers name none."""
+"""Seed of the test set, constant for all versions: the data set has no official one."""
 
 
 def read_digits() -> Parts:
-    """Read the digits, their 17 levels of grey spread over 0 to 255, divided by class into 1,437 and 360.
+    """Read the digits, 17 grey levels scaled to 0 to 255, split by class into 1,437 training and 360 test images.
 
     Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository, 1998.
 

@@ -1,4 +1,4 @@
-"""Downloads a data file from the first mirror that gives it with the right checksum."""
+"""Downloads a data file from the first mirror that returns it with the correct checksum."""
 
 import hashlib
 import os
@@ -19,22 +19,22 @@ from triptych.files import DISK_FULL
 
 
 def download(name: str, *, md5: str, mirrors: Sequence[str], folder: Path, timeout: float = 30.0) -> Path:
-    """Fetch a file into a folder, unless it is there already.
+    """Download a file to a folder, unless it exists.
 
-    Only a file with the right checksum gets its name. Processes that want the same file wait for each other.
+    Only a file with the correct checksum gets its name. Processes that need the same file wait for each other.
 
     Args:
-        name: The last part of its address, and its name on disk.
-        md5: The checksum that its publisher names, in hexadecimal.
-        mirrors: Addresses that end in a slash, tried in turn.
-        folder: Where to put it; made when missing.
-        timeout: Seconds without an answer after which a mirror is given up.
+        name: The last part of its URL, and its file name on disk.
+        md5: The published checksum, in hexadecimal.
+        mirrors: URLs that end in a slash, tried in order.
+        folder: The target folder; created if missing.
+        timeout: Seconds without a response after which the next mirror is tried.
 
     Returns:
         The path of the file.
 
     Raises:
-        DownloadError: No mirror gave the file, with each one's reason; or it cannot be written.
+        DownloadError: No mirror returned the file, with the reason of each; or it cannot be written.
     """
     target = folder / name
     if target.is_file():
@@ -49,7 +49,7 @@ def download(name: str, *, md5: str, mirrors: Sequence[str], folder: Path, timeo
                 reasons.append(f"\n  {mirror}{name}: {reason}")
             if target.is_file():
                 return target
-    except (OSError, NotImplementedError) as error:  # trouble with a mirror is a reason: see _fetch
+    except (OSError, NotImplementedError) as error:  # errors of a mirror are returned as a reason: see _fetch
         raise DownloadError(
             f"{target}: cannot be written ({getattr(error, 'strerror', None) or error}). Free some space or fix the "
             "folder's permissions, then start again."
@@ -58,7 +58,7 @@ def download(name: str, *, md5: str, mirrors: Sequence[str], folder: Path, timeo
 
 
 def _fetch(url: str, target: Path, md5: str, timeout: float) -> str:
-    """Try one mirror; return the reason why it did not give the file, or nothing."""
+    """Try one mirror; return the reason for a failure, or an empty string."""
     sys.stderr.write(f"Downloading {url}\n")
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
         part = Path(folder) / target.name
@@ -68,7 +68,7 @@ def _fetch(url: str, target: Path, md5: str, timeout: float) -> str:
         except (OSError, HTTPException) as error:
             if getattr(error, "errno", None) in DISK_FULL:
                 raise
-            reason = getattr(error, "reason", None) or error  # an HTTPError has words of its own
+            reason = getattr(error, "reason", None) or error  # an HTTPError has its own message
             return getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
         with part.open("rb+") as stream:
             received = hashlib.file_digest(stream, partial(hashlib.md5, usedforsecurity=False)).hexdigest()
@@ -81,7 +81,7 @@ def _fetch(url: str, target: Path, md5: str, timeout: float) -> str:
 
 @contextmanager
 def _patience(seconds: float) -> Iterator[None]:
-    """End connections that are silent for some time; urllib alone would wait for ever."""
+    """Close connections without data for some time; urllib alone would wait indefinitely."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:
@@ -91,6 +91,6 @@ def _patience(seconds: float) -> Iterator[None]:
 
 
 def _kind(path: Path) -> str:
-    """Distinguish a web page, which some servers send in place of an error, from other wrong bytes."""
+    """Distinguish a web page, which some servers send instead of an error, from other unexpected bytes."""
     with path.open("rb") as stream:
         return "a web page" if stream.read(64).lstrip().lower().startswith((b"<!doctype html", b"<html")) else "a file"

@@ -18,10 +18,10 @@ from triptych.errors import DataError, DownloadError
 
 
 class Layout(NamedTuple):
-    """One way in which a data set lies on a disk."""
+    """A file layout of a data set."""
 
     find: Callable[[Path], Path | None]
-    """Returns the folder or archive to read in a folder, or None."""
+    """Returns the folder or archive to read, given a folder, or None."""
     read: Callable[[Path, Reading], Parts]
     """Reads it."""
 
@@ -37,22 +37,22 @@ LAYOUTS: dict[Reader, tuple[Layout, ...]] = {
         Layout(parquet.find_parquet, parquet.read_parquet),
     ),
 }
-"""How the files of a format may lie on a disk, the best first. The digits are part of scikit-learn."""
+"""File layouts of each format, in order of preference. The digits are part of scikit-learn."""
 
 
 def list_known(dataset: KnownDataset, *, root: str | Path | None = None) -> Listing:
     """Find a data set, or download it, and list its images.
 
-    It is searched for in `root`, in the folders of the environment variable TRIPTYCH_DATA, in the system's own copy and
-    in the user's cache, and then downloaded into that cache.
+    The search order is `root`, the folders of the environment variable TRIPTYCH_DATA, the system's own copy and the
+    user's cache; otherwise the data set is downloaded to that cache.
 
     Args:
         dataset: A row of `KNOWN_DATASETS`, or another one.
         root: A folder to search first.
 
     Raises:
-        DataError: A file was found and is not what it should be.
-        DownloadError: There is no copy and no mirror gave one.
+        DataError: A file was found but is invalid.
+        DownloadError: There is no copy, and no mirror returned one.
     """
     parts, origin = _read(dataset, root)
     for kind, part in zip(("training", "test"), parts, strict=True):
@@ -72,7 +72,7 @@ def list_known(dataset: KnownDataset, *, root: str | Path | None = None) -> List
 
 
 def is_here(dataset: KnownDataset, *, root: str | Path | None = None) -> bool:
-    """Whether a data set is on this machine, so that `list_known` downloads nothing."""
+    """Return whether a data set is on this machine, so that `list_known` downloads nothing."""
     if dataset.reader == "digits":
         return True
     searched = [*places(root, dataset.system), Place("cache", cache_folder())]
@@ -80,14 +80,14 @@ def is_here(dataset: KnownDataset, *, root: str | Path | None = None) -> bool:
 
 
 def _joined(parts: Parts) -> Tensor | Joined:
-    """Put the images of the parts after one another."""
+    """Concatenate the images of the parts."""
     pixels = [part.images for part in parts if isinstance(part.images, Tensor)]
     encoded = [part.images for part in parts if not isinstance(part.images, Tensor)]
     return Joined(encoded) if encoded else torch.cat(pixels)
 
 
 def _read(dataset: KnownDataset, root: str | Path | None) -> tuple[Parts, str]:
-    """Read what is found or downloaded, and report where it came from."""
+    """Read the files that are found or downloaded, and return them with their source."""
     if dataset.reader == "digits":
         return read_digits(), "part of the installation"
     reading = Reading(dataset.shape, dataset.classes)
@@ -95,7 +95,7 @@ def _read(dataset: KnownDataset, root: str | Path | None) -> tuple[Parts, str]:
     searched = [*places(root, dataset.system), cache]
     for place in searched:
         if place is cache and any((cache.folder / dataset.folders[0] / name).exists() for name in dataset.files):
-            break  # a download has begun: some of the files may be missing
+            break  # a download is incomplete: some of the files may be missing
         if found := _find(dataset, place):
             layout, path = found
             return layout.read(path, reading), f"read from {path} ({place.title})"
@@ -110,7 +110,7 @@ def _read(dataset: KnownDataset, root: str | Path | None) -> tuple[Parts, str]:
 
 
 def _find(dataset: KnownDataset, place: Place) -> tuple[Layout, Path] | None:
-    """Search a place for every layout: the first is the best."""
+    """Search a place for every layout, in order of preference."""
     below = [place.folder / folder for folder in dataset.folders]
     folders = [folder for folder in below if not _named_after_another(folder, dataset)]
     for layout in LAYOUTS[dataset.reader]:
@@ -131,7 +131,7 @@ def _plain(name: str) -> str:
 
 
 def _nowhere(dataset: KnownDataset, searched: list[Place], folder: Path, error: DownloadError) -> str:
-    """Describe where a data set was searched for, why it could not be downloaded, and what to do."""
+    """Describe the searched places, why the download failed, and what to do."""
     listed = [str(place) for place in searched]
     if not any(place.title == VARIABLE for place in searched):
         listed.append(f"{VARIABLE}: not set")

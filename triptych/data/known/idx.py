@@ -1,4 +1,4 @@
-"""Reads the IDX files of MNIST and similar data sets, zipped or not, as torchvision and Debian keep them.
+"""Reads the IDX files of MNIST and similar data sets, gzipped or not, in the layouts of torchvision and Debian.
 
 Format: http://yann.lecun.com/exdb/mnist/ (two zero bytes, the type 8 for uint8, the number of dimensions, the sizes as
 big-endian 32-bit integers, then the values).
@@ -17,11 +17,11 @@ from triptych.data.known.reading import Part, Parts, Reading, labelled
 PARTS = ("train", "t10k")
 BLOCK = 1 << 20
 MOST = 1_000_000
-"""Images in a file: a small file can be a gzip bomb."""
+"""Maximum number of images in a file: a small file can be a gzip bomb."""
 
 
 def find_idx(folder: Path) -> Path | None:
-    """Return `folder` when any of the four IDX files, zipped or not, lies in it."""
+    """Return `folder` if it contains any of the four IDX files, gzipped or not."""
     return folder if any(_existing(folder / stem) for part in PARTS for stem in _stems(part)) else None
 
 
@@ -29,12 +29,12 @@ def read_idx(folder: Path, reading: Reading) -> Parts:
     """Read the training and the test images of a folder.
 
     Args:
-        folder: Holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the two that begin with `t10k`, each with
-            or without `.gz`.
+        folder: Contains `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the two files that begin with `t10k`,
+            each with or without `.gz`.
         reading: The shape and classes to expect.
 
     Raises:
-        DataError: A file is missing, damaged, or not what its name promises.
+        DataError: A file is missing, damaged, or does not match its name.
     """
     train, test = (_read_part(folder, part, reading) for part in PARTS)
     return train, test
@@ -44,14 +44,14 @@ def read_idx_file(path: Path, *, sizes: tuple[int, ...]) -> np.ndarray:
     """Read one IDX file of uint8 values.
 
     Args:
-        path: The file; gzip is recognised by its content, since browsers unzip without renaming.
-        sizes: What every entry must measure: (28, 28) for images, () for labels.
+        path: The file; gzip is detected by its content, because browsers unzip without renaming.
+        sizes: Required shape of every entry: (28, 28) for images, () for labels.
 
     Returns:
         uint8, (N, *sizes).
 
     Raises:
-        DataError: The file is missing, damaged, cut off, too long, or of another shape.
+        DataError: The file is missing, damaged, truncated, too long, or has another shape.
     """
     with reading_from(path, "an IDX file"), path.open("rb") as raw:
         zipped = raw.read(2) == b"\x1f\x8b"
@@ -70,7 +70,7 @@ def _read_part(folder: Path, part: str, reading: Reading) -> Part:
 
 
 def _parse(stream: BinaryIO | gzip.GzipFile, path: Path, sizes: tuple[int, ...]) -> np.ndarray:
-    """Read header and values, allocating no more than the file really holds, whatever its header states."""
+    """Read header and values, allocating no more than the file contains, whatever its header states."""
     dimensions = 1 + len(sizes)
     magic = 0x0800 + dimensions
     header = stream.read(4 * (1 + dimensions))
@@ -103,7 +103,7 @@ def _stems(part: str) -> tuple[str, str]:
 
 
 def _existing(path: Path) -> Path | None:
-    """Find the zipped file, which carries a checksum, or else the unzipped one."""
+    """Find the gzipped file, which has a checksum, or else the unzipped one."""
     return next((candidate for candidate in (path.with_name(f"{path.name}.gz"), path) if candidate.exists()), None)
 
 

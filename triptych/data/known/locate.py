@@ -1,4 +1,4 @@
-"""Where the data sets' files may lie, in the order in which they are looked for; for `load_dataset`."""
+"""Search paths of the data sets' files, in search order; for `load_dataset`."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -15,11 +15,11 @@ VARIABLE = "TRIPTYCH_DATA"
 
 @dataclass(frozen=True)
 class Place:
-    """A folder to look in.
+    """A folder to search.
 
     Attributes:
-        title: What people call it.
-        folder: The folder, which need not exist.
+        title: Its display name.
+        folder: The folder, which may not exist.
     """
 
     title: str
@@ -31,11 +31,11 @@ class Place:
 
 
 def places(root: str | Path | None, system: Sequence[str]) -> list[Place]:
-    """List the folders to look in, before the cache: `root`, those of TRIPTYCH_DATA, the system's own.
+    """List the folders to search before the cache: `root`, those of TRIPTYCH_DATA, the system's own.
 
     Args:
-        root: The folder that the user named for this data set, if any.
-        system: Folders in which a system's package puts it.
+        root: The folder that the user specified for this data set, if any.
+        system: Folders of system packages with this data set.
     """
     named = [root] if root else []
     listed = [entry for entry in os.environ.get(VARIABLE, "").split(os.pathsep) if entry]
@@ -47,25 +47,25 @@ def places(root: str | Path | None, system: Sequence[str]) -> list[Place]:
 
 
 def cache_folder() -> Path:
-    """Return the folder of this user that downloads go to."""
+    """Return the user's folder for downloads."""
     return platformdirs.user_cache_path("triptych")
 
 
 def decoded_folder() -> Path:
-    """Return the folder of this user that decoded images are kept in."""
+    """Return the user's cache folder for decoded images."""
     return cache_folder() / "images"
 
 
 def features_folder() -> Path:
-    """Return the folder of this user that keeps the features of frozen encoders, one `.npy` a split."""
+    """Return the user's cache folder for features of frozen encoders, one `.npy` per split."""
     return cache_folder() / "features"
 
 
 def first_found(folders: Iterable[Path], find: Callable[[Path], Path | None]) -> Path | None:
-    """Look in one folder after the other.
+    """Search one folder after the other.
 
     Raises:
-        DataError: A folder may not be read.
+        DataError: A folder is not readable.
     """
     for folder in folders:
         try:

@@ -25,7 +25,7 @@ def read_parquet(folder: Path, reading: Reading) -> Parts:
     """List `train*.parquet` and `test*.parquet`, each in one or several shards; no image is decoded.
 
     Raises:
-        DataError: A file is missing or damaged, or holds other columns or labels than expected.
+        DataError: A file is missing or damaged, or has other columns or labels than expected.
     """
     train, test = (_read_part(folder, part, reading) for part in ("train", "test"))
     return train, test

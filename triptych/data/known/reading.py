@@ -1,4 +1,4 @@
-"""What every reader of a known data set is given and returns, and the checks that all of them need."""
+"""Inputs and results of the readers of known data sets, and their common checks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from triptych.data.pixels.opening import Source
 
 @dataclass(frozen=True)
 class Reading:
-    """What a reader knows about the files that it will read.
+    """The expected content of the files.
 
     Attributes:
-        shape: Channels, height and width that every image must have.
+        shape: Required channels, height and width of every image.
         classes: The class names; labels are positions in this table.
     """
 
@@ -47,16 +47,16 @@ Parts = tuple[Part, Part]
 
 
 def labelled(images: np.ndarray, labels: np.ndarray, *, reading: Reading, path: Path) -> Part:
-    """Pair pixels with labels that are in range.
+    """Combine pixels with labels, and check the labels.
 
     Args:
         images: uint8, anything that reshapes to (N, C, H, W).
         labels: Integers, (N,).
         reading: The shape and classes to expect.
-        path: The file that an error names: the one that holds the labels.
+        path: The file of the labels, for error messages.
 
     Raises:
-        DataError: There are more or fewer labels than images, or a label that no class has.
+        DataError: The number of labels differs from that of images, or a label is out of range.
     """
     images = images.reshape(-1, *reading.shape)
     if len(images) != len(labels):
@@ -66,13 +66,13 @@ def labelled(images: np.ndarray, labels: np.ndarray, *, reading: Reading, path: 
 
 
 def joined(parts: Sequence[Part]) -> Part:
-    """Put parts of pixels, in order, into one."""
+    """Concatenate parts of pixels in order."""
     pixels = [part.images for part in parts if isinstance(part.images, Tensor)]
     return Part(torch.cat(pixels), torch.cat([part.labels for part in parts]))
 
 
 def checked_labels(labels: np.ndarray, *, reading: Reading, path: Path) -> Tensor:
-    """Return labels as int64, (N,); raises DataError where one is out of range."""
+    """Return labels as int64, (N,); raises DataError if one is out of range."""
     wrong = np.flatnonzero((labels < 0) | (labels >= len(reading.classes)))
     if wrong.size:
         received = f"label {labels[wrong[0]]} for image {int(wrong[0]):,}"
@@ -81,10 +81,10 @@ def checked_labels(labels: np.ndarray, *, reading: Reading, path: Path) -> Tenso
 
 
 def check_classes(names: object, *, reading: Reading, path: Path) -> None:
-    """Compare the class table of a file with the one that is expected.
+    """Compare the class table of a file with the expected one.
 
     Raises:
-        DataError: The names differ, so that the labels would mean something else.
+        DataError: The names differ, so that the labels would have another meaning.
     """
     if names != list(reading.classes):
         raise invalid(path, f"the class table {list(reading.classes)}", f"{names!r}")

@@ -1,8 +1,8 @@
-"""Reads the pickles of CIFAR-10's batches without an unpickler: as data, of which nothing is built and nothing called.
+"""Reads the pickles of CIFAR-10's batches as data, without an unpickler: no object is built and no code is called.
 
-A pickle is a program for a small machine, which can name any function and have it called. Here the few instructions
-that dictionaries, lists, numbers, texts and NumPy arrays need are followed, and a name or a call stays a mere record.
-Only records that describe an array of bytes, as NumPy 1 and 2 write it, are turned into one, by `numpy.frombuffer`.
+A pickle is a program for a stack machine, which can import and call any function. This module interprets only the
+instructions for dictionaries, lists, numbers, text and NumPy arrays; imports and calls are only recorded. Only records
+that describe an array of bytes, as NumPy 1 and 2 write it, are converted to one, by `numpy.frombuffer`.
 """
 
 import pickletools
@@ -18,7 +18,7 @@ from triptych.errors import DataError
 
 
 class _Name(NamedTuple):
-    """A function or class that the pickle names."""
+    """A function or class that the pickle refers to."""
 
     name: str
 
@@ -33,11 +33,11 @@ class _Call:
 
 
 class _NotDataError(Exception):
-    """The pickle holds something else than data."""
+    """The pickle contains something other than data."""
 
 
 MOST_AXES, MOST = 8, 2**40
-"""Bounds on an array's axes and their sizes, so that their product is a number of ordinary size."""
+"""Limits of an array's number of axes and their sizes, so that their product stays small."""
 _MARK = object()
 _RECONSTRUCT = {"numpy.core.multiarray _reconstruct", "numpy._core.multiarray _reconstruct"}
 _FROM_BUFFER = {"numpy.core.numeric _frombuffer", "numpy._core.numeric _frombuffer"}
@@ -46,14 +46,14 @@ _PARTS = _RECONSTRUCT | _FROM_BUFFER | {_ENCODE, "numpy ndarray", "numpy dtype"}
 
 
 def load_arrays(content: bytes, *, path: Path) -> object:
-    """Read arrays of uint8, numbers, texts and plain containers of them.
+    """Read uint8 arrays, numbers, text and plain containers of them.
 
     Args:
         content: The bytes of the pickle, of Python 2 or 3.
-        path: The file that an error names.
+        path: The file, for error messages.
 
     Raises:
-        DataError: The pickle is damaged, or holds anything else.
+        DataError: The pickle is damaged, or contains anything else.
     """
     if not content:
         raise invalid(path, "a pickle of arrays", "an empty file")
@@ -64,13 +64,13 @@ def load_arrays(content: bytes, *, path: Path) -> object:
             f"{path}: expected a pickle that holds arrays only, but it names {error}, which could run code; nothing of "
             f"it was run. {REMEDY}"
         ) from error
-    except Exception as error:  # damaged bytes lead to instructions that do not fit together
+    except Exception as error:  # damaged bytes can give inconsistent instructions
         reason = str(error)[:200] or type(error).__name__
         raise invalid(path, "a pickle of arrays", f"a damaged one ({reason})") from error
 
 
-def _run(content: bytes) -> object:  # noqa: PLR0912, PLR0915  # one case an instruction
-    """Follow the instructions of a pickle, and return what is on the stack at the end."""
+def _run(content: bytes) -> object:  # noqa: PLR0912, PLR0915  # one case per instruction
+    """Interpret the instructions of a pickle, and return the top of the stack at the end."""
     stack: list[Any] = []
     memo: dict[int, Any] = {}
     argument: Any
@@ -139,23 +139,23 @@ def _run(content: bytes) -> object:  # noqa: PLR0912, PLR0915  # one case an ins
 
 
 def _is_value(name: str) -> bool:
-    """Whether an instruction puts a number, a text or bytes on the stack."""
+    """Return whether an instruction pushes a number, text or bytes."""
     return name.startswith(
         ("INT", "LONG", "FLOAT", "BINFLOAT", "BININT", "STRING", "BINSTRING", "SHORT_BIN", "UNICODE", "BINUNICODE")
     ) or (name.startswith(("BINBYTES", "BYTEARRAY")))
 
 
 def _key(value: object) -> str | bytes | int:
-    """Return a key of a dictionary: to hash a tuple of tuples could take for ever, or more stack than there is."""
+    """Check a key of a dictionary: hashing nested tuples could take unbounded time or overflow the stack."""
     if isinstance(value, str | bytes | int):
         return value
-    if isinstance(value, _Call):  # bytes, as the old protocols of Python 3 write them
+    if isinstance(value, _Call):  # bytes in old protocols of Python 3
         return _bytes(value)
     raise ValueError(f"a dictionary with a key that is a {type(value).__name__}")
 
 
 def _text(value: object) -> str:
-    """Return a text: other values could be endless when they are written as text."""
+    """Check a text: the string form of other values could be unbounded."""
     if isinstance(value, str):
         return value
     raise ValueError(f"a text, and a {type(value).__name__} is there")
@@ -168,21 +168,21 @@ def _named(name: str) -> _Name:
 
 
 def _since_mark(stack: list[Any]) -> list[Any]:
-    """Take from the stack what lies above the last mark."""
+    """Pop the values above the last mark."""
     place = next(place for place in range(len(stack) - 1, -1, -1) if stack[place] is _MARK)
     items = stack[place + 1 :]
     del stack[place:]
     return items
 
 
-def _container(stack: list[Any], kind: type) -> Any:  # noqa: ANN401  # one of that kind
+def _container(stack: list[Any], kind: type) -> Any:  # noqa: ANN401  # an instance of `kind`
     if type(stack[-1]) is not kind:
         raise ValueError(f"an instruction for a {kind.__name__}, and a {type(stack[-1]).__name__} is there")
     return stack[-1]
 
 
 def _plain(value: object, known: dict[int, object] | None = None) -> object:
-    """Turn the records of arrays into arrays; what comes in several places is turned once, however it is nested."""
+    """Convert the records of arrays to arrays; shared values are converted once, at any nesting."""
     known = {} if known is None else known
     if id(value) in known:
         return known[id(value)]
@@ -199,7 +199,7 @@ def _plain(value: object, known: dict[int, object] | None = None) -> object:
 
 
 def _array(value: _Call | _Name) -> object:
-    """Build an array of uint8 in C order from a record; other arrays are described by their type alone."""
+    """Build a uint8 array in C order from a record; other arrays are replaced by their type."""
     if isinstance(value, _Name):
         raise _NotDataError(value.name.replace(" ", "."))
     function = value.function.name if isinstance(value.function, _Name) else ""
@@ -227,7 +227,7 @@ def _array(value: _Call | _Name) -> object:
 
 
 def _kind(record: object) -> str:
-    """Read the type of a record of a NumPy type: one of numbers, by its code."""
+    """Read the type code of a record of a NumPy dtype."""
     if isinstance(record, _Call) and record.function == _Name("numpy dtype"):
         code = record.arguments[0]  # type: ignore[index]  # whatever does not fit raises
         code = code.decode() if isinstance(code, bytes) else code
@@ -237,7 +237,7 @@ def _kind(record: object) -> str:
 
 
 def _bytes(data: object) -> bytes:
-    """Read bytes, which Python 2 and old protocols of Python 3 write as text in Latin-1."""
+    """Read bytes, which Python 2 and old protocols of Python 3 write as Latin-1 text."""
     if isinstance(data, _Call) and data.function == _Name(_ENCODE):
         arguments: Any = data.arguments  # whatever does not fit raises
         text, encoding = arguments

@@ -1,4 +1,4 @@
-"""Class names from folders and tables, and the checks and the order of classes; for all listings."""
+"""Class names from folders and tables: order, checks and merging; for all listings."""
 
 import math
 import re
@@ -17,21 +17,21 @@ from triptych.errors import DataError
 def number_classes(
     names: Sequence[str], codes: np.ndarray, split: np.ndarray, *, origin: str, order: Sequence[str] = ()
 ) -> tuple[Tensor, tuple[str, ...]]:
-    """Put the classes in order, without those that no image has, and label the images.
+    """Sort the classes, without those that have no images, and label the images.
 
     Args:
         names: The class names, each once.
         codes: The images' positions in `names`, (N,).
         split: The images' positions in `SPLITS`, (N,).
-        origin: Begins a complaint.
-        order: All class names in their order, where there is one; otherwise it is the natural one, or, if all are
-            numbers, that of their size.
+        origin: Source of the images, the start of error messages.
+        order: All class names in their given order, if any; otherwise they are sorted in natural order, or by value if
+            all are numbers.
 
     Returns:
         Labels, (N,) int64, and class names.
 
     Raises:
-        DataError: There are fewer than two classes, or there is one whose images are all outside training.
+        DataError: There are fewer than two classes, or a class has no training images.
     """
     counts = np.stack([np.bincount(codes[split == part], minlength=len(names)) for part in range(len(SPLITS))])
     unknown = [name for name, (train, *others) in zip(names, counts.T, strict=True) if not train and any(others)]
@@ -56,10 +56,10 @@ def number_classes(
 
 
 def one_spelling(names: Sequence[str], codes: np.ndarray, split: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """Take a class without training images for the one that has some and whose name is nearly the same.
+    """Merge a class without training images with the class that has some and nearly the same name.
 
-    Names are nearly the same if they differ in case, in spaces, in hyphens and underscores between words, or in
-    characters that are not shown.
+    Names are nearly the same if they differ only in case, spaces, hyphens and underscores between words, or invisible
+    characters.
 
     Args:
         names: The class names, each once.
@@ -67,8 +67,9 @@ def one_spelling(names: Sequence[str], codes: np.ndarray, split: np.ndarray) -> 
         split: The images' positions in `SPLITS`, (N,).
 
     Returns:
-        The codes after that, and notes: about what was merged, and about classes of such names that all have training
-        images, which stay apart.
+        The new codes, and notes: about merged classes, and about classes with nearly the same names that all have
+            training
+        images, which stay separate.
     """
     trained = set(codes[split == TRAIN].tolist())
     alike: dict[str, list[int]] = {}
@@ -92,7 +93,7 @@ def one_spelling(names: Sequence[str], codes: np.ndarray, split: np.ndarray) -> 
 
 
 def _spelling(name: str) -> str:
-    r"""Return what names that differ in case, spaces or invisible characters alone have in common.
+    r"""Return the common form of names that differ only in case, spaces or invisible characters.
 
     Example:
         >>> _spelling("Sea_Lion ") == _spelling("sea  lion\u200b"), _spelling("-1") == _spelling("1")
@@ -103,7 +104,7 @@ def _spelling(name: str) -> str:
 
 
 def check_groups(groups: Sequence[str | None] | None, split: np.ndarray, *, origin: str) -> None:
-    """Hold each group to one split.
+    """Check that each group is in one split.
 
     Raises:
         DataError: A group is spread over several.
@@ -125,11 +126,11 @@ def check_groups(groups: Sequence[str | None] | None, split: np.ndarray, *, orig
 
 
 def number_values(values: Iterable[object], text: Callable[[object], str]) -> tuple[list[str], np.ndarray]:
-    """Number different values in the order in which they come.
+    """Number distinct values in order of occurrence.
 
     Returns:
-        The values as `text` writes them, each once, and the position among them of each value, (N,): -1 where there is
-        none, or `text` gives nothing.
+        The distinct values, formatted by `text`, and the position of each value among them, (N,): -1 if there is none,
+        or if `text` returns an empty string.
     """
     numbers: dict[str, int] = {"": -1}
     known: dict[object, int] = {None: -1}
@@ -142,7 +143,7 @@ def number_values(values: Iterable[object], text: Callable[[object], str]) -> tu
 
 
 def plain_text(value: object) -> str:
-    """Write a value so that 1, 1.0, "1" and "1.0" are the same; what is not a number is nothing.
+    """Format a value so that 1, 1.0, "1" and "1.0" are the same; NaN gives an empty string.
 
     Example:
         >>> [plain_text(value) for value in (1.0, " 1", "1.50", "cat ", float("nan"))]
@@ -156,5 +157,5 @@ def plain_text(value: object) -> str:
 
 
 def class_name(names: Sequence[str]) -> Callable[[object], str]:
-    """Make a function that gives the name of the class with a number; other numbers, such as -1, have none."""
+    """Create a function that returns the name of a class by its number; other numbers, such as -1, have none."""
     return lambda value: composed(names[value]) if isinstance(value, int) and 0 <= value < len(names) else ""

@@ -1,4 +1,4 @@
-"""Tables column by column, and the reader of CSV files; `parquet.py` reads the others."""
+"""Tables by column, and the reader of CSV files; `parquet.py` reads the others."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DELIMITERS = (",", ";", "\t", "|")
 
 LONGEST_FIELD = 1 << 30
-"""Characters; Python's own limit is 131,072, and one for the whole process."""
+"""Maximum field length in characters; Python's own limit is 131,072, for the whole process."""
 
 
 class Table(ABC):
@@ -28,9 +28,9 @@ class Table(ABC):
 
     Attributes:
         file: The file.
-        names: The columns.
-        class_names: For columns of numbers, what these stand for, where the file defines it.
-        notes: What needs attention, in sentences.
+        names: The names of the columns.
+        class_names: Class names for columns of numbers, if the file defines them.
+        notes: Warnings, in sentences.
     """
 
     file: Path
@@ -44,24 +44,24 @@ class Table(ABC):
 
     @abstractmethod
     def column(self, name: str) -> "pyarrow.ChunkedArray":
-        """Read a column; raises DataError where it is damaged."""
+        """Read a column; raises DataError if it is damaged."""
 
     @abstractmethod
     def row(self, place: int) -> str:
-        """Return where a row is in the file."""
+        """Return the location of a row in the file."""
 
     def invalid(self, expected: str, received: str, remedy: str = "Fix the table.") -> DataError:
-        """Make the error that reports what is wrong with the file."""
+        """Create the error about an invalid file."""
         return DataError(f"{self.file}: expected {expected}, but received {received}. {remedy}")
 
 
 class CsvTable(Table):
-    """A CSV file, read by Python's reader: unlike pyarrow's it gives the line of every error.
+    """A CSV file, read by Python's reader, which reports the line of every error, unlike pyarrow's.
 
     Args:
         file: The file.
-        content: Its bytes: UTF-8, UTF-16, UTF-32 with a byte order mark, or else Windows-1252, which is noted.
-        expected: Names of columns, by which the delimiter is recognised, unless the first line names it ("sep=;").
+        content: Its bytes: UTF-8, UTF-16, UTF-32 with a byte order mark, or else Windows-1252, with a note.
+        expected: Names of columns, to detect the delimiter, unless the first line defines it ("sep=;").
     """
 
     def __init__(self, file: Path, content: bytes, expected: Collection[str]) -> None:
@@ -69,7 +69,7 @@ class CsvTable(Table):
         self.class_names = {}
         text = self._decoded(content)
         delimiter, first = None, 1
-        if named := re.match(r'"?sep=(.)"?[,;|\t]*\r?\n', text, re.IGNORECASE):  # as Excel writes and obeys it
+        if named := re.match(r'"?sep=(.)"?[,;|\t]*\r?\n', text, re.IGNORECASE):  # Excel's directive
             delimiter, first, text = named[1], 2, text[named.end() :]
         if empty := re.match(r"(?:[ \t]*\r?\n)+", text):
             first, text = first + empty[0].count("\n"), text[empty.end() :]
@@ -82,7 +82,7 @@ class CsvTable(Table):
             io.StringIO(text, newline=""),
             delimiter=delimiter,
             strict=True,
-            # Spaces before a quoted value are none of it; before others they may be part of a file's name.
+            # Spaces before a quoted value are not part of it; before others they may be part of a file's name.
             skipinitialspace=re.search(f'{re.escape(delimiter)} +"', text) is not None,
         )
         try:
@@ -102,7 +102,7 @@ class CsvTable(Table):
 
     @classmethod
     def read(cls, file: Path, *, expected: Collection[str]) -> "CsvTable":
-        """Read a file; raises DataError where it is missing, not a file, or not CSV."""
+        """Read a file; raises DataError if it is missing, not a file, or not CSV."""
         regular_file(file, "a CSV file")
         try:
             return cls(file, file.read_bytes(), expected)
@@ -110,14 +110,14 @@ class CsvTable(Table):
             raise DataError(f"{file}: expected a CSV file, but it cannot be read ({error.strerror}).") from error
 
     def texts(self, name: str) -> list[str]:
-        """Return a column as it is written."""
+        """Return a column as written."""
         name = composed(name)
         if self.names.count(name) != 1:
             raise self.invalid(f"one column {name}", f"{self.names.count(name)}")
         place = self.names.index(name)
         return [row[place] for row in self._rows]
 
-    def kind(self, name: str) -> "pyarrow.DataType":  # noqa: ARG002  # all are alike
+    def kind(self, name: str) -> "pyarrow.DataType":  # noqa: ARG002  # all have the same type
         """Return the type of a column: text."""
         import pyarrow
 
@@ -157,7 +157,7 @@ class CsvTable(Table):
 
 
 def _wide_encoding(content: bytes) -> str | None:
-    """Recognise UTF-16 and UTF-32 by their marks, or by the zeros in the first letters; None for others."""
+    """Detect UTF-16 and UTF-32 by byte order mark, or by zeros in the first characters; None for others."""
     if content.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
         return "utf-32"
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -173,7 +173,7 @@ _LIMIT = Lock()
 
 @contextmanager
 def _long_fields() -> Iterator[None]:
-    """Raise the limit of Python's CSV reader, which is one for the whole process, for the block."""
+    """Increase the limit of Python's CSV reader, which applies to the whole process, within the block."""
     with _LIMIT:
         before = csv.field_size_limit(LONGEST_FIELD)
         try:
@@ -183,7 +183,7 @@ def _long_fields() -> Iterator[None]:
 
 
 def _header(text: str, mark: str) -> tuple[str, ...]:
-    """Read the names of the columns as they are if `mark` separates them."""
+    """Read the names of the columns with the delimiter `mark`."""
     with _long_fields():
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True)
         return tuple(composed(name.strip()) for name in next(reader, []))

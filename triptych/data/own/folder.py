@@ -1,4 +1,4 @@
-"""Lists a folder of labelled images, where each class is a sub-folder, without opening any image."""
+"""Lists a folder of labelled images, with one sub-folder per class, without opening any image."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -21,18 +21,18 @@ def list_folder(root: str | Path) -> Listing:
     """List `root/{train,val,test}/<class>/*` or `root/<class>/*`.
 
     The folders of splits are train, val and test, or other usual spellings, such as Training and test_set; only train
-    has to be there. They may also lie within each class folder, and all of this in one folder more. Beside folders of
-    other names they are splits where train holds folders and no images, and classes otherwise. Images may lie in
-    further folders within a class. Files are recognised as images by their extension; hidden files and those that
-    systems leave are left out. An image that symbolic links give several names is listed once.
+    is required. They can also be inside each class folder, and everything can be inside one more folder. Next to
+    folders with other names, they are splits if train contains folders and no images, and classes otherwise. Images can
+    be in sub-folders of a class. Images are detected by their file extension; hidden files and system files are
+    omitted. An image with several names by symbolic links is listed once.
 
     Returns:
-        The images split after split, class after class, by path; all in natural order ("2" before "10"), whatever the
-        file system and the locale. The notes list what was left out.
+        The images sorted by split, class and path, in natural order ("2" before "10"), independent of file system and
+        locale. The notes list what was omitted.
 
     Raises:
-        DataError: It is no folder, may not be read, holds no class folders or one class only, or has validation or test
-            images of a class that training lacks.
+        DataError: It is not a folder, is not readable, has no class folders or only one class, or has validation or
+            test images of a class without training images.
     """
     root = Path(root).expanduser()
     with looking_into(root):
@@ -70,19 +70,19 @@ def list_folder(root: str | Path) -> Listing:
 
 
 class _ClassFolder(NamedTuple):
-    """A folder whose images are of one class."""
+    """A folder with the images of one class."""
 
     part: int
     """Position in SPLITS."""
     title: str
     """The name of the class."""
     path: str
-    """Where it is, below the root."""
+    """Its path relative to the root."""
 
 
 @dataclass
 class _Layout:
-    """The upper levels of the tree, and what else is in them."""
+    """The upper levels of the tree, and other files in them."""
 
     root: Path
     left_out: Counter[str] = field(default_factory=Counter)
@@ -90,7 +90,7 @@ class _Layout:
     others: list[str] = field(default_factory=list)
 
     def folders(self, path: str = "") -> list[str]:
-        """Name the folders in a folder, in natural order, and remember what else is there."""
+        """List the folders in a folder, in natural order, and record other files."""
         entries, hidden = visible(self.root / path)
         self.left_out["hidden"] += hidden
         files = [entry.name for entry in entries if not entry.is_dir()]
@@ -102,7 +102,7 @@ class _Layout:
 
 
 def _class_folders(layout: _Layout) -> list[_ClassFolder]:
-    """Find the class folders: those in the folders of splits, if there are such, split after split."""
+    """Find the class folders: those in the folders of splits, if there are any, sorted by split."""
     top, folders = "", layout.folders()
     while (
         len(folders) == 1
@@ -110,7 +110,7 @@ def _class_folders(layout: _Layout) -> list[_ClassFolder]:
         and not layout.beside
         and _holds_folders(layout.root / top / folders[0])
     ):
-        # One folder around everything, as archives have it.
+        # One folder around everything, as in archives.
         top += f"{folders[0]}/"
         folders = layout.folders(top.rstrip("/"))
     splits = splits_of(folders)
@@ -150,7 +150,7 @@ def _class_folders(layout: _Layout) -> list[_ClassFolder]:
 
 
 def _splits_within_classes(layout: _Layout, top: str, folders: list[str]) -> list[_ClassFolder]:
-    """Find the folders of splits within class folders, where all of these hold such folders and nothing else."""
+    """Find the folders of splits within class folders, if all class folders contain only such folders."""
     found = []
     for name in folders:
         entries, _ = visible(layout.root / top / name)
@@ -167,7 +167,7 @@ def _class_folder(part: int, name: str, path: str) -> _ClassFolder:
 
 
 def _holds_folders(folder: Path) -> bool:
-    """Return whether a folder holds class folders, instead of images."""
+    """Return whether a folder contains class folders instead of images."""
     entries, _ = visible(folder)
     return any(entry.is_dir() for entry in entries) and not any(
         extension(entry.name) in EXTENSIONS for entry in entries
@@ -175,7 +175,7 @@ def _holds_folders(folder: Path) -> bool:
 
 
 def _names(paths: list[str]) -> list[str]:
-    """Make paths printable; nearly always all are."""
+    """Make paths printable; nearly all already are."""
     try:
         "".join(paths).encode()
     except UnicodeEncodeError:
@@ -184,7 +184,7 @@ def _names(paths: list[str]) -> list[str]:
 
 
 def _notes(layout: _Layout, folders: list[_ClassFolder], found: Found) -> Iterator[str]:
-    """Describe what was left out, and what looks like an error."""
+    """Describe omitted files and possible errors."""
     empty = [folder.path for folder, images in zip(folders, found.images, strict=True) if not images]
     for what, names in (
         ("class folders without images", empty),
@@ -210,7 +210,7 @@ def _counted(left_out: Counter[str]) -> list[str]:
 
 
 def _same_in_all(images: list[list[str]]) -> list[str]:
-    """Name the folders that hold all images of every class in the root, where they are the same in each."""
+    """List the sub-folders that contain all images of every class, if they are the same in each class."""
     below = [{path.split("/")[1] if path.count("/") == 2 else "" for path in paths} for paths in images]
     is_alike = len(below[0]) > 1 and "" not in below[0] and all(names == below[0] for names in below)
     return sorted(below[0], key=natural_key) if is_alike else []

@@ -1,4 +1,4 @@
-"""Lists data sets of Hugging Face's library `datasets`: folders that it has saved, and names of its hub."""
+"""Lists data sets of Hugging Face's library `datasets`: saved folders, and names on the hub."""
 
 from collections.abc import Iterator, Sequence
 from itertools import repeat
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import datasets
 
 LABEL_COLUMNS = ("label", "labels")
-"""What a column of labels is called where its type does not mark it."""
+"""Names of a label column, if its type does not identify it."""
 
 
 def list_hugging_face(
@@ -32,21 +32,21 @@ def list_hugging_face(
     """List a data set of the library `datasets` with the splits train, val (or valid, or validation) and test.
 
     Args:
-        name: A folder that `save_to_disk` has written, or any folder or name of the hub that `load_dataset` takes.
-        subset: Which one, where a name stands for several data sets: the library's configuration.
+        name: A folder written by `save_to_disk`, or any folder or name on the hub that `load_dataset` accepts.
+        subset: The library's configuration, if a name has several.
         image: The column of images; None for the only one of type Image.
-        label: The column of labels; None for the only one of type ClassLabel, or else the one called label or labels.
-        group: A column of what must not be spread over several splits.
+        label: The column of labels; None for the only one of type ClassLabel, or else the one named label or labels.
+        group: The column of groups that must not be spread over several splits.
 
     Returns:
-        The images split after split, in the order of their rows, and classes in the order of the ClassLabel. Splits of
-        other names, and those that have no labels, are left out with a note.
+        The images sorted by split and row, and classes in the order of the ClassLabel. Splits with other names or
+        without labels are omitted with a note.
 
     Raises:
-        DataError: The library is not installed; the folder is none that it reads; there is no training split, a column
-            is missing or not to be found, a label is missing; a group is spread over splits; there is one class only,
-            or one that training lacks.
-        DownloadError: The hub did not give the data set.
+        DataError: The library is not installed; the folder is not readable by it; the training split, a column or a
+            label is missing; a group is spread over splits; there is only one class, or a class without training
+            images.
+        DownloadError: The data set could not be downloaded from the hub.
     """
     loaded, notes = _by_part(_loaded(name, subset), str(name))
     features = loaded[TRAIN].features
@@ -92,7 +92,7 @@ def list_hugging_face(
 
 
 class _Images(LazySources):
-    """The images of a split, encoded as they are stored."""
+    """The images of a split, encoded as stored."""
 
     def __init__(self, split: "datasets.Dataset", column: str) -> None:
         import datasets
@@ -108,7 +108,7 @@ class _Images(LazySources):
 
 
 def _loaded(name: str | Path, subset: str | None) -> "dict[str, datasets.Dataset]":
-    """Load a data set by the library: its splits by name."""
+    """Load a data set with the library: its splits by name."""
     try:
         import datasets
     except ImportError as error:
@@ -128,7 +128,7 @@ def _loaded(name: str | Path, subset: str | None) -> "dict[str, datasets.Dataset
             raise DataError(f"{name}: expected a folder of a data set, but received {received}.")
     except DataError:
         raise
-    except Exception as error:  # of many kinds: the library's, its hub's, those of the network and of the readers
+    except Exception as error:  # errors of the library, its hub, the network or the readers
         reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
         if is_path:
             raise DataError(f"{name}: the library datasets cannot read this folder ({reason}).") from error
@@ -140,7 +140,7 @@ def _loaded(name: str | Path, subset: str | None) -> "dict[str, datasets.Dataset
 
 
 def _by_part(loaded: "dict[str, datasets.Dataset]", origin: str) -> "tuple[dict[int, datasets.Dataset], list[str]]":
-    """Sort the splits by their positions in SPLITS, and note those of other names."""
+    """Sort the splits by their positions in SPLITS, and note those with other names."""
     known = [split for split in loaded if split_of(str(split)) is not None]
     parts = {part: loaded[split] for split in known if (part := split_of(str(split))) is not None}
     if TRAIN not in parts or len(parts) < len(known):
@@ -154,7 +154,7 @@ def _by_part(loaded: "dict[str, datasets.Dataset]", origin: str) -> "tuple[dict[
 
 
 def _values(loaded: "dict[int, datasets.Dataset]", column: str) -> Iterator[object]:
-    """Read a column of all splits (through Arrow: rows that are taken one by one take a thousand times as long)."""
+    """Read a column of all splits (through Arrow, because reading row by row takes a thousand times as long)."""
     for split in loaded.values():
         if column in split.column_names:
             yield from split.select_columns([column]).with_format("arrow")[:].column(column).to_pylist()
@@ -163,7 +163,7 @@ def _values(loaded: "dict[int, datasets.Dataset]", column: str) -> Iterator[obje
 
 
 def _column(features: "datasets.Features", name: str | None, *, kind: str, names: Sequence[str], origin: str) -> str:
-    """Find a column: the named one, if its values can be used, or else by type, or by the names that it may have."""
+    """Find a column: the given one, if its values are usable, or else by type or by its usual names."""
     types = {column: type(feature).__name__ for column, feature in features.items()}
     if name:
         fitting = [name] if types.get(name) in (kind, "Value") else []

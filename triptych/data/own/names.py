@@ -1,4 +1,4 @@
-"""Names of files and classes: their natural order, and one spelling of accents."""
+"""Names of files and classes: natural order and Unicode normalisation."""
 
 import re
 import unicodedata
@@ -7,7 +7,7 @@ _NUMBER = re.compile("[0-9]+")
 
 
 def natural_key(name: str) -> str:
-    """Order names as people do, in no particular language: by this key "Cat 2" comes before "cat 10".
+    """Return the key of natural order, independent of language: "Cat 2" comes before "cat 10".
 
     Example:
         >>> sorted(["img10", "Img2", "img1", "é"], key=natural_key)
@@ -17,7 +17,7 @@ def natural_key(name: str) -> str:
 
 
 def composed(name: str) -> str:
-    """Spell accents in one way (Unicode's NFC): macOS and Linux write the same file name in different code points."""
+    """Normalise accents (Unicode's NFC): macOS and Linux use different code points for the same file name."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 

@@ -1,4 +1,4 @@
-"""The one reader of Parquet files: columns of values, and encoded images that are read on access."""
+"""Reader of Parquet files: columns of values, and encoded images that are read on access."""
 
 import json
 from bisect import bisect_right
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 ROW_GROUPS = 2
-"""Row groups that are kept: threads that decode in order work on one, or on it and the next."""
+"""Number of row groups in memory: threads that decode in order use one, or one and the next."""
 
 
 class ParquetTable(Table):
@@ -43,26 +43,26 @@ class ParquetTable(Table):
         return self._schema.field(name).type
 
     def column(self, name: str) -> "pyarrow.ChunkedArray":
-        """Read a column; raises DataError where it is damaged."""
+        """Read a column; raises DataError if it is damaged."""
         import pyarrow.parquet
 
         with _reading(self.file):
             return pyarrow.parquet.read_table(self.file, columns=[name], partitioning=None).column(name)
 
     def row(self, place: int) -> str:
-        """Return where a row is in the file."""
+        """Return the location of a row in the file."""
         return f"row {place}"
 
 
 class ParquetImages(LazySources):
     """The images of a Parquet file: a column of bytes, or of Hugging Face's {bytes, path}.
 
-    The file is read by row groups, of which the last two stay in memory; so read images in order. Threads may read at
-    once. An image that is not there is given as no bytes, which decode to a clear message.
+    The file is read by row groups, of which the last two stay in memory; read images in order. Reading is thread-safe.
+    A missing image is returned as empty bytes, whose decoding gives a clear message.
 
     Args:
         file: The Parquet file. Paths in it are relative to its folder.
-        column: The column.
+        column: The column of images.
 
     Raises:
         DataError: The file is damaged; also raised when images are read.
@@ -84,7 +84,7 @@ class ParquetImages(LazySources):
         return self._firsts[-1]
 
     def identity(self) -> tuple[str | Path, ...] | None:
-        """Return the file and the column, unless rows may name files elsewhere."""
+        """Return the file and the column, unless rows can refer to other files."""
         if any(self._may_name_files(number) for number in range(self._metadata.num_row_groups)):
             return None
         return (self._file, f"column {self._column}")
@@ -96,11 +96,11 @@ class ParquetImages(LazySources):
         return embedded(value, self._file.parent)
 
     def __reduce__(self) -> tuple[type, tuple[Path, str]]:
-        """Let processes that are given the images open the file by themselves."""
+        """Pickle only the path and column, so that other processes open the file themselves."""
         return ParquetImages, (self._file, self._column)
 
     def _may_name_files(self, number: int) -> bool:
-        """Whether rows of a group have no bytes, so that the path beside them counts."""
+        """Return whether rows of a group have no bytes, so that their path is used."""
         group = self._metadata.row_group(number)
         columns = [group.column(place) for place in range(group.num_columns)]
         statistics = [one.statistics for one in columns if one.path_in_schema == f"{self._column}.bytes"]
@@ -118,7 +118,7 @@ class ParquetImages(LazySources):
             return self._kept[number]
 
 
-def embedded(cell: Any, folder: Path) -> Source:  # noqa: ANN401  # whatever a file holds
+def embedded(cell: Any, folder: Path) -> Source:  # noqa: ANN401  # any value in a file
     """Return the image in a cell of bytes or of {bytes, path}; a relative path is below `folder`."""
     content, path = (cell.get("bytes"), cell.get("path")) if isinstance(cell, dict) else (cell, None)
     return folder / path if path and content is None else bytes(content or b"")
@@ -126,7 +126,7 @@ def embedded(cell: Any, folder: Path) -> Source:  # noqa: ANN401  # whatever a f
 
 @contextmanager
 def _reading(file: Path) -> Iterator[None]:
-    """Turn what a missing or damaged file makes the library raise into one DataError."""
+    """Convert the library's errors about a missing or damaged file to a DataError."""
     import pyarrow
 
     regular_file(file, "a Parquet file")
@@ -137,7 +137,7 @@ def _reading(file: Path) -> Iterator[None]:
 
 
 def _class_names(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
-    """Find the class names that Hugging Face's libraries leave beside the columns; others leave none."""
+    """Find the class names that Hugging Face's libraries store as metadata; other writers store none."""
     try:
         features = json.loads(metadata[b"huggingface"])["info"]["features"]
         return {name: list(map(str, kind["names"])) for name, kind in features.items() if "names" in kind}

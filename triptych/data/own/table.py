@@ -1,4 +1,4 @@
-"""Lists a table of labelled images, CSV or Parquet, in which each row is an image."""
+"""Lists a table of labelled images, CSV or Parquet, with one row per image."""
 
 import re
 from ast import literal_eval
@@ -43,28 +43,28 @@ def list_table(
     """List the images of a CSV or Parquet file.
 
     A CSV file is text with the names of the columns in its first line, separated by commas, semicolons, tabs or bars.
-    Paths may be written with slashes or backslashes, spaces around them, and accents composed or not. Labels are words
-    or numbers, of which 1, "1" and 1.0 are the same; where a Parquet file holds the class names that belong to its
-    numbers, as Hugging Face's libraries write them, these are used.
+    Paths can have slashes or backslashes, surrounding spaces, and composed or decomposed accents. Labels are words or
+    numbers; 1, "1" and 1.0 are the same. If a Parquet file has class names for its numbers, as written by Hugging
+    Face's libraries, these are used.
 
     Args:
         file: The file.
         path: The column of the images' files, relative to the folder of the table, or absolute.
-        image: The column of encoded images, in Parquet: bytes, or {bytes, path}. It may hold paths too, and is used
-            rather than `path` where there are both.
+        image: The column of encoded images, in Parquet: bytes, or {bytes, path}. It can also contain paths, and takes
+            precedence over `path`.
         label: The column of labels.
-        split: The column, which need not exist, of train, val (or valid, or validation) and test, in any case of
-            letters. It may be empty in the rows for training if no row has train.
-        group: The column, which need not exist, of what must not be spread over several splits: an object, a patient.
-            Rows without a group stand alone.
+        split: The optional column of train, val (or valid, or validation) and test, in any case. It can be empty in
+            training rows if no row has train.
+        group: The optional column of groups that must not be spread over several splits, such as an object or a
+            patient. Rows without a group are independent.
 
     Returns:
-        The images in the order of their rows. A file that is named twice is listed once.
+        The images in the order of their rows. A file that occurs twice is listed once.
 
     Raises:
-        DataError: The file cannot be read; a column or a value is missing or is not what was expected; image files are
-            missing, or named twice with different labels or splits; a group is spread over splits; there is one class
-            only, or one that training lacks.
+        DataError: The file cannot be read; a column or a value is missing or invalid; image files are missing, or occur
+            twice with different labels or splits; a group is spread over splits; there is only one class, or a class
+            without training images.
     """
     file = Path(file).expanduser()
     table = open_table(file, expected=(path, image, label, split, group))
@@ -106,14 +106,14 @@ def list_table(
 
 
 def open_table(file: Path, *, expected: Collection[str]) -> Table:
-    """Open a file which is CSV or Parquet by its content.
+    """Open a CSV or Parquet file; the format is detected from its content.
 
     Args:
         file: The file.
-        expected: Names of columns, by which the delimiter of a CSV file is recognised.
+        expected: Names of columns, to detect the delimiter of a CSV file.
 
     Raises:
-        DataError: The file is missing, damaged, empty, or of another kind.
+        DataError: The file is missing, damaged, empty, or has another format.
     """
     regular_file(file, "a CSV or Parquet file")
     try:
@@ -125,7 +125,7 @@ def open_table(file: Path, *, expected: Collection[str]) -> Table:
 
 
 def _column(table: Table, name: str) -> str:
-    """Find the column that a name means, whatever spaces are around it and however its accents are composed."""
+    """Find the column of a name, ignoring surrounding spaces and the composition of accents."""
     if name in table.names:
         return name
     return next((one for one in table.names if composed(one).strip() == composed(name).strip()), name)
@@ -166,7 +166,7 @@ def _numbered(table: Table, name: str, text: Callable[[object], str]) -> tuple[l
 
 
 def _written_lists(values: list[Any]) -> list[Any] | None:
-    """Read lists that a CSV file holds as pandas writes them, such as "['cat']"; None where there are other values."""
+    """Parse lists in the format of pandas in a CSV file, such as "['cat']"; None if there are other values."""
     if not all(
         value is None or (isinstance(value, str) and re.fullmatch(r"\s*\[.{0,1000}\]\s*", value)) for value in values
     ):
@@ -202,7 +202,7 @@ def _groups(table: Table, name: str) -> list[str | None] | None:
 
 
 def _paths(table: Table, name: str) -> list[str] | None:
-    """Read the column of images if it is one of paths."""
+    """Read the column of images if it contains paths."""
     import pyarrow
 
     kind = _value_type(table, name)
@@ -220,7 +220,7 @@ def _paths(table: Table, name: str) -> list[str] | None:
 
 
 def _value_type(table: Table, name: str) -> "pyarrow.DataType":
-    """Return the type of a column's values: pandas writes categories as numbers with a dictionary."""
+    """Return the type of a column's values; pandas stores categories as numbers with a dictionary."""
     import pyarrow
 
     kind = table.kind(name)
@@ -228,21 +228,21 @@ def _value_type(table: Table, name: str) -> "pyarrow.DataType":
 
 
 class _Paths:
-    """Finds the files that paths mean, in whatever of several ways they are written."""
+    """Finds the files of paths that are written in different ways."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._composed: dict[Path, dict[str, str]] = {}
 
     def found(self, written: str) -> str:
-        """Return the path of a file that exists, without detours; or else the path as it is written."""
+        """Return the normalised path of an existing file, or else the path as written."""
         for path in (written, written.strip(), written.strip().replace("\\", "/")):
             if (self._folder / path).is_file():
                 return normpath(path)
         path = normpath(written.strip().replace("\\", "/"))
         parts, folder = Path(path).parts, self._folder
         real = Path()
-        for part in parts:  # accents: systems differ in the code points of one and the same name
+        for part in parts:  # accents: systems use different code points for the same name
             name = part if (folder / part).exists() else self._names(folder).get(composed(part), part)
             folder, real = folder / name, real / name
         return real.as_posix() if folder.is_file() else written
@@ -257,7 +257,7 @@ class _Paths:
 
 
 def _once(table: Table, paths: list[str], codes: np.ndarray, parts: np.ndarray, *, folder: Path) -> list[int]:
-    """Find the first row of each file, whatever links lead to it, where the others agree with it."""
+    """Find the first row of each file, with links resolved, and check that other rows agree with it."""
     first: dict[str, int] = {}
     resolved = cache(realpath)
     of = np.empty(len(paths), np.int64)
@@ -277,7 +277,7 @@ def _once(table: Table, paths: list[str], codes: np.ndarray, parts: np.ndarray, 
 
 
 def _check_files(table: Table, paths: list[str], rows: list[int]) -> None:
-    """See whether the images are there."""
+    """Check that the image files exist."""
     folder = table.file.parent
     missing = [
         f"{path} ({table.row(row)})" for path, row in zip(paths, rows, strict=True) if not (folder / path).is_file()

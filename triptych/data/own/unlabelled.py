@@ -1,4 +1,4 @@
-"""Images without labels, from wherever they come, prepared as a run prepares its own; without PyTorch."""
+"""Images without labels from any source, preprocessed as in training; without PyTorch."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,26 +22,26 @@ Images: TypeAlias = AnyImage | Iterable[AnyImage]
 """One image, a folder, an array (N, H, W, C), a tensor (N, C, H, W), or any iterable of these."""
 
 THREADS = min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-"""Threads that decode while the model computes."""
+"""Number of threads that decode while the model computes."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 class Batch(NamedTuple):
-    """Images that are ready for a model."""
+    """Preprocessed images for a model."""
 
     pixels: NDArray[np.float32]
     """(B, C, H, W), in [0, 1]."""
     paths: list[Path | None]
-    """(B,): their files; None for an image that came without one."""
+    """(B,): their files; None for an image without a file."""
 
 
 def image_batches(images: Images, preprocessing: Preprocessing, *, size: int) -> Iterator[Batch]:
-    """Prepare images in order, `size` at a time; threads decode the next batch while the caller works on this one.
+    """Preprocess images in order, `size` at a time; threads decode the next batch while the caller uses this one.
 
     Raises:
-        UndecodableImage: One of them is not an image, not a whole one, or has values that no image has.
+        UndecodableImage: One of them is not an image, is truncated, or has invalid values.
         DataError: A folder has no images, or cannot be read.
         TypeError: Something is neither an image nor a collection of images.
 
@@ -61,7 +61,7 @@ def image_batches(images: Images, preprocessing: Preprocessing, *, size: int) ->
 
 
 def prefetched(items: Iterable[Item], prepare: Callable[[Item], Result], *, size: int) -> Iterator[list[Result]]:
-    """Take items through a function, in order, `size` at a time; threads are a batch ahead of the caller.
+    """Apply a function to items in order, `size` at a time; threads work one batch ahead of the caller.
 
     Example:
         >>> list(prefetched("abc", str.upper, size=2))
@@ -87,7 +87,7 @@ def require_batch_size(size: int) -> None:
 
 
 def flattened(images: Images) -> Iterator[AnyImage]:
-    """Yield images one by one: folders as the files in them, batches as their rows; raises as `listed`."""
+    """Yield images one by one: the files of folders, the rows of batches; raises as `listed`."""
     for image in listed(images):
         if _is_one(image):
             yield image
@@ -96,14 +96,14 @@ def flattened(images: Images) -> Iterator[AnyImage]:
 
 
 def listed(images: Images) -> Iterable[AnyImage]:
-    """Return what can be iterated over: the files of a folder, the rows of a batch, one image alone, or many as given.
+    """Return an iterable: the files of a folder, the rows of a batch, a list of one image, or the collection itself.
 
     Raises:
         DataError: A folder has no images, or cannot be read.
         TypeError: It is neither an image nor a collection of images.
     """
     if _is_one(images):
-        return [images]  # type: ignore[list-item] # it is one
+        return [images]  # type: ignore[list-item] # it is an image
     if isinstance(images, str | Path):
         return image_files(Path(images).expanduser())
     if isinstance(images, Iterable) and not isinstance(images, Mapping):
@@ -115,10 +115,10 @@ def listed(images: Images) -> Iterable[AnyImage]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """List the image files in a folder and in those below it, in natural order.
+    """List the image files in a folder and its sub-folders, in natural order.
 
     Raises:
-        DataError: There are none, or a folder cannot be read.
+        DataError: There are no images, or a folder cannot be read.
     """
     (names,) = find_images(folder, [""]).images
     if not names:

@@ -1,4 +1,4 @@
-"""Finds the image files in folders, each once, whatever symbolic links lead to it."""
+"""Finds the image files in folders, each once, with symbolic links resolved."""
 
 import os
 import stat
@@ -20,18 +20,18 @@ SYSTEM_FILES = frozenset(
         *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__pycache__"),
     }
 )
-"""What systems leave among images, in lower case, besides hidden files."""
+"""System files among images, in lower case, besides hidden files."""
 
 
 @dataclass
 class Found:
-    """What lies in some folders. All paths are below the root, with slashes.
+    """Content of folders. All paths are relative to the root, with slashes.
 
     Attributes:
         images: For each of the folders, the paths of its images in natural order.
-        left_out: How many files are no images, by extension.
-        seen_again: Files and folders that are, by a symbolic link, what has been found elsewhere.
-        dead_links: Symbolic links that lead nowhere.
+        left_out: Number of files that are not images, by extension.
+        seen_again: Symbolic links to files and folders that were found elsewhere.
+        dead_links: Broken symbolic links.
     """
 
     images: list[list[str]]
@@ -41,10 +41,10 @@ class Found:
 
 
 def find_images(root: Path, folders: Sequence[str]) -> Found:
-    """Find the images in folders below `root` (an empty name is the root itself) and in all folders within these.
+    """Find the images in folders of `root` (an empty name is the root itself) and in all their sub-folders.
 
-    Symbolic links are followed, out of `root` too, once everything that is not a link has been found: a file is listed
-    under its own path, and a file that has none in these folders under the first link to it.
+    Symbolic links are followed, also out of `root`, after all regular files have been found: a file is listed under its
+    own path, or, if that is not in these folders, under the first link to it.
 
     Raises:
         DataError: A folder cannot be read.
@@ -52,7 +52,7 @@ def find_images(root: Path, folders: Sequence[str]) -> Found:
     found = Found([[] for _ in folders])
     here = Path(os.path.realpath(root))
     walk = _Walk(root, found)
-    # A link to the root, or to a folder around it, is a circle.
+    # A link to the root or to one of its parents is a cycle.
     walk.barred = {str(here), *map(str, here.parents)} - ({str(here)} if "" in folders else set())
     for number, path in enumerate(folders):
         if os.path.realpath(root / path) == str(here / path):
@@ -68,7 +68,7 @@ def find_images(root: Path, folders: Sequence[str]) -> Found:
 
 @contextmanager
 def looking_into(folder: Path) -> Iterator[None]:
-    """Turn the system's reason why a folder cannot be read in the block into a DataError."""
+    """Convert the system's errors about an unreadable folder to a DataError."""
     try:
         yield
     except OSError as error:
@@ -77,7 +77,7 @@ def looking_into(folder: Path) -> Iterator[None]:
 
 
 def visible(folder: Path) -> tuple[list[os.DirEntry[str]], int]:
-    """List what is in a folder, and count what is hidden or of the system.
+    """List the entries of a folder, and count hidden and system files.
 
     Raises:
         DataError: The folder cannot be read.
@@ -89,12 +89,12 @@ def visible(folder: Path) -> tuple[list[os.DirEntry[str]], int]:
 
 
 def is_visible(name: str) -> bool:
-    """Whether a file or folder is neither hidden nor one that systems leave."""
+    """Return whether a file or folder is neither hidden nor a system file."""
     return not name.startswith(".") and name.lower() not in SYSTEM_FILES
 
 
 def extension(name: str) -> str:
-    """Return the extension of a file's name in lower case, or nothing.
+    """Return the extension of a file name in lower case, or an empty string.
 
     Example:
         >>> extension("holiday.2024.JPG")
@@ -108,9 +108,9 @@ class _Walk:
     """The state of one search.
 
     Attributes:
-        entered: The real paths of the folders that have been listed.
-        barred: Those of folders that must not be.
-        links: Symbolic links that were met, each with the number of its folder.
+        entered: Real paths of the listed folders.
+        barred: Real paths of folders that must not be listed.
+        links: Symbolic links that were found, each with the number of its folder.
     """
 
     def __init__(self, root: Path, found: Found) -> None:
@@ -121,7 +121,7 @@ class _Walk:
         self.links: list[tuple[int, str]] = []
 
     def enter(self, number: int, top: str) -> None:
-        """List the files in a folder and in those within it, but not through links, and in no folder twice."""
+        """List the files in a folder and its sub-folders, without following links, each folder once."""
         for folder, folders, files in os.walk(self._root / top, onerror=_reject):
             below = Path(folder).relative_to(self._root).as_posix()
             start = "" if below == "." else f"{below}/"
@@ -142,7 +142,7 @@ class _Walk:
                     self._found.images[number].append(start + name)
 
     def follow(self) -> None:
-        """Enter the folders that links lead to, then list the files that others lead to, unless they are listed."""
+        """Enter the folders that links point to, then list linked files that are not listed yet."""
         to_files: list[tuple[int, str]] = []
         while self.links:
             links, self.links = sorted(self.links, key=_by_name), []

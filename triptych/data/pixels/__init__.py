@@ -1,1 +1,1 @@
-"""From encoded images to pixels of one size, decoded once."""
+"""Decoding of images to pixels of one size, and the image cache."""

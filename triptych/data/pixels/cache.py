@@ -1,9 +1,9 @@
-"""The image cache: every image decoded once, to one size, into a file of raw pixels that later runs map into memory.
+"""The image cache: images are decoded once, to one size, into a file of raw pixels that later runs memory-map.
 
-An entry is named after the content of the images and how they were brought to one size: renamed, copied and touched
-files find it again, and changed ones do not. So that not all files are read at every start, a record remembers which
-entry belongs to files of these resolved paths, inodes, sizes and times of change. Of several processes that want an
-entry at once, one decodes and the others wait.
+An entry is named by a hash of the images' content and of the preprocessing: renamed, copied and touched files match the
+entry, changed files do not. To avoid reading all files at every start, a record maps resolved paths, inodes, sizes and
+modification times of the files to their entry. If several processes need an entry at the same time, one decodes and the
+others wait.
 """
 
 import hashlib
@@ -36,16 +36,16 @@ from triptych.data.pixels.resizing import decode_and_fit
 from triptych.files import replacing
 
 VERSION = 2
-"""Of what decoding makes of a file: with another one, everything is decoded again."""
+"""Version of the decoding: a change invalidates all entries."""
 
 AT_ONCE = 512
-"""Images that are on their way through the threads at a time."""
+"""Number of images that the threads process at a time."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how many images (or blocks) are through, and how many there are."""
+"""Called with the current task, the number of finished images (or blocks), and their total."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +53,8 @@ class DecodedImages:
     """All images of a listing, in its order.
 
     Attributes:
-        images: (N, C, H, W) uint8, in memory or mapped from the disk; black where an image was rejected.
-        rejected: The reasons why images cannot be decoded, by their position.
+        images: (N, C, H, W) uint8, in memory or memory-mapped; rejected images are black.
+        rejected: The reasons for rejected images, by position.
     """
 
     images: Images
@@ -70,21 +70,21 @@ def decode_once(
     threads: int = 1,
     progress: Progress | None = None,
 ) -> DecodedImages:
-    """Return the images from the cache, and decode them where they are not there yet.
+    """Return the images from the cache, after decoding them if necessary.
 
-    What is wrong with the content of a file is remembered. What depends on circumstances (permissions, a missing file,
-    memory) is tried again every time. An entry that is damaged counts as missing.
+    Errors in the content of a file are cached. Transient errors (permissions, a missing file, memory) are retried every
+    time. A damaged entry counts as missing.
 
     Args:
         sources: Files or encoded bytes, (N,), N at least 1.
-        form: What to bring them to.
-        origin: Where they come from, for `cache_entries`.
+        form: The target format.
+        origin: Source of the images, for `cache_entries`.
         cache: The folder of the cache.
-        threads: That read and decode.
+        threads: Number of threads that read and decode.
         progress: Called as the work proceeds.
 
     Raises:
-        OSError: The folder cannot be written, or the disk is full; nothing half-written is left.
+        OSError: The folder is not writable, or the disk is full; partial files are removed.
     """
     with ThreadPoolExecutor(max(1, threads)) as executor:
         work = _Work(executor, progress or (lambda *_: None))
@@ -102,7 +102,7 @@ def decode_once(
             if record is not None and not found.passing:
                 with replacing(record) as temporary:
                     temporary.write_text(key)
-    with suppress(OSError):  # such as a cache of somebody else that may only be read
+    with suppress(OSError):  # such as another user's read-only cache
         os.utime(cache / key / DESCRIPTION)
     rejected = {int(place): reason for place, reason in found.rejected.items()}
     content = hashlib.blake2b("".join(found.digests).encode(), digest_size=16).hexdigest()
@@ -110,14 +110,14 @@ def decode_once(
 
 
 class _Work:
-    """Threads, and the progress of what they do."""
+    """Threads and their progress."""
 
     def __init__(self, executor: ThreadPoolExecutor, progress: Progress) -> None:
         self._executor = executor
         self._progress = progress
 
     def steps(self, doing: str, step: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-        """Take all items through a step, a part of them at a time, so that memory stays bounded."""
+        """Apply a step to all items, a part of them at a time, to bound memory."""
         count = len(items)
         for start in range(0, count, AT_ONCE):
             self._progress(doing, start, count)
@@ -127,7 +127,7 @@ class _Work:
 
 
 def _whole(folder: Path, form: Form, count: int, work: _Work) -> Description | None:
-    """Read an entry, if it is there with the pixels that were written."""
+    """Read an entry, if it exists and its pixels are intact."""
     described = read_entry(folder, form=form, count=count)
     if described and has_its_pixels(
         folder, described, lambda digest, blocks: work.steps("checking", digest, range(blocks))
@@ -137,13 +137,13 @@ def _whole(folder: Path, form: Form, count: int, work: _Work) -> Description | N
 
 
 def _still_rejected(found: Description, sources: Sequence[Source], form: Form) -> bool:
-    """Try again what circumstances have kept from being decoded."""
+    """Retry images that were rejected because of transient errors."""
     again = (_decoded(sources[place], form) for place in found.passing)
     return all(isinstance(image, Rejection) and image.passes for image in again)
 
 
 def _record(sources: Sequence[Source], form: Form, cache: Path) -> Path | None:
-    """Name the file that remembers the entry of images whose files have not changed; None where nothing shows that."""
+    """Return the record file of images, by their files' identity; None if they have none."""
     identity: Iterable[str | Path] | None
     if isinstance(sources, LazySources):
         identity = sources.identity()
@@ -167,7 +167,7 @@ def _record(sources: Sequence[Source], form: Form, cache: Path) -> Path | None:
 
 
 def _recorded(record: Path | None) -> str | None:
-    """Read which entry belongs to a record: its name, and nothing else."""
+    """Read the name of a record's entry."""
     try:
         key = record.read_text() if record else ""
     except (OSError, UnicodeDecodeError):
@@ -183,12 +183,12 @@ def _content_key(sources: Sequence[Source], form: Form, digests: Iterable[bytes]
 
 
 def _digest(source: Source) -> bytes:
-    """Return a digest of an image's encoded bytes; of a file that cannot be read, of the reason."""
+    """Return a digest of an image's encoded bytes, or of the reason if the file cannot be read."""
     if isinstance(source, bytes):
         return hashlib.blake2b(source, digest_size=16).digest()
     try:
         if not source.is_file():
-            return b"none"  # a pipe would be waited for
+            return b"none"  # reading a pipe would block
         with source.open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
     except OSError as error:
@@ -196,7 +196,7 @@ def _digest(source: Source) -> bytes:
 
 
 def _decoded(source: Source, form: Form) -> bytes | Rejection:
-    """Return the raw pixels of an image, channel by channel, or the reason why there are none."""
+    """Return the raw pixels of an image, channel by channel, or the reason for its rejection."""
     channels, height, width = form.shape
     try:
         pixels = decode_and_fit(

@@ -1,6 +1,6 @@
-"""Brings images of all of Pillow's modes to grey or RGB of 8 bits, strip by strip, so that memory holds them once.
+"""Converts images of all Pillow modes to 8-bit greyscale or RGB, strip by strip, so that only one copy is in memory.
 
-For `decoding.py`. A conversion of the whole would hold an image of 88 megapixels three times, 350 MB each.
+For `decoding.py`. Converting the whole image would need three copies of an image of 88 megapixels, 350 MB each.
 """
 
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ Colour = tuple[int, int, int]
 WHITE: Colour = (255, 255, 255)
 
 STRIP = 1 << 22
-"""Pixels that are converted at a time."""
+"""Number of pixels that are converted at a time."""
 
 
 def strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
-    """Cut an image into strips of whole rows, each with the row at which it begins."""
+    """Divide an image into strips of whole rows, each with its first row."""
     width, height = image.size
     rows = max(1, STRIP // width)
     if rows >= height:
@@ -30,16 +30,16 @@ def strips(image: Image.Image) -> Iterator[tuple[int, Image.Image]]:
 
 
 def converted(image: Image.Image, mode: str, *, background: Colour = WHITE, white: int = 65535) -> Image.Image:
-    """Bring an image to grey or RGB, without transparency.
+    """Convert an image to greyscale or RGB, without transparency.
 
     Args:
-        image: Of any mode; it is returned itself where there is nothing to convert.
+        image: An image of any mode, returned unchanged if there is nothing to convert.
         mode: "L" or "RGB".
         background: The colour behind transparent pixels.
-        white: The 16-bit value that becomes 255, as larger ones do.
+        white: The 16-bit value that maps to 255, as do larger ones.
 
     Raises:
-        UndecodableImage: Its values are not those of its kind.
+        UndecodableImage: Its values are out of range.
     """
     if image.mode == mode and not has_alpha(image):
         return image
@@ -52,7 +52,7 @@ def converted(image: Image.Image, mode: str, *, background: Colour = WHITE, whit
 
 
 def pixels_of(image: Image.Image) -> np.ndarray:
-    """Copy a grey or RGB image into an array, uint8 (H, W, C)."""
+    """Copy a greyscale or RGB image into an array, uint8 (H, W, C)."""
     channels = len(image.getbands())
     pixels = np.empty((image.height, image.width, channels), np.uint8)
     for top, strip in strips(image):
@@ -61,17 +61,17 @@ def pixels_of(image: Image.Image) -> np.ndarray:
 
 
 def has_alpha(image: Image.Image) -> bool:
-    """Whether an image can have transparent pixels."""
+    """Return whether an image can have transparent pixels."""
     return image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info
 
 
 def opaque_array(pixels: np.ndarray, channels: int, background: Colour) -> np.ndarray:
-    """Convert an array of two or four channels, read as grey or RGB with transparency, to grey or RGB."""
+    """Convert an array with two or four channels, greyscale or RGB with alpha, to greyscale or RGB."""
     return pixels_of(converted(Image.fromarray(pixels), "L" if channels == 1 else "RGB", background=background))
 
 
 def _check_values(image: Image.Image) -> None:
-    """Reject values beyond those of 16-bit grey and floating-point images."""
+    """Reject values outside the range of 16-bit greyscale and floating-point images."""
     ranges = np.array([(values.min(), values.max()) for values in (np.asarray(strip) for _, strip in strips(image))])
     low, high = ranges[:, 0].min(), ranges[:, 1].max()
     most = 1 if image.mode == "F" else 65535
@@ -80,7 +80,7 @@ def _check_values(image: Image.Image) -> None:
 
 
 def _eight_bits(image: Image.Image, white: int) -> Image.Image:
-    """Scale 16-bit grey and floating-point images, each by one rule for all images."""
+    """Scale 16-bit greyscale and floating-point images to 8 bits, with the same scale for all images."""
     if image.mode[0] not in "IF":
         return image
     values = np.asarray(image)
@@ -91,8 +91,8 @@ def _eight_bits(image: Image.Image, white: int) -> Image.Image:
 
 
 def _opaque(image: Image.Image, background: Colour) -> Image.Image:
-    """Lay an image with transparent pixels over the background."""
-    if image.mode == "LAB":  # which Pillow converts to RGB alone
+    """Composite an image with transparent pixels over the background."""
+    if image.mode == "LAB":  # Pillow converts it only to RGB
         return image.convert("RGB")
     if not has_alpha(image):
         return image

@@ -1,4 +1,4 @@
-"""Decodes images of all kinds to uint8 pixels, upright and without transparency; for the image cache."""
+"""Decodes images of all formats to uint8 pixels, upright and without transparency; for the image cache."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ Pixels = Image.Image | np.ndarray
 
 @dataclass(frozen=True)
 class Measure:
-    """What the header of an image contains.
+    """The header of an image.
 
     Attributes:
         form: "JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF" or "NPY".
-        height: Rows of pixels, as `decode` returns them: after a rotation by EXIF data.
-        width: Columns of pixels, likewise.
-        channels: 1 for a grey file, 3 for one with colours or a palette; those of an array.
-        bits: 16 for a file of so many (or more) a channel, otherwise 8.
+        height: Height in pixels as returned by `decode`, after the rotation by EXIF data.
+        width: Width in pixels, likewise.
+        channels: 1 for a greyscale file, 3 for one with colours or a palette; for an array, its own number.
+        bits: 16 for a file with 16 or more bits per channel, otherwise 8.
     """
 
     form: str
@@ -42,32 +42,31 @@ def decode(
     max_pixels: int = MAX_PIXELS,
     finish: Callable[[Pixels], np.ndarray] | None = None,
 ) -> np.ndarray:
-    """Decode one image and turn it upright by its EXIF data.
+    """Decode one image and rotate it upright by its EXIF data.
 
     JPEG, PNG, WebP, BMP, TIFF (the first page), GIF (the first frame), PPM and related formats, AVIF, HEIC (by the
-    package pillow-heif), and NumPy arrays (`.npy`) of uint8, (H, W) or (H, W, C), which alone can have other than 1 or
-    3 channels. The inks of a CMYK JPEG are assumed to be inverted, as Adobe writes them. Colour profiles are not
-    applied.
+    package pillow-heif), and NumPy arrays (`.npy`) of uint8, (H, W) or (H, W, C). Only arrays can have another number
+    of channels than 1 or 3. The inks of a CMYK JPEG are assumed to be inverted, as in Adobe's files. Colour profiles
+    are not applied.
 
     Args:
-        source: The file, its bytes, an image of Pillow, or an array of uint8.
-        channels: 1 for grey (ITU-R 601 luma), 3 for RGB, or the number that an array must have; None for what the
-            file has, as returned by `measure`.
-        at_least: Maps an image's height and width, upright, to those that are needed. A JPEG may then come at a half, a
-            quarter or an eighth of its size, as long as neither side is smaller than needed: several times as fast.
+        source: The file, its bytes, a Pillow image, or an array of uint8.
+        channels: 1 for greyscale (ITU-R 601 luma), 3 for RGB, or the required number of an array; None for the file's
+            own number, as returned by `measure`.
+        at_least: Maps an image's upright height and width to the required ones. A JPEG is then decoded at a half, a
+            quarter or an eighth of its size if neither side becomes smaller than required: several times as fast.
         background: The colour behind transparent pixels.
-        white: The 16-bit value that becomes 255, as larger ones do; 0 becomes 0. It is the same for all images, so
-            that their brightness can be compared: 4095 suits a camera of 12 bits. Floating-point images have to lie
-            in [0, 1].
-        max_pixels: Images of more pixels (height times width) are rejected before any is decoded.
-        finish: Turns the pixels into a smaller result, which is returned: until then other threads decode no more than
-            fits into memory beside them, and the pixels are in memory once.
+        white: The 16-bit value that maps to 255, as do larger ones; 0 maps to 0. It is the same for all images, so
+            that their brightness is comparable: 4095 suits a 12-bit camera. Floating-point images must be in [0, 1].
+        max_pixels: Images with more pixels (height times width) are rejected before decoding.
+        finish: Reduces the pixels to a smaller result, which is returned. Until then other threads decode only what
+            also fits into memory, and the pixels are in memory once.
 
     Returns:
         uint8 (H, W, C), writable.
 
     Raises:
-        UndecodableImage: It is missing, no file, no image, cut off, damaged, too large, or of other channels.
+        UndecodableImage: It is missing, not a file, not an image, truncated, damaged, too large, or has other channels.
 
     Example:
         >>> import io
@@ -89,10 +88,10 @@ def decode(
             is_sideways = _orientation(image) >= 5
             image.draft(mode, at_least(*image.size) if is_sideways else at_least(*image.size[::-1])[::-1])
         image.load()
-        orientation = _orientation(image)  # Pillow turns a TIFF itself, and then forgets this
+        orientation = _orientation(image)  # Pillow rotates a TIFF itself, and then drops this value
         whole = converted(image, mode, background=background, white=white)
         if whole is not image:
-            image.close()  # which lets its memory go
+            image.close()  # releases its memory
         if orientation > 1:
             whole = whole.transpose(_TURNS[orientation])
         result = finish(whole) if finish else pixels_of(whole)
@@ -101,20 +100,20 @@ def decode(
 
 
 def measure(source: Picture, *, max_pixels: int = MAX_PIXELS) -> Measure:
-    """Read the header of an image alone; raises as `decode` does, except where only the pixels are damaged."""
+    """Read only the header of an image; raises as `decode`, unless only the pixels are damaged."""
     with opened(source, max_pixels) as image:
         if isinstance(image, np.ndarray):
             return Measure("NPY", *image.shape)
-        # Pillow would decode a PNG to see whether EXIF data follow its pixels, and swaps a TIFF's sides by itself.
+        # Pillow would decode a PNG to find EXIF data after its pixels, and swaps a TIFF's sides itself.
         known = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
         width, height = image.size[::-1] if known and _orientation(image) >= 5 else image.size
         return Measure(image.format or "", height, width, _channels(image), _bits(image))
 
 
 def looks_grey(source: Picture, *, max_pixels: int = MAX_PIXELS) -> bool:
-    """Return whether an image is without colour: by the kind of its file, or else because its channels are equal.
+    """Return whether an image is greyscale: by its file format, or else because its channels are equal.
 
-    Of a JPEG only an eighth of the rows and columns is decoded. Raises as `decode` does.
+    A JPEG is decoded at an eighth of its size. Raises as `decode`.
     """
     channels = measure(source, max_pixels=max_pixels).channels
     if channels != 3:
@@ -124,7 +123,7 @@ def looks_grey(source: Picture, *, max_pixels: int = MAX_PIXELS) -> bool:
 
 
 def has_transparency(source: Picture, *, max_pixels: int = MAX_PIXELS) -> bool:
-    """Whether an image has pixels that show the background; raises as `decode` does."""
+    """Return whether an image has transparent pixels; raises as `decode`."""
     with opened(source, max_pixels) as image:
         if isinstance(image, np.ndarray) or not has_alpha(image):
             return False
@@ -132,7 +131,7 @@ def has_transparency(source: Picture, *, max_pixels: int = MAX_PIXELS) -> bool:
 
 
 def largest_value(source: Picture, *, max_pixels: int = MAX_PIXELS) -> int:
-    """Return the largest value of a grey image of 16 bits, and 0 for others; raises as `decode` does."""
+    """Return the largest value of a 16-bit greyscale image, and 0 for others; raises as `decode`."""
     with opened(source, max_pixels) as image:
         if isinstance(image, np.ndarray) or image.mode[0] != "I":
             return 0
@@ -148,11 +147,11 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""How to turn an image upright, by the value of its EXIF orientation; from 5 on the sides change places."""
+"""Transposition that makes an image upright, by its EXIF orientation; values from 5 swap height and width."""
 
 
 def _with_channels(pixels: np.ndarray, channels: int | None, background: Colour) -> np.ndarray:
-    """Convert an array to grey or RGB; two and four channels are read as grey or RGB with transparency."""
+    """Convert an array to greyscale or RGB; two and four channels are greyscale or RGB with alpha."""
     match pixels.shape[2], channels:
         case 2 | 4, 1 | 3:
             return opaque_array(pixels, channels, background)
@@ -166,26 +165,26 @@ def _with_channels(pixels: np.ndarray, channels: int | None, background: Colour)
 
 
 def _equal_channels(pixels: Pixels) -> np.ndarray:
-    """Return for each strip of an RGB image whether its channels are equal."""
+    """Return whether the channels of each strip of an RGB image are equal."""
     parts = (np.asarray(strip) for _, strip in strips(pixels)) if isinstance(pixels, Image.Image) else [pixels]
     return np.array([(part == part[..., :1]).all() for part in parts])
 
 
 def _channels(image: Image.Image) -> int:
-    """Return whether a file has colours, by the mode that Pillow gives it."""
+    """Return the number of channels of a file, by its Pillow mode."""
     return 1 if image.mode[0] in "1LIF" and image.mode != "LAB" else 3
 
 
 def _bits(image: Image.Image) -> int:
-    """Read from the raw mode how many bits a channel has in the file: Pillow keeps 16 for one channel alone."""
+    """Return the bits per channel in the file, by its raw mode: Pillow keeps 16 bits only for a single channel."""
     tiles = getattr(image, "tile", [])
     return 16 if image.mode[0] in "IF" or any(";16" in str(tile[3]) for tile in tiles if len(tile) > 3) else 8
 
 
 def _orientation(image: Image.Image) -> int:
-    """Read the EXIF orientation, 1 to 8; damaged EXIF data are no reason to reject an image."""
+    """Read the EXIF orientation, 1 to 8; damaged EXIF data do not reject an image."""
     try:
         found = image.getexif().get(0x0112)
-    except Exception:  # Pillow's parser raises whatever damaged bytes lead it to
+    except Exception:  # Pillow's parser raises any error on damaged bytes
         return 1
     return found if found in _TURNS else 1

@@ -1,4 +1,4 @@
-"""The entries of the image cache on disk: written whole, validated when read, listed and removed."""
+"""Entries of the image cache on disk: written atomically, validated when read, listed and removed."""
 
 import hashlib
 import json
@@ -23,10 +23,10 @@ PIXELS, DESCRIPTION = "pixels", "entry.json"
 """The files of an entry."""
 
 BLOCK = 1 << 24
-"""Bytes of pixels of which each digest is taken."""
+"""Number of bytes of pixels per digest."""
 
 LARGEST = 1 << 30
-"""Bytes of a description."""
+"""Maximum size of a description in bytes."""
 
 Count = Annotated[int, Field(ge=0)]
 EachBlock: TypeAlias = Callable[[Callable[[int], str], int], Iterable[str]]
@@ -35,12 +35,12 @@ EachBlock: TypeAlias = Callable[[Callable[[int], str], int], Iterable[str]]
 
 @dataclass(frozen=True)
 class Form:
-    """What images are brought to.
+    """Target format of images.
 
     Attributes:
         shape: Channels, height and width.
-        fit: How an image of other proportions fills the size.
-        white: The 16-bit value that becomes white.
+        fit: Method to fit images with another aspect ratio.
+        white: The 16-bit value that maps to white.
         background: The colour behind transparent pixels.
     """
 
@@ -51,12 +51,12 @@ class Form:
 
 
 class Rejection(NamedTuple):
-    """Why there are no pixels of an image."""
+    """Why an image was rejected."""
 
     reason: str
-    """What follows "The image ..."."""
+    """The end of a sentence that begins with "The image"."""
     passes: bool
-    """Whether circumstances are the reason, such as permissions, and not the content of the file."""
+    """Whether the error is transient, such as permissions, and not due to the content of the file."""
 
 
 class Description(BaseModel):
@@ -69,23 +69,23 @@ class Description(BaseModel):
     form: dict[str, object]
     rejected: dict[Annotated[str, Field(pattern="^[0-9]+$")], str]
     passing: list[Count]
-    """Positions of rejected images that may be readable another time."""
+    """Positions of images that were rejected because of transient errors."""
     digests: list[str]
-    """BLAKE2b of each block of pixels."""
+    """BLAKE2b digests of the blocks of pixels."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of the cache, for people.
+    """An entry of the cache, for display.
 
     Attributes:
-        folder: Where it lies.
-        origin: Where its images came from.
-        images: Their number.
-        form: What they were brought to; None for an entry that is damaged.
-        rejected: How many of them could not be decoded.
-        size: In bytes.
-        used: When it was last used, in seconds since 1970.
+        folder: Its folder.
+        origin: Source of its images.
+        images: Number of images.
+        form: Their format; None for a damaged entry.
+        rejected: Number of images that could not be decoded.
+        size: Size in bytes.
+        used: Time of last use, in seconds since 1970.
     """
 
     folder: Path
@@ -98,7 +98,7 @@ class Entry:
 
 
 def read_entry(folder: Path, *, form: Form, count: int) -> Description | None:
-    """Return the description of an entry that has all its pixels; None where it is missing, damaged or another one."""
+    """Return the description of a complete entry; None if it is missing, damaged or does not match."""
     try:
         size = (folder / PIXELS).stat().st_size
         described = Description.model_validate_json(read_start(folder / DESCRIPTION, LARGEST))
@@ -114,7 +114,7 @@ def read_entry(folder: Path, *, form: Form, count: int) -> Description | None:
 
 
 def has_its_pixels(folder: Path, described: Description, each: EachBlock) -> bool:
-    """Compare the pixels with the digests that were taken when they were written."""
+    """Compare the pixels with the stored digests."""
     try:
         found = list(each(partial(_digest_of_block, folder / PIXELS), len(described.digests)))
     except OSError:
@@ -125,13 +125,13 @@ def has_its_pixels(folder: Path, described: Description, each: EachBlock) -> boo
 def write_entry(
     folder: Path, images: Iterable[bytes | Rejection], *, form: Form, count: int, origin: str
 ) -> Description:
-    """Write an entry beside its place, and rename it when it is whole.
+    """Write an entry to a temporary folder, and rename it when complete.
 
     Raises:
-        OSError: The folder cannot be written, or the disk is full; nothing half-written is left.
+        OSError: The folder is not writable, or the disk is full; partial files are removed.
     """
     partly = folder.with_name(f".{folder.name}.part")
-    for leftover in (partly, folder):  # of a process that was killed, or an entry that is damaged
+    for leftover in (partly, folder):  # left by a killed process, or a damaged entry
         shutil.rmtree(leftover, ignore_errors=True)
     partly.mkdir()
     rejected: dict[int, Rejection] = {}
@@ -163,7 +163,7 @@ def write_entry(
 
 
 def cache_entries(cache: Path) -> list[Entry]:
-    """List what the cache holds, the last used first; damaged entries too, so that they can be removed."""
+    """List the entries of the cache, last used first, including damaged ones, so that they can be removed."""
     if not cache.is_dir():
         return []
     entries = [_entry(folder) for folder in cache.iterdir() if re.fullmatch("[0-9a-f]{32}", folder.name)]
@@ -171,8 +171,8 @@ def cache_entries(cache: Path) -> list[Entry]:
 
 
 def remove_entry(entry: Entry) -> None:
-    """Remove an entry from the cache; a run that has it open can continue (but for Windows, where it stays)."""
-    # Under another name first: what is half removed must not look like an entry.
+    """Remove an entry from the cache; a run that has it open can continue (on Windows the entry stays)."""
+    # Renamed first: a partly removed entry must not look like an entry.
     leaving = entry.folder.with_name(f".{entry.folder.name}.removed")
     entry.folder.rename(leaving)
     if leaving.is_symlink():
@@ -182,7 +182,7 @@ def remove_entry(entry: Entry) -> None:
 
 
 def remove_leftovers(cache: Path) -> None:
-    """Remove what processes that were killed have left half-written; what is being written stays."""
+    """Remove partial files of killed processes, but not files that are being written."""
     for partly in cache.glob(".*.part"):
         lock = FileLock(cache / f"{partly.name[1:].removesuffix('.part')}.lock")
         try:
@@ -201,7 +201,7 @@ def _entry(folder: Path) -> Entry:
         description = folder / DESCRIPTION
         described = Description.model_validate_json(read_start(description, LARGEST))
         shape, fit, white, background = (described.form[key] for key in ("shape", "fit", "white", "background"))
-        form = Form(tuple(shape), fit, white, tuple(background))  # type: ignore[arg-type]  # for people to read
+        form = Form(tuple(shape), fit, white, tuple(background))  # type: ignore[arg-type]  # for display
         used = description.stat().st_mtime
     except (OSError, ValueError, KeyError, TypeError):
         return Entry(folder, "damaged", 0, None, 0, size, used)
@@ -213,7 +213,7 @@ def _text(form: Form) -> str:
 
 
 class _Digests:
-    """Digests of the blocks of what is written piece by piece."""
+    """Digests of the blocks of a stream that is written in pieces."""
 
     def __init__(self) -> None:
         self._found: list[str] = []

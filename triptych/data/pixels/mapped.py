@@ -1,4 +1,4 @@
-"""Images that stay on the disk: pixels in a file mapped into memory, of which only the indexed parts are read."""
+"""Images on disk: pixels in a memory-mapped file, of which only the indexed parts are read."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -10,23 +10,22 @@ import torch.nn.functional as F
 from torch import Tensor
 
 DIGESTED_AT_ONCE = 1024
-"""Images that are read at a time for a digest of their pixels."""
+"""Number of images that are read at a time for a digest of their pixels."""
 
 Shape = tuple[int, int, int]
 """Channels, height and width of an image."""
 
 
 class MappedImages:
-    """Some images of a file of raw pixels, in an order of their own, each with an optional black border.
+    """Selected images of a file of raw pixels, in any order, each with an optional black border.
 
-    Indexing reads the indexed images, and nothing else; the system keeps in memory what it has room for, and drops it
-    where room is needed.
+    Indexing reads only the indexed images; the operating system caches them in free memory.
 
     Args:
-        pixels: uint8 (M, C, H, W), as `map_pixels` returns it.
-        rows: The rows that belong here, (N,) int64; None is all of them, in their order.
-        padding: Black pixels added on every side of an image as it is read.
-        content: A digest of all the pixels, where it is known.
+        pixels: uint8 (M, C, H, W), as returned by `map_pixels`.
+        rows: The selected rows, (N,) int64; None selects all in order.
+        padding: Number of black pixels added on every side of an image when it is read.
+        content: A digest of all pixels, if known.
 
     Example:
         >>> images = MappedImages(torch.arange(12, dtype=torch.uint8).reshape(3, 1, 2, 2)).select(torch.tensor([2, 0]))
@@ -42,30 +41,30 @@ class MappedImages:
 
     @property
     def shape(self) -> torch.Size:
-        """(N, C, H, W), with the borders."""
+        """(N, C, H, W), including the borders."""
         channels, *sides = self.pixels.shape[1:]
         return torch.Size([len(self.rows), channels, *(side + 2 * self.padding for side in sides)])
 
     @property
     def dtype(self) -> torch.dtype:
-        """That of the pixels."""
+        """The dtype of the pixels."""
         return self.pixels.dtype
 
     @property
     def device(self) -> torch.device:
-        """Where the images are when they are read: the CPU."""
+        """The device of the images when they are read: the CPU."""
         return self.pixels.device
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all images, were they read."""
+        """Size in bytes of all images in memory."""
         return self.shape.numel()
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int | slice | Sequence[int] | Tensor) -> Tensor:
-        """Read images, (n, C, H, W) uint8, or for a number one of them, (C, H, W)."""
+        """Read images, (n, C, H, W) uint8, or, for an integer, one image, (C, H, W)."""
         images = self.pixels[self.rows[index]]
         return F.pad(images, [self.padding] * 4) if self.padding else images.clone()
 
@@ -74,11 +73,11 @@ class MappedImages:
         return (self[row] for row in range(len(self)))
 
     def select(self, index: Tensor) -> "MappedImages":
-        """Choose images by positions or by a mask, and read none."""
+        """Select images by positions or by a mask, without reading them."""
         return MappedImages(self.pixels, self.rows[index], padding=self.padding, content=self.content)
 
     def padded(self, pixels: int) -> "MappedImages":
-        """Add a border, and read no image."""
+        """Add a border, without reading the images."""
         return MappedImages(self.pixels, self.rows, padding=self.padding + pixels, content=self.content)
 
     def to(self, device: torch.device) -> Tensor:
@@ -91,14 +90,14 @@ Images: TypeAlias = Tensor | MappedImages
 
 
 def map_pixels(file: Path, *, shape: Shape) -> Tensor:
-    """Map a file of raw uint8 pixels, (N, C, H, W) row by row, into memory; nothing is read yet, or ever written."""
+    """Memory-map a file of raw uint8 pixels, (N, C, H, W) in C order; nothing is read yet or written."""
     image_bytes = shape[0] * shape[1] * shape[2]
     count = file.stat().st_size // image_bytes
     return torch.from_file(str(file), shared=False, size=count * image_bytes, dtype=torch.uint8).view(count, *shape)
 
 
 def select(images: Images, index: Tensor) -> Images:
-    """Choose images by positions or by a mask."""
+    """Select images by positions or by a mask."""
     return images.select(index) if isinstance(images, MappedImages) else images[index]
 
 
@@ -110,12 +109,12 @@ def padded(images: Images, pixels: int) -> Images:
 
 
 def parts(images: Images, size: int) -> Iterator[Tensor]:
-    """Read images in order, so many at a time: (n, C, H, W) uint8 each."""
+    """Read images in order, `size` at a time: (n, C, H, W) uint8 each."""
     return (images[start : start + size] for start in range(0, len(images), size))
 
 
 def content_digest(images: Images) -> bytes:
-    """Return a digest that differs where images differ; those of the image cache are not read for it.
+    """Return a digest that differs if images differ; images of the cache are not read.
 
     Example:
         >>> content_digest(torch.zeros(1, 1, 2, 2)) == content_digest(torch.ones(1, 1, 2, 2))
@@ -132,7 +131,7 @@ def content_digest(images: Images) -> bytes:
 
 
 def joined(images: Sequence[Images]) -> Images:
-    """Put images after one another; those of one mapped file stay there."""
+    """Concatenate images; those of a single memory-mapped file stay there."""
     mapped = [one for one in images if isinstance(one, MappedImages)]
     if len(mapped) == len(images) and len({(id(one.pixels), one.padding) for one in mapped}) == 1:
         first, rows = mapped[0], torch.cat([one.rows for one in mapped])

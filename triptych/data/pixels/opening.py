@@ -1,7 +1,7 @@
-"""Opens image files without trusting them: the reason, in one line, why a file cannot be used; for `decoding.py`.
+"""Opens untrusted image files and reports invalid ones with a reason in one line; for `decoding.py`.
 
-Pillow reads the files, through its readers of a few formats: some of its others start other programs. Nothing here
-depends on Pillow's process-wide switches, which any library may have turned.
+Pillow reads the files with a few of its readers, because some others start external programs. Nothing here depends on
+Pillow's process-wide settings, which any library may have changed.
 """
 
 import io
@@ -34,32 +34,32 @@ from triptych.errors import DataError
 Source = Path | bytes
 """An image's file, or its encoded bytes."""
 Picture = Source | Image.Image | np.ndarray
-"""An image that is to be decoded, or one that has been: of Pillow, or an array, (H, W) or (H, W, C) uint8."""
+"""An encoded image, or a decoded one: a Pillow image or an array, (H, W) or (H, W, C) uint8."""
 EXTENSIONS = frozenset(
     {
         *(".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg", ".npy", ".pbm", ".pgm", ".png"),
         *(".pnm", ".ppm", ".tif", ".tiff", ".webp"),
     }
 )
-"""What such files are called, in lower case. Their content, not their name, decides how they are read."""
+"""File extensions of images, in lower case. The format is detected from the content, not the name."""
 MAX_PIXELS = 89_478_485
-"""Where Pillow begins to warn of decompression bombs: a quarter of a gigabyte as RGB. All threads together hold no
-more pixels than this at a time."""
+"""Pillow's limit for warnings about decompression bombs: a quarter of a gigabyte as RGB. It also limits the pixels that
+all threads together hold at a time."""
 
 BLOCK = 1 << 26
-"""Bytes of Pillow's blocks of memory. Blocks of its own 16 MiB stay with the C library's heap of each thread when an
-image is closed; larger ones go back to the system."""
+"""Size of Pillow's memory blocks in bytes. Its default blocks of 16 MiB stay in the heap of each thread when an image
+is closed; larger ones are returned to the system."""
 
 NOT_UTF8 = "has a name, or a folder, that is not valid UTF-8; rename it"
-"""Why a file cannot be embedded or indexed, which tables and databases of text could not name."""
+"""Why a file cannot be embedded or indexed: text columns of tables and databases cannot store its name."""
 
 
-class UndecodableImage(DataError):  # noqa: N818  # undecodable is the image
-    """A file that is no image, not a whole one, or not of the kind that is wanted.
+class UndecodableImage(DataError):  # noqa: N818  # not an "Error" by name
+    """A file is not an image, truncated, or not of the required kind.
 
     Attributes:
-        reason: Why: what follows "The image ...".
-        name: The file; "The image" where only its bytes were given.
+        reason: The end of a sentence that begins with "The image".
+        name: The file; "The image" if only its bytes were given.
     """
 
     def __init__(self, reason: str, name: str = "The image") -> None:
@@ -72,16 +72,16 @@ class UndecodableImage(DataError):  # noqa: N818  # undecodable is the image
 
 
 class TooManyPixels(UndecodableImage):
-    """An image that is larger than allowed; it was not decoded."""
+    """An image is larger than allowed; it was not decoded."""
 
 
 class UnreadableImage(UndecodableImage):
-    """An image of which circumstances are the reason, and not its content: it may be readable another time."""
+    """A transient error, not due to the content of the image, which may be readable later."""
 
 
 @contextmanager
 def opened(source: Picture, max_pixels: int) -> Iterator[Image.Image | np.ndarray]:
-    """Open an image, its pixels yet to be decoded; whatever goes wrong in the block becomes one reason."""
+    """Open an image without decoding; any error in the block is converted to an `UndecodableImage`."""
     name = str(source) if isinstance(source, Path) else "The image"
     _enlarge_blocks()
     try:
@@ -105,13 +105,13 @@ def opened(source: Picture, max_pixels: int) -> Iterator[Image.Image | np.ndarra
                     try:
                         yield image
                     finally:
-                        image.close()  # which lets its memory go
+                        image.close()  # releases its memory
     except UndecodableImage as error:
         raise type(error)(error.reason, name) from None
     except MemoryError as error:
         raise UnreadableImage("needs more memory than there is", name) from error
-    except Exception as error:  # Pillow's readers raise whatever damaged bytes lead them to
-        if isinstance(error, OSError) and error.errno is not None:  # of the system; Pillow's own have no number
+    except Exception as error:  # Pillow's readers raise any error on damaged bytes
+        if isinstance(error, OSError) and error.errno is not None:  # raised by the system; Pillow's own have no errno
             raise UnreadableImage(f"cannot be read ({error.strerror})", name) from error
         raise UndecodableImage(f"is damaged or cut off ({str(error) or type(error).__name__})", name) from error
 
@@ -125,12 +125,12 @@ _READERS: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (rb"GIF8[79]a", GifImagePlugin.GifImageFile),
     (rb"P[1-6]\s", PpmImagePlugin.PpmImageFile),
 )
-"""What the files begin with, and their readers: called directly, they leave Pillow's global limit of pixels alone."""
+"""Magic bytes of files and their readers, called directly, which bypasses Pillow's global pixel limit."""
 _ARRAY = b"\x93NUMPY"
 
 
 def _reader(start: bytes) -> type[ImageFile.ImageFile]:
-    """Choose the reader by what a file begins with."""
+    """Choose the reader by a file's first bytes."""
     if found := next((reader for pattern, reader in _READERS if re.match(pattern, start)), None):
         return found
     brand = start[8:12] if start[4:8] == b"ftyp" else b""
@@ -155,13 +155,13 @@ def _reader(start: bytes) -> type[ImageFile.ImageFile]:
 
 @cache
 def _enlarge_blocks() -> None:
-    """Let the memory of large images go back to the system, unless somebody chose the blocks."""
+    """Return the memory of large images to the system, unless the user set the block size."""
     if "PILLOW_BLOCK_SIZE" not in os.environ:
         Image.core.set_block_size(BLOCK)  # type: ignore[attr-defined] # not in Pillow's list of public names
 
 
 class _Room:
-    """Lets threads hold so many pixels together, and one image alone whatever its size."""
+    """Limits the pixels that threads hold together; a single image is always allowed."""
 
     def __init__(self, pixels: int) -> None:
         self._free = pixels
@@ -170,7 +170,7 @@ class _Room:
 
     @contextmanager
     def taken(self, pixels: int) -> Iterator[None]:
-        """Wait until there is room."""
+        """Wait until there is enough room."""
         pixels = min(pixels, self._whole)
         with self._changed:
             self._changed.wait_for(lambda: self._free >= pixels)
@@ -187,10 +187,10 @@ _ROOM = _Room(MAX_PIXELS)
 
 
 class _Strictness:
-    """Keeps Pillow from accepting cut-off files while any thread decodes here.
+    """Prevents Pillow from accepting truncated files while any thread decodes here.
 
-    The switch for that, LOAD_TRUNCATED_IMAGES, is one for the whole process. Where a library has turned it on, it is
-    off from the first thread that enters until the last that ends.
+    The setting, LOAD_TRUNCATED_IMAGES, applies to the whole process. If a library has enabled it, it is disabled from
+    the first thread that enters until the last that leaves.
     """
 
     def __init__(self) -> None:
@@ -215,7 +215,7 @@ _STRICTNESS = _Strictness()
 
 
 def _stream(source: Source) -> BinaryIO:
-    """Open what is a file: a pipe would be waited for."""
+    """Open a regular file only, because opening a pipe would block."""
     if isinstance(source, bytes):
         return io.BytesIO(source)
     try:
@@ -239,7 +239,7 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
 
 
 def _array(stream: BinaryIO, max_pixels: int) -> np.ndarray:
-    """Read an array of images' bytes, allocating no more than the file really holds: (H, W, C)."""
+    """Read a uint8 array, allocating no more than the file contains: (H, W, C)."""
     version = np.lib.format.read_magic(stream)
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, is_fortran, dtype = header(stream)
@@ -253,7 +253,7 @@ def _array(stream: BinaryIO, max_pixels: int) -> np.ndarray:
 
 
 def _checked_array(array: np.ndarray, max_pixels: int) -> np.ndarray:
-    """Copy an array that is an image's pixels: (H, W, C)."""
+    """Check and copy the pixels of an array: (H, W, C)."""
     _check_array(array.shape, array.dtype, max_pixels)
     return np.array(array.reshape(*array.shape[:2], -1), order="C")
 

@@ -1,4 +1,4 @@
-"""One image of any kind becomes the input of a model, by the same steps as in training; without PyTorch.
+"""Preprocesses an image of any kind to the input of a model, as in training; without PyTorch.
 
 Letters: C channels, H/W image.
 """
@@ -21,27 +21,27 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 AnyImage: TypeAlias = Union[str, Path, bytes, Image.Image, NDArray[Any], "Tensor"]
-"""A file, encoded bytes, an image of Pillow, an array (H, W) or (H, W, C), or a tensor (H, W) or (C, H, W)."""
+"""A file, encoded bytes, a Pillow image, an array (H, W) or (H, W, C), or a tensor (H, W) or (C, H, W)."""
 
 Known: TypeAlias = Path | bytes | Image.Image | NDArray[np.uint8] | NDArray[np.float32]
-"""An image of a known kind: uint8 arrays are (H, W) or (H, W, C), float32 arrays (C, H, W) of the model's size."""
+"""An image of a normalised kind: uint8 arrays are (H, W) or (H, W, C), float32 arrays (C, H, W) of the model's size."""
 
 ROUNDING = 1e-3
-"""How far beyond [0, 1] floating-point pixels may lie, as after resampling."""
+"""Tolerance outside [0, 1] for floating-point pixels, for example after resampling."""
 
 DARK = 64
-"""The brightness, of 255, that no pixel of a 14-bit image exceeds if 65,535 is white."""
+"""Maximum brightness, of 255, of a 14-bit image if 65,535 is white."""
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What a run does to images before the model sees them.
+    """Preprocessing of a run's images.
 
     Attributes:
-        shape: Channels, height and width that every image is brought to.
-        fit: How an image of other proportions fills height and width.
-        pad: Black pixels that are then added on every side.
-        white: The 16-bit value that becomes white.
+        shape: Channels, height and width of every image after resizing.
+        fit: Method to fit images with another aspect ratio.
+        pad: Number of black pixels that are then added on every side.
+        white: The 16-bit value that maps to white.
         background: The colour behind transparent pixels.
     """
 
@@ -53,19 +53,19 @@ class Preprocessing:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of the model's input, padding included."""
+        """Channels, height and width of the model's input, including padding."""
         channels, height, width = self.shape
         return channels, height + 2 * self.pad, width + 2 * self.pad
 
     def known(self, image: AnyImage) -> Known:
-        """Bring an image to a known kind; files and bytes are not decoded yet.
+        """Normalise the kind of an image; files and bytes are not decoded yet.
 
-        Arrays and tensors hold uint8, booleans, or floating-point pixels in [0, 1]; an array (H, W) may hold uint16.
-        Floating-point pixels of the size of the model's input, with or without its padding, keep their precision;
-        others are rounded to 8 bits, as files are.
+        Arrays and tensors contain uint8, booleans, or floating-point pixels in [0, 1]; an array (H, W) can be uint16.
+        Floating-point pixels with the size of the model's input, with or without its padding, keep their precision;
+        others are rounded to 8 bits, like files.
 
         Raises:
-            UndecodableImage: Its values are of another type or range, or Pillow cannot decode it.
+            UndecodableImage: Its values have another type or range, or Pillow cannot decode it.
             TypeError: It is none of these.
         """
         if isinstance(image, str):
@@ -86,18 +86,18 @@ class Preprocessing:
         )
 
     def prepare(self, image: Known, *, max_pixels: int = MAX_PIXELS) -> NDArray[np.float32]:
-        """Bring one image to the model's input, (C, H, W) with pixels in [0, 1].
+        """Convert one image to the model's input, (C, H, W) with pixels in [0, 1].
 
-        Warns of images of 16 bits that turn out dark: cameras of 12 bits write such files, and a model that was trained
-        on images of 8 bits does not know their white.
+        Warns about dark 16-bit images: 12-bit cameras write such files, and the preprocessing of a model that was
+        trained on 8-bit images does not have their white level.
 
         Args:
             image: The image.
-            max_pixels: Images of more pixels (height times width) are not decoded.
+            max_pixels: Images with more pixels (height times width) are not decoded.
 
         Raises:
-            TooManyPixels: It is larger.
-            UndecodableImage: It is no image, or has other channels than the model.
+            TooManyPixels: The image is larger.
+            UndecodableImage: It is not an image, or has other channels than the model.
         """
         if isinstance(image, np.ndarray) and image.dtype == np.float32:
             pixels = image.astype(np.float32)
@@ -120,12 +120,12 @@ class Preprocessing:
         return np.pad(pixels, ((0, 0), (self.pad, self.pad), (self.pad, self.pad)))
 
     def without_padding(self, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cut the padding off images (B, C, H, W)."""
+        """Remove the padding from images (B, C, H, W)."""
         _, height, width = self.input_shape
         return pixels[:, :, self.pad : height - self.pad, self.pad : width - self.pad]
 
     def _warn_of_darkness(self) -> None:
-        """Warn once: Python leaves out a warning that is the same as one before."""
+        """Warn once: Python suppresses repeated identical warnings."""
         warnings.warn(
             f"Some images of 16 bits are dark: the model's white is {self.white:,}, as in training "
             "(dataset.white_level). Where theirs is another, such as 4,095 of a camera of 12 bits, scale them before.",
@@ -159,13 +159,13 @@ class Preprocessing:
 
 
 def is_tensor(value: object) -> "TypeGuard[Tensor]":
-    """Recognise a tensor without importing PyTorch, which need not be installed."""
+    """Detect a tensor without importing PyTorch, which may not be installed."""
     return type(value).__module__.partition(".")[0] == "torch" and hasattr(value, "detach")
 
 
 def _load(image: Image.Image) -> None:
-    """Decode an image that Pillow has only opened: here, since two threads must not do so at once."""
+    """Decode an image that Pillow has only opened, because two threads must not do so at the same time."""
     try:
         image.load()
-    except Exception as error:  # Pillow's readers raise whatever damaged bytes lead them to
+    except Exception as error:  # Pillow's readers raise any error on damaged bytes
         raise UndecodableImage(f"is damaged or cut off ({str(error) or type(error).__name__})") from error

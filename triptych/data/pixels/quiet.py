@@ -1,4 +1,4 @@
-"""One line in place of the hundreds that Pillow and the libraries below it write about damaged files."""
+"""Summarises the many warnings of Pillow and its libraries about damaged files in one line."""
 
 import os
 import sys
@@ -9,14 +9,14 @@ from contextlib import contextmanager, suppress
 from typing import TextIO
 
 SHOWN = 2
-"""Messages that are printed as they are."""
+"""Maximum number of messages that are printed unchanged."""
 
 
 @contextmanager
 def summarised_warnings() -> Iterator[None]:
-    """Collect what is written about images in the block, by Python's warnings and by libraries in C, and sum it up.
+    """Collect warnings about images in the block, from Python and from C libraries, and print a summary.
 
-    The latter write to the process's standard error itself. Use `own_stderr` to write there in the meantime.
+    C libraries write to the process's standard error. Use `own_stderr` to write there within the block.
     """
     messages: list[str] = []
     try:
@@ -38,7 +38,7 @@ def summarised_warnings() -> Iterator[None]:
 
 @contextmanager
 def own_stderr() -> Iterator[TextIO]:
-    """Give a stream to standard error that `summarised_warnings` does not collect, as long as the block lasts."""
+    """Yield a stream to standard error that `summarised_warnings` does not collect."""
     copy = None
     with suppress(OSError, ValueError, AttributeError):
         if sys.stderr.fileno() == 2:

@@ -1,4 +1,4 @@
-"""Brings images of any size to one size, antialiased; for the image cache."""
+"""Resizes images to one size, with antialiasing; for the image cache."""
 
 from math import ceil
 from typing import Literal
@@ -11,10 +11,10 @@ from triptych.data.pixels.decoding import Pixels, decode, measure
 from triptych.data.pixels.opening import MAX_PIXELS, Picture, UndecodableImage
 
 Fit = Literal["letterbox", "crop", "stretch", "exact"]
-"""How an image of another shape fills the size: whole with bars, cut at the middle, or distorted; or not at all."""
+"""Fit of images with another aspect ratio: with bars, cropped at the centre, stretched, or not allowed."""
 
 REDUCING_GAP = 2.0
-"""Images are first reduced by averaging to at least this many times their final size, and only then resampled."""
+"""Images are first reduced by averaging to at least this multiple of their final size, then resampled."""
 
 
 def decode_and_fit(
@@ -27,7 +27,7 @@ def decode_and_fit(
     white: int = 65535,
     max_pixels: int = MAX_PIXELS,
 ) -> np.ndarray:
-    """Decode one image at no more resolution than its final size needs, and bring it to that size.
+    """Decode one image at the lowest sufficient resolution, and resize it.
 
     The arguments are those of `decode` and `fit`.
 
@@ -35,7 +35,7 @@ def decode_and_fit(
         uint8 (H, W, C).
 
     Raises:
-        UndecodableImage: As `decode` does; or the image has another size, where it must be exact.
+        UndecodableImage: As in `decode`; or the image has another size although it must be exact.
     """
     if how == "exact":
         found = measure(source, max_pixels=max_pixels)
@@ -60,17 +60,16 @@ def decode_and_fit(
 
 
 def fit(image: Pixels, size: tuple[int, int], *, how: Fit = "letterbox", bars: int = 0) -> np.ndarray:
-    """Bring one image to a size by Pillow's bicubic filter, whose support grows with the reduction.
+    """Resize one image with Pillow's bicubic filter, whose support is scaled with the reduction.
 
-    An array that has the size already is returned as it is.
+    An array that already has the size is returned unchanged.
 
     Args:
-        image: uint8 (h, w, C), or an image of Pillow, grey or RGB.
+        image: uint8 (h, w, C), or a Pillow image, greyscale or RGB.
         size: Height H and width W.
-        how: "letterbox" keeps the whole image and its proportions and adds bars on two sides; "crop" keeps the
-            proportions and cuts off what stands over on two sides, the middle remains; "stretch" gives up the
-            proportions.
-        bars: The brightness of a letterbox's bars: 0, black, is also what augmentation moves in from outside.
+        how: "letterbox" keeps the whole image and its aspect ratio and adds bars on two sides; "crop" keeps the aspect
+            ratio and crops two sides to the centre; "stretch" changes the aspect ratio.
+        bars: The brightness of a letterbox's bars: 0, black, is also the value that augmentation moves in from outside.
 
     Returns:
         uint8 (H, W, C).
@@ -96,7 +95,7 @@ def fit(image: Pixels, size: tuple[int, int], *, how: Fit = "letterbox", bars: i
 
 
 def _scale(height: int, width: int, size: tuple[int, int], how: Fit) -> tuple[float, float]:
-    """By what factors the sides of an image are multiplied: downwards and across."""
+    """Return the vertical and horizontal scale factors of an image."""
     down, across = size[0] / height, size[1] / width
     if how in ("stretch", "exact"):
         return down, across
@@ -105,7 +104,7 @@ def _scale(height: int, width: int, size: tuple[int, int], how: Fit) -> tuple[fl
 
 
 def _resampled(image: Pixels, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
-    """Resample the box (left, top, right, bottom) to a size, channel by channel where they are not grey or RGB."""
+    """Resample the box (left, top, right, bottom) to a size, channel by channel unless greyscale or RGB."""
     if isinstance(image, np.ndarray):
         channels = image.shape[2]
         if channels not in (1, 3):

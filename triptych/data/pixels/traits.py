@@ -1,4 +1,4 @@
-"""What the images of a data set have in common: channels, the range of 16-bit values, transparency."""
+"""Common properties of a data set's images: channels, range of 16-bit values, transparency."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,22 +10,22 @@ from triptych.data.pixels.opening import Source, UndecodableImage
 from triptych.errors import DataError
 
 LOOKED_AT = 500
-"""Images, evenly spread over all, that decide whether most are grey, and whether there are 16-bit ones."""
+"""Number of equally spaced images that are checked for greyscale and 16 bits."""
 
 WHITE_LEVELS = (255, 1023, 4095, 16383, 65535)
-"""White of 8, 10, 12, 14 and 16 bits."""
+"""White levels of 8, 10, 12, 14 and 16 bits."""
 
 
 @dataclass(frozen=True)
 class Traits:
-    """What a sample of images is like.
+    """Properties of a sample of images.
 
     Attributes:
-        looked_at: How many of them could be decoded.
-        channels: 1 where most images are grey, 3 where they are coloured, or the number that most arrays have.
-        deep: How many have one channel of 16 bits.
-        deep_colours: How many have several channels of 16 bits, of which Pillow reads the upper 8.
-        transparent: How many have transparent pixels.
+        looked_at: Number of images that could be decoded.
+        channels: 1 if most images are greyscale, 3 if most have colours, or the number of channels of most arrays.
+        deep: Number of images with one channel of 16 bits.
+        deep_colours: Number of images with several channels of 16 bits, of which Pillow reads the upper 8.
+        transparent: Number of images with transparent pixels.
     """
 
     looked_at: int
@@ -36,15 +36,15 @@ class Traits:
 
 
 def traits_of(sources: Sequence[Source], *, threads: int = 1, channels: int | None = None) -> Traits:
-    """Look at some hundred images, evenly spread. Images that cannot be decoded are ignored.
+    """Inspect a few hundred images, equally spaced. Images that cannot be decoded are ignored.
 
     Args:
         sources: The images.
-        threads: How many of them are looked at at a time.
-        channels: Their number, where it is known: then only images that can be transparent are decoded.
+        threads: Number of threads.
+        channels: The number of channels, if known: then only images that can be transparent are decoded.
 
     Raises:
-        DataError: None of those looked at can be decoded.
+        DataError: None of the inspected images can be decoded.
     """
     step = max(1, -(-len(sources) // LOOKED_AT))
     look = partial(_look, channels=channels)
@@ -65,7 +65,7 @@ def traits_of(sources: Sequence[Source], *, threads: int = 1, channels: int | No
 
 
 def usual_channels(sources: Sequence[Source]) -> int:
-    """Return the channels of most images; raises as `traits_of`."""
+    """Return the number of channels of most images; raises as `traits_of`."""
     return traits_of(sources).channels
 
 

@@ -1,1 +1,1 @@
-"""Divides images into train, val and test; holds classes out; lays corrections of labels over them."""
+"""Splits images into train, val and test, holds out classes, and applies corrections of labels."""

@@ -1,4 +1,4 @@
-"""Corrections of labels, laid over a data set whose files stay as they are: a CSV that relabels or drops images."""
+"""Corrections of labels: a CSV that relabels or drops images, without changing the data set's files."""
 
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -15,16 +15,16 @@ from triptych.data.own.names import composed
 from triptych.text import csv_text
 
 DROPPED = -1
-"""The label of an image that is left out."""
+"""The label of a dropped image."""
 
 
 class Corrected(NamedTuple):
     """Labels after corrections."""
 
     labels: Tensor
-    """(N,) int64; `DROPPED` for images that are left out."""
+    """(N,) int64; `DROPPED` for dropped images."""
     note: str
-    """What was changed, in a sentence."""
+    """Summary of the changes, in a sentence."""
 
 
 def corrected_labels(listing: Listing, file: str | Path) -> Corrected:
@@ -32,12 +32,12 @@ def corrected_labels(listing: Listing, file: str | Path) -> Corrected:
 
     Args:
         listing: The images.
-        file: A CSV file with the column `label`, a class or nothing to drop the image, and with the column `path`, an
-            image's name as the listing has it or its absolute path, or the columns `split` and `index` (or `position`):
-            its place, from 0, among the images that their source has for training, validation or test.
+        file: A CSV file with the column `label`, a class or empty to drop the image, and with the column `path`, an
+            image's name in the listing or its absolute path, or the columns `split` and `index` (or `position`): its
+            position, from 0, among the training, validation or test images of their source.
 
     Raises:
-        DataError: The file cannot be read, names an image that does not exist, an unknown class, or one image twice.
+        DataError: The file cannot be read, or contains an unknown image, an unknown class, or an image twice.
     """
     table = CsvTable.read(Path(file).expanduser(), expected=("path", "split", "index", "position", "label"))
     if "label" not in table.names:
@@ -88,7 +88,7 @@ def _by_index(table: CsvTable, listing: Listing) -> list[int]:
     for text in texts:
         split, _, index = text.rpartition(" ")
         part = split_of(split)
-        # Splits that the source does not have were taken from its training images.
+        # Missing splits of the source were taken from its training images.
         inside = [] if part is None else of_part[part] or of_part[TRAIN]
         number = int(index) if index.strip().isdecimal() and len(index) < 16 else -1
         places.append(inside[number] if 0 <= number < len(inside) else None)
@@ -103,7 +103,7 @@ def _found(table: Table, places: Sequence[int | None], texts: Sequence[str], exp
 
 
 def plain_path(path: str) -> str:
-    r"""Spell the path of an image in one way.
+    r"""Normalise the path of an image.
 
     Example:
         >>> plain_path(" .\\cat\\1.png")

@@ -1,4 +1,4 @@
-"""Divides listed images, known or own, into training, validation and test: the end of the one road."""
+"""Splits listed images into training, validation and test, the common last step for all sources."""
 
 from dataclasses import replace
 from typing import Literal
@@ -15,7 +15,7 @@ from triptych.data.splits.splitting import Positions, apportion
 from triptych.errors import DataError
 
 NAMED = 10
-"""Corrupt files of which a message gives the reason."""
+"""Maximum number of corrupt files with their reason in a message."""
 
 
 def divided(
@@ -31,18 +31,18 @@ def divided(
     """Divide decoded images into training, validation and test.
 
     Args:
-        listing: What is known of them.
+        listing: The listing of the images.
         decoded: Their pixels, in the order of the listing.
-        fractions: Shares of the images that validate and that test, where the listing has none; 0 takes none.
-        seed: Chooses these.
-        on_corrupt: What to do about images that cannot be decoded. Left out, they change nothing for the others.
-        title: What people call the images.
-        corrected: Labels in place of those of the listing. The splits are chosen by the latter, so that no image
-            changes sides.
+        fractions: Shares of validation and test images, if the listing has none; 0 takes none.
+        seed: Seed of their choice.
+        on_corrupt: Action for images that cannot be decoded. Skipping them does not affect the others.
+        title: Display name of the images.
+        corrected: Labels that replace those of the listing. The splits are chosen by the original labels, so that no
+            image changes its split.
 
     Raises:
-        DataError: Images are corrupt, and are not to be left out; no image of some class is left for training; or
-            nothing can be held out.
+        DataError: Images are corrupt and not skipped; a class has no training images left; or no images can be held
+            out.
     """
     corrupt = _reasons(listing, decoded)
     counted = f"{len(decoded.rejected):,} of {len(listing):,} images cannot be decoded"
@@ -85,7 +85,7 @@ def with_validation(data: ImageData, *, fraction: float, seed: int) -> ImageData
     """Take validation images from the training images of a data set that has none, stratified.
 
     Raises:
-        DataError: None can be held out.
+        DataError: No images can be held out.
     """
     if data.validation is not None:
         return data
@@ -97,15 +97,15 @@ def with_validation(data: ImageData, *, fraction: float, seed: int) -> ImageData
 
 
 def complete_splits(listing: Listing, *, fractions: tuple[float, float], seed: int) -> Positions:
-    """Take from training what a listing lacks: validation, test or both. Splits that it has stay as they are.
+    """Take missing splits (validation, test or both) from training. Existing splits do not change.
 
     Args:
         listing: The images.
-        fractions: Shares of its training images that validate and that test, as for `apportion`.
+        fractions: Shares of its training images for validation and test, as in `apportion`.
         seed: Chooses the images.
 
     Raises:
-        ValueError: As `apportion` does.
+        ValueError: As in `apportion`.
     """
     given = [(listing.split == part).nonzero()[:, 0] for part in (TRAIN, VALIDATION, TEST)]
     pool = given[TRAIN].tolist()
@@ -125,7 +125,7 @@ def complete_splits(listing: Listing, *, fractions: tuple[float, float], seed: i
 
 
 def _split(listing: Listing, decoded: DecodedImages, places: Tensor) -> Split:
-    """Choose images of a listing, and note where they stand among those that it lists for the same split."""
+    """Select images of a listing, with their positions among the listed images of the same split."""
     names = None if listing.names is None else [listing.names[place] for place in places.tolist()]
     within = torch.zeros(len(listing), dtype=torch.int64)
     for part in (TRAIN, VALIDATION, TEST):
@@ -135,7 +135,7 @@ def _split(listing: Listing, decoded: DecodedImages, places: Tensor) -> Split:
 
 
 def _reasons(listing: Listing, decoded: DecodedImages) -> list[str]:
-    """Give the reasons of the first few images that cannot be decoded, and the number of the others."""
+    """Return the reasons of the first few images that cannot be decoded, and the number of the others."""
     named = [f"{listing.name(place)} {reason}" for place, reason in list(decoded.rejected.items())[:NAMED]]
     more = len(decoded.rejected) - NAMED
     return named if more <= 0 else [*named, f"and {more:,} more"]

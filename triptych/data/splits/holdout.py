@@ -1,4 +1,4 @@
-"""Classes held out of training: taken from the data before anything is learnt, and kept for an honest test."""
+"""Held-out classes: removed from the data before training, for an unbiased test of retrieval."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ from triptych.errors import ConfigError
 
 
 class Partition(NamedTuple):
-    """A split in two: the classes that training knows, and those that it never sees."""
+    """A split, divided into the classes of training and the held-out classes."""
 
     known: Split
     """Labels are positions among the remaining class names."""
@@ -23,10 +23,10 @@ class Partition(NamedTuple):
 def held_out_labels(wanted: Sequence[int | str], classes: Sequence[str]) -> list[int]:
     """Find the labels, ascending, of the classes that a config holds out, by name or by number.
 
-    A name is looked for first: in a data set whose classes are called "0" to "9" both mean the same.
+    Names take precedence: in a data set with the classes "0" to "9" both mean the same.
 
     Raises:
-        ConfigError: There is no such class, one is named twice, only one is held out, or fewer than two remain.
+        ConfigError: There is no such class, a class is given twice, only one is held out, or fewer than two remain.
 
     Example:
         >>> held_out_labels([2, "cat"], ["ant", "bee", "cow", "cat", "dog"])
@@ -57,9 +57,9 @@ def held_out_labels(wanted: Sequence[int | str], classes: Sequence[str]) -> list
 
 
 def hold_out(split: Split, labels: Sequence[int], *, num_classes: int) -> Partition:
-    """Take the images of the classes `labels` out of a split, and renumber both parts' classes, in their order.
+    """Separate the images of the classes `labels` from a split, and renumber the classes of both parts in order.
 
-    Without labels the known part is the split itself.
+    Without labels, the known part is the split itself.
     """
     if not labels:
         return Partition(split, Split(split.images[:0], split.labels[:0]))

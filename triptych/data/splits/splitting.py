@@ -1,4 +1,4 @@
-"""Chooses which images validate and which test: by class, by name, and without spreading a group over the splits."""
+"""Chooses validation and test images: stratified by class, by a hash of names, and without dividing groups."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,14 +11,14 @@ from triptych.data.draws import Draws, mix
 from triptych.data.own.names import composed
 
 KEPT = 2
-"""Images of a class that stay in training: an anchor and its positive."""
+"""Minimum number of training images per class: an anchor and its positive."""
 
 LENT = 0.2
-"""Share of the images that validate, at most, that large classes give less so that every small class gives one."""
+"""Maximum share of the validation images that large classes give up so that every small class has one."""
 
 
 class Positions(NamedTuple):
-    """Where the images of each split are: int64, ascending."""
+    """Positions of the images of each split: int64, ascending."""
 
     train: Tensor
     validation: Tensor
@@ -33,23 +33,23 @@ def apportion(
     seed: int,
     names: Sequence[str] | None = None,
 ) -> Positions:
-    """Divide images into training, validation and test, class by class, the same way on every machine.
+    """Split images into training, validation and test, stratified by class, identically on every machine.
 
-    The test images are taken first, and then those for validation, both as `stratified_split` does. Every class keeps
-    two images for training, without which it has no triplet, where the fractions can be had from others. Images are
-    chosen by a hash of their names, so that nearly all stay where they are when others are added: at each class's
-    boundary one may change sides.
+    The test images are taken first, then the validation images, both as in `stratified_split`. Every class keeps two
+    images for training, which a triplet needs, if other classes can provide the fractions. Images are chosen by a hash
+    of their names, so that nearly all keep their split when others are added: at most one per class and boundary
+    changes.
 
-    The images of a group stay together. Every group is equally likely to be taken, whatever its size: groups are sorted
-    by class and size, and taken at even distances from a random start (systematic sampling), so that classes and sizes
-    are represented as evenly as can be. Shares can be missed by about a group.
+    The images of a group stay together. Every group has the same probability, whatever its size: groups are sorted by
+    class and size, and taken at equal intervals from a random start (systematic sampling), so that classes and sizes
+    are represented as evenly as possible. The shares are exact to about one group.
 
     Args:
         labels: (N,) integers.
-        groups: Names of what belongs together, (N,), with None for an image that stands alone; None if all do.
-        fractions: The shares of all images that validate and that test; 0 takes none.
-        seed: Chooses the images.
-        names: The images' names, (N,); they go by their positions if None.
+        groups: Names of the groups, (N,), None for an image without a group; None if there are no groups.
+        fractions: The shares of validation and test images; 0 takes none.
+        seed: Seed of the choice.
+        names: The images' names, (N,); None uses their positions.
 
     Raises:
         ValueError: The fractions are negative or leave nothing for training; or no class has two images, or two groups,
@@ -72,7 +72,7 @@ def apportion(
 
 
 class _Units(NamedTuple):
-    """What must stay together."""
+    """Units that must not be divided: groups or single images."""
 
     of: Tensor
     """The images' units, (N,)."""
@@ -91,7 +91,7 @@ def _units(groups: Sequence[str | None], keys: Tensor) -> _Units:
 def _taken(
     places: Tensor, labels: Tensor, keys: Tensor, units: _Units | None, *, fraction: float, seed: int
 ) -> tuple[Tensor, Tensor]:
-    """Divide the images at some places into those that remain and those that are taken."""
+    """Divide the images at given positions into those that remain and those that are taken."""
     if not fraction:
         return places, places[:0]
     if units is None:
@@ -107,14 +107,14 @@ def _taken(
 def _choose_units(
     labels: np.ndarray, units: np.ndarray, order: list[int], *, fraction: float, start: float
 ) -> list[int]:
-    """Choose units whose images come to about `fraction` of the whole, each as likely as any other.
+    """Choose units with about `fraction` of all images, with equal probability.
 
     Args:
         labels: The images' classes, (N,).
         units: The images' units, (N,).
         order: The units in random order.
-        fraction: The share.
-        start: Where sampling begins, from 0 to 1.
+        fraction: Share of the images.
+        start: Start of systematic sampling, from 0 to 1.
     """
     pairs, amounts = np.unique(np.stack([units, labels]), axis=1, return_counts=True)
     content: dict[int, dict[int, int]] = {}
@@ -134,7 +134,7 @@ def _choose_units(
 
     def place(unit: int) -> tuple[int, int]:
         main = max(content[unit], key=lambda label: content[unit][label])
-        return main, size[unit] if main % 2 else -size[unit]  # up and down, so that neighbours are of like size
+        return main, size[unit] if main % 2 else -size[unit]  # up and down, so that neighbours have similar sizes
 
     keep, present = KEPT, [unit for unit in order if unit in content]
     if not any(can_go(unit, keep) for unit in present):
@@ -153,7 +153,7 @@ def _choose_units(
     taken = {label for unit in chosen for label in content[unit]}
     total = sum(size[unit] for unit in chosen)
     for unit in filter(set(line).__contains__, present):
-        # A class of which nothing was taken gives a group, where this brings the whole nearer to its share.
+        # A class without any chosen group gives one, if this brings the total closer to its share.
         if not chosen or (can_go(unit, keep) and taken.isdisjoint(content[unit]) and total + size[unit] / 2 <= share):
             take(unit)
             taken, total = taken | set(content[unit]), total + size[unit]
@@ -163,20 +163,20 @@ def _choose_units(
 def stratified_split(
     labels: Tensor, *, fraction: float, seed: int, keys: Tensor | None = None, keep: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """Divide images into training and validation, class by class.
+    """Split images into training and validation, stratified by class.
 
-    Each class gives `fraction` of its images to validation, rounded up or down so that the whole comes to `fraction`
-    of all images (the method of largest remainders), but keeps `keep` for training. Small classes give one image each,
-    where large ones can make up for it; of more small classes than that, some give one, chosen at random.
-    scikit-learn's `train_test_split` rejects small classes.
+    Each class gives `fraction` of its images to validation, rounded up or down so that the total is `fraction` of all
+    images (largest remainder method), but keeps `keep` for training. Small classes give one image each if large classes
+    can compensate; otherwise only some small classes, chosen at random, give one. scikit-learn's `train_test_split`
+    rejects small classes.
 
     Args:
         labels: (N,) integers.
-        fraction: Share of the images that goes to validation, between 0 and 1.
+        fraction: Share of the validation images, between 0 and 1.
         seed: Chooses the images.
-        keys: (N,) int64 numbers of the images, by which they are chosen; their positions if None. With keys that go
-            with the images, nearly all stay where they are when others are added.
-        keep: Images that a class keeps for training: where it can, that is, but at least one (0 for a mere sample).
+        keys: (N,) int64 keys of the images, by which they are chosen; None uses their positions. With keys that depend
+            on the image, nearly all keep their split when others are added.
+        keep: Number of images that a class keeps for training, if possible, but at least one (0 for a mere sample).
 
     Returns:
         The positions of the training and of the validation images, int64, each in ascending order, on the CPU.
@@ -206,18 +206,18 @@ def stratified_split(
 
 
 def in_random_order(keys: Tensor, *, seed: int) -> Tensor:
-    """Put images in an order that depends on the seed and their keys, (N,) int64: positions, (N,) int64."""
+    """Return an order of images that depends on the seed and their keys, (N,) int64: positions, (N,) int64."""
     return Draws(seed, 0, keys).integers("validation split", 2**62).argsort(stable=True)
 
 
 def _apportion(counts: np.ndarray, *, fraction: float, keep: int, ranks: np.ndarray) -> Tensor:
-    """How many images of each class validate, for classes of `counts` (K,) images: (K,) int64.
+    """Return the number of validation images of each class, for classes of `counts` (K,) images: (K,) int64.
 
-    `ranks`, (K,), chooses among small classes that have the same claim.
+    `ranks`, (K,), breaks ties among small classes.
     """
     quotas, most = counts * fraction, np.maximum(counts - keep, 0)
     wanted = max(round(fraction * int(counts.sum())), 1)
-    if (short := wanted - int(most.sum())) > 0:  # then classes keep one image less, but never none
+    if (short := wanted - int(most.sum())) > 0:  # classes then keep one image fewer, but at least one
         can_spare = counts - most > 1
         most[np.lexsort((ranks, ~can_spare))[: min(short, int(can_spare.sum()))]] += 1
     total = min(wanted, int(most.sum()))
@@ -226,7 +226,7 @@ def _apportion(counts: np.ndarray, *, fraction: float, keep: int, ranks: np.ndar
     missing = total - int(given.sum())
     if is_small.sum() - missing <= min(total * LENT, np.maximum(given - 1, 0).sum()):
         given[is_small] = 1
-    # Large classes are ordered as ever, and small ones at random: otherwise the first would always give.
+    # Large classes are in fixed order, small ones in random order: otherwise the first would always give one.
     rank = np.where(is_small, ranks, np.arange(len(counts)))
     while (missing := total - int(given.sum())) > 0:
         open_ones = given < most

@@ -1,4 +1,4 @@
-"""The audit of a run's images as a story: pool them, judge labels, find duplicates and outliers, write it all."""
+"""The audit of a run's images: doubtful labels, duplicates and outliers, written as tables."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,15 +15,15 @@ from triptych.inspection.duplicates import Duplicates, find_duplicates
 
 @dataclass(frozen=True, eq=False)
 class Audit:
-    """What was found.
+    """The findings of an audit.
 
     Attributes:
         pool: The images.
         classes: The class names.
-        doubts: Of each label.
+        doubts: Doubts about each label.
         label_issues: Rows of the pool whose label is probably wrong, the most doubtful first.
-        duplicates: Pairs, the most alike first.
-        outliers: Of each image.
+        duplicates: Pairs, the most similar first.
+        outliers: Outlier scores of each image.
         outlier_rows: Rows of the pool that are outliers, the farthest first.
     """
 
@@ -36,7 +36,7 @@ class Audit:
     outlier_rows: Tensor
 
     def counts(self) -> dict[str, int]:
-        """Count what was found."""
+        """Return the numbers of findings."""
         is_test, labels = self.pool.split == SPLITS.index("test"), self.pool.labels
         first, second = self.duplicates.first, self.duplicates.second
         return {
@@ -49,7 +49,7 @@ class Audit:
         }
 
     def verdict(self) -> str:
-        """Describe how many labels are probably wrong, or why the model cannot judge them."""
+        """Describe how many labels are probably wrong, or why the model is not reliable enough to detect them."""
         doubts = self.doubts
         if doubts.is_reliable:
             return f"{self.counts()['label_issues']:,} are probably wrong"
@@ -67,8 +67,8 @@ def audit_opened(opened: OpenedModel, *, folder: Path, top: int | None = None) -
 
     Args:
         opened: The model and its images.
-        folder: Where to write.
-        top: Label issues and outliers to list, whatever their number; None lists those that are likely.
+        folder: The output folder.
+        top: Number of label issues and outliers to list; None lists those that are likely.
     """
     from triptych.evaluation.audit.tables import write_tables
 
@@ -78,7 +78,7 @@ def audit_opened(opened: OpenedModel, *, folder: Path, top: int | None = None) -
 
 
 def audit_pool(pool: Pool, classes: tuple[str, ...], *, top: int | None = None) -> Audit:
-    """Audit images by what a model has computed of them; `top` is that of `audit_opened`."""
+    """Audit images by the outputs of a model; `top` as in `audit_opened`."""
     doubts, outliers = doubt_labels(pool), find_outliers(pool)
     return Audit(
         pool=pool,
@@ -92,6 +92,6 @@ def audit_pool(pool: Pool, classes: tuple[str, ...], *, top: int | None = None) 
 
 
 def _ranked(score: Tensor, likely: Tensor, top: int | None) -> Tensor:
-    """Return rows by falling score: the likely ones, or the first `top` of all."""
+    """Return rows by descending score: the likely ones, or the first `top` of all."""
     order = torch.argsort(score, descending=True, stable=True)
     return order[likely[order]] if top is None else order[:top]

@@ -22,7 +22,7 @@ Image: TypeAlias = tuple[str, ...]
 """The path of an image, or its split and its index there."""
 
 PATH, PLACE = ("path",), ("split", "index")
-"""The columns that name an image."""
+"""The columns that identify an image."""
 
 REMEDY = "Fix the table, or run `triptych audit` again."
 
@@ -31,10 +31,10 @@ def suggested_corrections(folder: Path, *, top: int | None = None, drop_duplicat
     """Return the corrections that an audit suggests.
 
     Args:
-        folder: Where `triptych audit` wrote `label_issues.csv` and `near_duplicates.csv`.
-        top: How many of the listed labels are corrected, the most doubtful first; None corrects those that are likely.
-        drop_duplicates: Whether one image of every exact pair is dropped: the one outside the test set where the other
-            is in it, else the second.
+        folder: The folder with `label_issues.csv` and `near_duplicates.csv` of `triptych audit`.
+        top: Number of listed labels to correct, the most doubtful first; None corrects those that are likely.
+        drop_duplicates: Whether one image of every exact pair is dropped: the one outside the test set if the other is
+            in it, else the second.
 
     Returns:
         The new label of each image, "" for one to drop.
@@ -71,7 +71,7 @@ def read_corrections(path: Path) -> dict[Image, str]:
     """Read a table of corrections.
 
     Raises:
-        DataError: It is missing, damaged, lacks a column, or corrects one image in two ways.
+        DataError: It is missing or damaged, has no such column, or corrects an image in two ways.
     """
     corrections: dict[Image, str] = {}
     spelled: dict[Image, Image] = {}
@@ -87,7 +87,7 @@ def read_corrections(path: Path) -> dict[Image, str]:
 
 
 def overlaid(found: Mapping[Image, str], own: Mapping[Image, str]) -> dict[Image, str]:
-    """Lay a user's own corrections over others, also where they spell the path of an image in another way.
+    """Override corrections by a user's own, also if they spell the path of an image differently.
 
     Example:
         >>> overlaid({("cat/1.png",): "dog"}, {("./cat/1.png",): "emu"})
@@ -101,10 +101,10 @@ def overlaid(found: Mapping[Image, str], own: Mapping[Image, str]) -> dict[Image
 
 
 def write_corrections(path: Path, corrections: Mapping[Image, str]) -> None:
-    """Write a table of corrections, whole or not at all, in the order of the images.
+    """Write a table of corrections atomically, in the order of the images.
 
     Raises:
-        DataError: Some images are named by path, others by split and index.
+        DataError: Some images are identified by path, others by split and index.
     """
     if len({len(image) for image in corrections}) > 1:
         raise DataError("Expected corrections that name all images by path, or all by split and index; got both.")
@@ -135,6 +135,6 @@ def _rows(path: Path, *choices: tuple[str, ...]) -> Iterator[tuple[str, dict[str
 
 
 def _image(row: Mapping[str, str], *, prefix: str = "") -> Image:
-    """Return the image of a row, by its file where it has one."""
+    """Return the image of a row, by its file if it has one."""
     file = row[f"{prefix}file"]
     return (file,) if file else tuple(row[f"{prefix}{name}"] for name in PLACE)

@@ -14,23 +14,23 @@ from triptych.evaluation.audit.pool import SPLITS, Pool
 from triptych.metrics.intervals import wilson
 
 LESS_DOUBT = 0.1
-"""Nats of doubt less for an image whose reconstruction error is one deviation above the others'."""
+"""Reduction of doubt in nats for an image whose reconstruction error is one deviation above the others'."""
 
 RELIABLE = 0.4
-"""Agreement beyond chance (Cohen's kappa) of labels and predictions outside the training set from which a model can
-judge labels: of ten equally frequent classes it must predict 46 %, of two 70 %."""
+"""Minimum agreement beyond chance (Cohen's kappa) of labels and predictions outside the training set for a reliable
+model: an accuracy of 46 % with ten equally frequent classes, of 70 % with two."""
 RELIABLE_WHERE_SURE = 0.7
-"""Share of the labels that it must predict for the fifth of these images that it is surest of."""
+"""Minimum accuracy on the most confident fifth of these images."""
 AS_RELIABLE = 0.75
-"""Least ratio of its agreement beyond chance on all of these images to that on the surest fifth: label errors lower
-both alike, a weak model agrees with the surest labels only."""
+"""Minimum ratio of its agreement beyond chance on all of these images to that on the most confident fifth: label errors
+reduce both equally, a weak model agrees only with the most confident labels."""
 ALMOST_ALL = 0.95
-"""Share of the surest labels from which that ratio does not matter, since few labels are doubted."""
+"""Accuracy on the most confident fifth from which that ratio is ignored, because few labels are doubted."""
 
 
 @dataclass(frozen=True, eq=False)
 class LabelDoubts:
-    """How doubtful each label is, (N,) each.
+    """Doubts about each label, (N,) each.
 
     Attributes:
         score: The higher, the more doubtful: the log odds that the label is an error, in nats, a little lower for
@@ -38,9 +38,9 @@ class LabelDoubts:
         suggested: The most probable other class.
         classifier: The classifier's probability of the given label.
         agreement: The neighbours' vote for the given label, in [0, 1].
-        likely: Whether the label is probably wrong; no label is where the model is not reliable.
+        likely: Whether the label is probably wrong; never if the model is not reliable.
         agreement_unseen: Share of the validation and test images whose label the model predicts.
-        is_reliable: Whether that share is large enough to judge labels at all.
+        is_reliable: Whether that share is large enough to detect label errors.
     """
 
     score: Tensor
@@ -65,12 +65,12 @@ class LabelDoubts:
 
 
 def doubt_labels(pool: Pool) -> LabelDoubts:
-    """Judge every label by three signals.
+    """Estimate the doubt about every label from three signals.
 
-    The classifier's probabilities and the neighbours' vote are joined by their geometric mean (Hinton 2002, "products
+    The classifier's probabilities and the neighbours' vote are combined by their geometric mean (Hinton 2002, "products
     of experts"). A neighbour votes half for its label and half for its predicted classes, so that wrong labels do not
     confirm each other. An image with a large reconstruction error is more probably an outlier than a good image with a
-    wrong label: its doubt counts a little less.
+    wrong label: its doubt is reduced slightly.
 
     The odds of an error are those of Bayes: the joint probability of each other class, times the probability that an
     image of that class has this label, over the joint probability of the label itself. Where all errors are equally
@@ -114,7 +114,7 @@ def votes(pool: Pool) -> Tensor:
 
 
 def _reliability(pool: Pool, verdict: Tensor) -> tuple[float, bool]:
-    """Return how often the joint prediction is the label outside the training set, and whether that is enough."""
+    """Return the accuracy of the joint prediction outside the training set, and whether it is sufficient."""
     unseen = pool.split != SPLITS.index("train")
     if not unseen.any():
         return 1.0, True
@@ -122,7 +122,7 @@ def _reliability(pool: Pool, verdict: Tensor) -> tuple[float, bool]:
     agrees = (predicted == pool.labels[unseen]).double()
     share, count = float(agrees.mean()), len(agrees)
     surest = float(agrees[sureness.argsort(descending=True, stable=True)][: -(-count // 5)].mean())
-    # What labels and predictions would agree on if they were independent: 0.82 for two classes of 90 and 10 %.
+    # The agreement of independent labels and predictions: 0.82 for two classes of 90 and 10 %.
     frequent = [of.bincount(minlength=verdict.shape[1]).double() / count for of in (pool.labels[unseen], predicted)]
     chance = float((frequent[0] * frequent[1]).sum())
     beyond, beyond_where_sure = share - chance, surest - chance
@@ -142,22 +142,22 @@ def _verdict(pool: Pool) -> Tensor:
 
 
 CORE = 0.2
-"""Share of each class's images, those with the largest vote, on which label errors are counted."""
+"""Share of each class's images, those with the largest vote, that are used to count label errors."""
 
 
 class LabelErrors(NamedTuple):
-    """How frequent label errors are."""
+    """Estimated rates of label errors."""
 
     rate: float
     """Share of the labels that are wrong."""
     chance: Tensor
-    """(K, K): how likely an image of one class (row) carries the label of another (column); 0 on the diagonal."""
+    """(K, K): probability that an image of one class (row) has the label of another (column); 0 on the diagonal."""
 
 
 def count_errors(votes: Tensor, labels: Tensor) -> LabelErrors:
     """Estimate the rate of label errors from the images with the clearest votes of their neighbours.
 
-    Such images play the part of the anchor points of Patrini et al. (2017, "Making deep neural networks robust to label
+    Such images are the anchor points of Patrini et al. (2017, "Making deep neural networks robust to label
     noise"): any other label there is an error, and as frequent as elsewhere. An image has no vote on itself, so that
     its label does not decide whether it is counted.
 
@@ -168,7 +168,7 @@ def count_errors(votes: Tensor, labels: Tensor) -> LabelErrors:
 
     Args:
         votes: The neighbours' vote for each class, (N, K); rows sum to 1.
-        labels: As they were given, (N,).
+        labels: The given labels, (N,).
 
     Example:
         >>> votes = torch.eye(2, dtype=torch.float64).repeat_interleave(50, dim=0)
@@ -184,7 +184,7 @@ def count_errors(votes: Tensor, labels: Tensor) -> LabelErrors:
         counts[label] = labels[surest].bincount(minlength=len(counts)).double()
     elsewhere = ~torch.eye(len(counts), dtype=torch.bool)
     rate = float(counts[elsewhere].sum() / counts.sum())
-    # Half an error more than were counted: what has not been seen yet is not impossible.
+    # Half a count is added, so that unobserved errors have a non-zero rate.
     common = (counts[elsewhere].sum() + 0.5) / (counts.sum() + 1) / max(len(counts) - 1, 1)
     expected = (counts.sum(dim=1, keepdim=True) * common).expand_as(counts)
     spread = ((counts - expected).square() - expected)[elsewhere].sum()

@@ -14,11 +14,11 @@ FAR_OUT = 2.0
 """Interquartile ranges beyond the third quartile from which a score is far out: 1 in 2,700 of a normal distribution."""
 
 CLOSE_BY = 5
-"""Neighbours whose mean distance counts."""
+"""Number of neighbours for the mean distance."""
 
 
 class Outliers(NamedTuple):
-    """How far each image is from the others, (N,) each."""
+    """Outlier scores of each image, (N,) each."""
 
     score: Tensor
     """Mean of the standardised signals; the higher, the farther."""
@@ -27,11 +27,11 @@ class Outliers(NamedTuple):
     uncertainty: Tensor
     """Entropy of the classifier's probabilities, in nats."""
     likely: Tensor
-    """Whether the score is far out of the others'."""
+    """Whether the score is an outlier."""
 
 
 def find_outliers(pool: Pool) -> Outliers:
-    """Join three signals, each standardised by median and interquartile range, which outliers do not move.
+    """Combine three signals, each standardised by median and interquartile range, which are robust to outliers.
 
     They are the logarithm of the mean distance to the five nearest (Ramaswamy et al. 2000), the logarithm of the
     reconstruction error, and, by half, the classifier's entropy, which is large between two classes too.

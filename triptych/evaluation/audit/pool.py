@@ -13,22 +13,22 @@ from triptych.evaluation.measuring.outputs import Model, ModelOutputs, joined_ou
 from triptych.metrics import nearest_neighbours
 
 NEIGHBOURS = 20
-"""Of each image, among all others."""
+"""Number of neighbours of each image among all others."""
 
 SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """Images of all splits, N in all.
+    """Images of all splits, N in total.
 
     Attributes:
         images: (N, C, H, W) uint8.
-        labels: (N,) int64, as they were given.
+        labels: (N,) int64, the given labels.
         split: Positions in SPLITS, (N,).
         position: Where each image stands in the data set's own training or test file, (N,).
         names: The files of the images, (N,), where they have files.
-        outputs: All that the model computes of the images; None where the pool was made without a model.
+        outputs: All outputs of the model for the images; None if the pool was created without a model.
         probabilities: The classifier's, (N, K) float64.
         neighbours: The nearest other images, nearest first, (N, k).
         distances: Their distances, (N, k) float64.
@@ -54,12 +54,12 @@ class Pool:
         return SPLITS[int(self.split[row])]
 
     def name(self, row: int) -> str:
-        """Return the file of an image; its position in the data set's own file where it has none."""
+        """Return the file of an image, or its position in the data set's own file if it has none."""
         return f"image {int(self.position[row])}" if self.names is None else self.names[row]
 
 
 def pool_images(model: Model, data: ImageDataModule) -> Pool:
-    """Run the model over training, validation and test images, and find each one's neighbours among all of them.
+    """Run the model on training, validation and test images, and find the neighbours of each among all of them.
 
     Neighbours are those in the latent space, which depends less on the labels than the embeddings do; those of the
     embeddings for a model without a latent.
@@ -77,10 +77,10 @@ def pool_images(model: Model, data: ImageDataModule) -> Pool:
 def pool_outputs(
     outputs: ModelOutputs, *, images: Images, split: Tensor, position: Tensor, names: list[str] | None
 ) -> Pool:
-    """Pool images whose outputs are computed already, and find each one's neighbours among all of them.
+    """Pool images with known outputs, and find the neighbours of each among all of them.
 
     Args:
-        outputs: Of the N images, in their order.
+        outputs: Outputs for the N images, in order.
         images: uint8 (N, C, H, W).
         split: Positions in SPLITS, (N,).
         position: Where each image stands in the data set's own training or test file, (N,).

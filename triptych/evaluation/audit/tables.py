@@ -1,4 +1,4 @@
-"""The audit as CSV files: one row for each image or pair, the most suspicious first, for whoever corrects the data."""
+"""The audit as CSV files: one row per image or pair, the most suspicious first."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,7 +25,7 @@ OUTLIERS = (
 
 
 def write_tables(folder: Path, audit: Audit) -> None:
-    """Write `label_issues.csv`, `near_duplicates.csv` and `outliers.csv`, each whole or not at all.
+    """Write `label_issues.csv`, `near_duplicates.csv` and `outliers.csv`, each atomically.
 
     `index` is an image's position in the data set's own training file (splits train and val) or test file, from 0;
     `file` is empty for images without a file. A signal that the model does not have, such as the reconstruction error

@@ -1,4 +1,4 @@
-"""The figures of simple methods without a learned embedding, beside which a reader judges the model's."""
+"""Baselines: metrics of simple methods without a learned embedding."""
 
 import warnings
 from dataclasses import dataclass
@@ -18,21 +18,21 @@ LINEAR_STEPS = 40
 """Steps of L-BFGS for the linear classifier; twice as many change its accuracy on MNIST and CIFAR-10 by 0.003."""
 
 LONGEST = 48
-"""Pixels to a side that the simple methods see: larger images are shrunk, or their cost would exceed the model's."""
+"""Maximum image side for the baselines: larger images are downsampled to limit the cost."""
 
 MOST = 50_000
-"""Training images that the simple methods learn from, drawn at random where there are more: the cost is bounded."""
+"""Maximum number of training images for the baselines, drawn at random if there are more."""
 
 HELD = 1024
-"""Images of full size that are held at once."""
+"""Number of full-size images in memory at a time."""
 
 CHUNK_ELEMENTS = 2**24
-"""Distances that are computed at once: 64 MiB."""
+"""Number of distances that are computed at a time: 64 MiB."""
 
 
 @dataclass(frozen=True, eq=False)
 class Baselines:
-    """What simple methods reach.
+    """Metrics of the baselines.
 
     Attributes:
         figures: By the names of metrics.json: `pixels_1nn`, the accuracy of the nearest training image by Euclidean
@@ -40,7 +40,7 @@ class Baselines:
             accuracy of multinomial logistic regression on pixels; `pca_mse`, the squared error per pixel in [0, 1] of
             reconstructions by PCA with `latent_dim` components, clipped to [0, 1] as the model's are: left out for a
             model without a latent, and for images that were shrunk, which are easier to reconstruct.
-        correct: Of the classifiers among them, whether each image is classified correctly, (N,).
+        correct: Whether each classifier among them classifies each image correctly, (N,).
     """
 
     figures: dict[str, float]
@@ -50,10 +50,10 @@ class Baselines:
 def measure_baselines(
     train: Split, split: Split, *, embedding_dim: int, latent_dim: int | None, pad: int = 0
 ) -> Baselines:
-    """Measure what simple methods reach that learn from the same training images; it depends on the images alone.
+    """Measure baselines that use the same training images; the result depends only on the images.
 
-    Where the split is the training set itself, the nearest image is the nearest other one. Images larger than 48 pixels
-    are shrunk to that. Of more than 50,000 training images, 50,000 are used.
+    If the split is the training set itself, the nearest image is the nearest other one. Images larger than 48 pixels
+    are downsampled to that. At most 50,000 training images are used.
     """
     rows = sampled_rows(len(train), at_most=MOST, seed=0)
     labels, truth = train.labels.cpu()[rows], split.labels.cpu()
@@ -77,7 +77,7 @@ def measure_baselines(
 
 
 def pixel_rows(split: Split, *, pad: int) -> Tensor:
-    """Return the pixels of a split in [0, 1], without their border and shrunk to at most 48 a side, (N, P)."""
+    """Return the pixels of a split in [0, 1], without padding and downsampled to at most 48 a side, (N, P)."""
     small = (thumbnails(without_border(part, pad), longest=LONGEST) for part in parts(split.images, HELD))
     return torch.cat([part.flatten(1).cpu() for part in small]).float() / 255
 
@@ -96,7 +96,7 @@ def _nearest(queries: Tensor, gallery: Tensor, own: Tensor | None) -> Tensor:
     Args:
         queries: (Q, P).
         gallery: (G, P).
-        own: Which query each row of the gallery is, (G,); None where they are other images.
+        own: The query of each row of the gallery, (G,); None if they are other images.
     """
     lengths = gallery.square().sum(1)
     found = []
@@ -115,7 +115,7 @@ def _linear_classes(pixels: Tensor, labels: Tensor, queries: Tensor) -> Tensor:
 
     if len(torch.unique(labels)) < 2:
         return labels[:1].expand(len(queries))
-    # One scale for all pixels: standardising each would blow up those that are nearly always black.
+    # One scale for all pixels: standardising each pixel would amplify those that are nearly always black.
     mean, deviation = pixels.mean(), pixels.std().clamp(min=1e-6)
     classifier = LogisticRegression(max_iter=LINEAR_STEPS)
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""The loss of a trained model on a split, with its terms and the accuracy: as validation measures them in training."""
+"""The loss of a trained model on a split, with its terms and the accuracy, as in validation during training."""
 
 import torch
 from torch import Tensor
@@ -20,15 +20,14 @@ def training_figures(
 ) -> dict[str, float]:
     """Measure accuracy, loss and terms in float32: the same model and split give the same figures every time.
 
-    The triplets are those of batches in one fixed random order, or drawn with the seed where the loss is one over drawn
-    triplets.
+    The triplets are those of batches in one fixed random order, or drawn with the seed if the loss uses drawn triplets.
 
     Args:
-        model: On any device; it is set to evaluate.
-        loss: What training minimises.
+        model: The model, on any device; it is set to evaluation mode.
+        loss: The training loss.
         split: The images.
-        batch_size: Images of a batch.
-        seed: Chooses batches and triplets.
+        batch_size: Number of images per batch.
+        seed: Seed of batches and triplets.
         pad: Width of the border that was added to the images, which `mse` omits.
 
     Returns:
@@ -53,7 +52,7 @@ def training_figures(
 
 
 def _rows(model: Model, loss: MultiTaskLoss, split: Split, *, pad: int) -> dict[str, Tensor]:
-    """Run the model over the split, and return what the loss needs of each image, in the order of the split."""
+    """Run the model on the split, and return the inputs of the loss for each image, in the order of the split."""
     model.eval()
     device = next(model.parameters()).device
     parts: list[dict[str, Tensor]] = []
@@ -74,7 +73,7 @@ def _rows(model: Model, loss: MultiTaskLoss, split: Split, *, pad: int) -> dict[
                 "log_variance": output.log_variance,
             }
             kept["squared_error"] = squared_errors(output.reconstruction, images, pad=pad)
-        # Positives and negatives are taken from all embeddings, once these are known.
+        # Positives and negatives are selected from all embeddings afterwards.
         outputs |= dict.fromkeys(DRAWN, output.embedding)
         parts.append(kept | loss.rows(outputs))
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}

@@ -1,4 +1,4 @@
-"""Everything that is measured of a trained model on one split of its run, for the report and metrics.json."""
+"""All measurements of a trained model on one split of its run, for the report and metrics.json."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,11 +23,11 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True, eq=False)
 class EmbeddingMap:
-    """Embeddings laid out in the plane.
+    """A 2D map of embeddings.
 
     Attributes:
-        points: Places, (M, 2).
-        indices: Which images of the split they are, (M,) int64, ascending.
+        points: Positions, (M, 2).
+        indices: Positions of the images in the split, (M,) int64, ascending.
     """
 
     points: NDArray[np.float32]
@@ -36,7 +36,7 @@ class EmbeddingMap:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The figures of a model on one split.
+    """The measurements of a model on one split.
 
     Attributes:
         split_name: "train", "val" or "test".
@@ -46,10 +46,10 @@ class Evaluation:
         table: The results of each image.
         figures: The content of metrics.json under the split's name: numbers, lists of numbers by class or dimension,
             and `intervals`.
-        holdout: Retrieval among test images of the held-out classes, with `full_gallery`, `chance` and `pixels` beside
-            it; empty where there are none.
-        baselines: The figures of simple methods.
-        map: A sample of the split in the plane.
+        holdout: Retrieval among test images of the held-out classes, with `full_gallery`, `chance` and `pixels`; empty
+            if there are none.
+        baselines: The metrics of simple baselines.
+        map: A 2D map of a sample of the split.
         image_shape: Channels, height and width of an image, without the border that `dataset.pad` adds.
     """
 
@@ -81,7 +81,7 @@ class Evaluation:
 
 
 def measure(model: Model, data: ImageDataModule, *, split: str) -> Evaluation:
-    """Measure a model on a split of its data: the same model gives the same figures every time.
+    """Measure a model on a split of its data; the result is reproducible.
 
     Raises:
         ValueError: There is no such split.
@@ -125,6 +125,6 @@ def named_split(data: ImageDataModule, name: str) -> Split:
 
 
 def map_embeddings(outputs: ModelOutputs, *, samples: int, seed: int) -> EmbeddingMap:
-    """Lay out up to `samples` embeddings by t-SNE, stratified by class."""
+    """Compute a t-SNE map of up to `samples` embeddings, stratified by class."""
     indices = stratified_rows(outputs.labels, at_most=samples, seed=seed)
     return EmbeddingMap(project_tsne(outputs.embeddings[indices], seed=seed), indices)

@@ -1,4 +1,4 @@
-"""The figures of a split: those of each image, those of all of them together, and their intervals."""
+"""The metrics of a split: per image, for the whole split, and their intervals."""
 
 import math
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ Columns = dict[str, NDArray[Any]]
 """Arrays (N,) by name, a row for each image of a split, in its order."""
 
 VOTES = 5
-"""Neighbours whose classes `knn_accuracy` counts."""
+"""Number of neighbours of `knn_accuracy`."""
 
 DEPTHS = (5, 10)
 """The k of recall@k."""
@@ -44,7 +44,7 @@ DEPTHS = (5, 10)
 def measure_split(
     model: Model, split: Split, *, gallery: ModelOutputs | Literal["itself"] | None = None, pad: int = 0
 ) -> tuple[ModelOutputs, PerImage, dict[str, Any]]:
-    """Measure a model on images: the same model and images give the same figures every time.
+    """Measure a model on images; the result is reproducible.
 
     Args:
         model: On any device; it is set to evaluate.
@@ -67,7 +67,7 @@ def measure_split(
 
 
 def per_image(outputs: ModelOutputs, *, gallery: ModelOutputs | None = None) -> PerImage:
-    """Measure every image of a split by itself.
+    """Measure every image of a split.
 
     Retrieval looks for neighbours among the other images of the split; `nearest_class` is the class of the nearest
     image of the gallery, where there is one.
@@ -98,13 +98,13 @@ def per_image(outputs: ModelOutputs, *, gallery: ModelOutputs | None = None) -> 
 def split_figures(
     table: PerImage, outputs: ModelOutputs, *, gallery: ModelOutputs | None, pixels: int
 ) -> dict[str, Any]:
-    """Measure a split as a whole.
+    """Compute the metrics of a whole split.
 
     Args:
         table: The results of its images.
         outputs: The outputs of the model.
         gallery: Those for the training images; where they are `outputs` itself, each image is compared with the others.
-        pixels: Numbers in an image, without a border.
+        pixels: Number of values in an image, without a border.
     """
     classified, statistics = classification_metrics(outputs.probabilities, outputs.labels), table.statistics()
     figures: dict[str, Any] = {
@@ -171,7 +171,7 @@ def _bounded_retrieval(
     """Measure retrieval, with 95 % intervals under `intervals`."""
     figures: dict[str, Any] = retrieval_metrics(embeddings, labels, k=DEPTHS, distance=distance)
     influences = retrieval_influences(embeddings, labels, k=DEPTHS, distance=distance)
-    found = int((labels.bincount()[labels] > 1).sum())  # the others have nothing to find
+    found = int((labels.bincount()[labels] > 1).sum())  # the others have no relevant image
     bounds = {
         name: interval(Statistic(value, influences[name], found, is_share=True, counts_images=name in HITS))
         for name, value in figures.items()

@@ -17,7 +17,7 @@ MEASURED = {
     "val": "It was measured on {count} validation images, which chose its best epoch: the figures are optimistic.",
     "train": "It was measured on the {count} images that it was trained on: the figures do not hold for new images.",
 }
-"""What a reader has to know of each split."""
+"""Remarks about each split for readers."""
 
 
 def lead(model: Model, data: ImageDataModule, evaluation: Evaluation) -> str:

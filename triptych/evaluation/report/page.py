@@ -71,7 +71,7 @@ def _drawn(draw: Callable[[], list[Picture]]) -> list[Picture] | str:
 def write_report(
     path: Path, opened: OpenedModel, evaluation: Evaluation, pictures: Mapping[str, Sequence[Picture] | str]
 ) -> None:
-    """Write the page about a trained model, whole or not at all.
+    """Write the report of a trained model atomically.
 
     Raises:
         DataError: The run's metrics.json is damaged.
@@ -108,7 +108,7 @@ def write_report(
 
 
 def _record(version_folder: Path | None) -> dict[str, Any]:
-    """Read what training recorded; nothing for a checkpoint without its run."""
+    """Read the metrics.json of training; empty for a checkpoint without its run."""
     if version_folder is None or not (version_folder / "metrics.json").exists():
         return {}
     return read_metrics(version_folder / "metrics.json")

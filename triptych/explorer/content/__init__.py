@@ -1,1 +1,1 @@
-"""What the explorer's page shows: columns, thumbnails, maps, networks, packed for the page."""
+"""The content of the explorer's page: columns, thumbnails, maps and networks, packed for the page."""

@@ -1,4 +1,4 @@
-"""What a page has to know of a model beside its networks, in plain values: `ModelInfo` of the page's manifest."""
+"""Description of a model for the page, as plain values: `ModelInfo` of the page's manifest."""
 
 import math
 from typing import Any
@@ -15,10 +15,10 @@ from triptych.explorer.viewpoint import Viewpoint
 from triptych.inspection.drawings import drawn_in_strokes
 
 RESIZE = {"letterbox": "pad", "crop": "crop", "stretch": "stretch", "exact": "stretch"}
-"""How the page calls the ways to bring an image to the model's size."""
+"""Names on the page of the methods to fit an image to the model's size."""
 
 STROKES = ("digits", "mnist")
-"""Data sets of which a person can draw an image."""
+"""Data sets whose images a user can draw."""
 
 SAMPLED = 256
 """Images at which the background is looked for."""

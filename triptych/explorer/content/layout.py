@@ -19,7 +19,7 @@ from triptych.visualisation import project_tsne
 Vectors = NDArray[np.floating]
 
 VERSION = 1
-"""Of how maps are computed: with another one, every map is computed again."""
+"""Version of the computation: a change invalidates all cached maps."""
 SEED = 0
 PERPLEXITY = 30
 MANY = 500
@@ -31,7 +31,7 @@ AT_ONCE = 1024
 
 
 def maps_folder() -> Path:
-    """Return the folder of this user that maps are kept in, one `.npy` each."""
+    """Return the user's cache folder for maps, one `.npy` each."""
     return cache_folder() / "maps"
 
 
@@ -158,7 +158,7 @@ def _computed(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _key(embeddings: Vectors) -> str:
-    """Name a map after the embeddings, in the precision of the page: threads change the last digits."""
+    """Return a hash of the embeddings in the precision of the page, because threads change the last digits."""
     digest = hashlib.blake2b(np.ascontiguousarray(embeddings, np.float16).tobytes(), digest_size=16)
     digest.update(f"{VERSION} {np.shape(embeddings)} {find_spec('openTSNE') is not None}".encode())
     return digest.hexdigest()

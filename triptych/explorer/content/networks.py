@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import onnx
 
 VERSION = 1
-"""Of these files: with another one, they are exported again."""
+"""Version of these files: a change invalidates exported ones."""
 LIBRARIES = ("hf:", "timm:")
 """Encoders of other libraries, which are too large for a page: the server runs them."""
 
@@ -35,7 +35,7 @@ class PageNetworks(NamedTuple):
 
 
 def networks_folder() -> Path:
-    """Return the folder of this user that exported networks are kept in, one folder for each model."""
+    """Return the user's cache folder for exported networks, one folder per model."""
     return cache_folder() / "networks"
 
 

@@ -26,11 +26,11 @@ class Payload:
     """Blobs by name, gzip-compressed, and the manifest that lists them.
 
     Args:
-        manifest: All of it but the columns.
+        manifest: The manifest without the columns.
 
     Attributes:
-        blobs: The content of each blob but the manifest.
-        failed: Whether the maps that were to come could not be computed.
+        blobs: The content of each blob except the manifest.
+        failed: Whether the computation of maps failed.
     """
 
     def __init__(self, manifest: Mapping[str, Any]) -> None:

@@ -1,1 +1,1 @@
-"""Pretrained encoders of other libraries: fetched, described, adapted."""
+"""Pretrained encoders from other libraries: loading, description, adaptation."""

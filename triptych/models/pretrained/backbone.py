@@ -1,4 +1,4 @@
-"""What is known of a pretrained network beside its weights: enough to build it again without its library's files."""
+"""Description of a pretrained network without its weights: enough to rebuild it without its library's files."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -8,15 +8,15 @@ from torch import nn
 
 
 class BackboneError(ValueError):
-    """A pretrained encoder that cannot be had or used: what was expected, what came, and what to do."""
+    """A pretrained encoder is not available or not usable; the message has what was expected, received, and a fix."""
 
 
 class BackboneDownloadError(BackboneError):
-    """Its weights could not be fetched."""
+    """The weights could not be downloaded."""
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of a library's error, as a part of a message; its class where the error has no text.
+    """Return the first line of a library's error, for use in a message; the error's class if it has no text.
 
     Example:
         >>> first_line(ValueError("The sizes do not match."))
@@ -28,15 +28,15 @@ def first_line(error: BaseException) -> str:
 
 @dataclass(frozen=True)
 class BackboneDescription:
-    """A pretrained network, described in plain values that a checkpoint can hold.
+    """A pretrained network, described by plain values that a checkpoint can hold.
 
     Attributes:
-        source: As `model.backbone` names it.
-        config: Of its library, from which it builds the network with random weights.
-        image_size: Height and width of the images that it was trained with.
-        channels: Theirs.
-        image_mean: Of each channel, pixels in [0, 1]: what it expects to have been subtracted.
-        image_std: What it expects them to have been divided by.
+        source: Its name, as in `model.backbone`.
+        config: The library's config, from which the library builds the network with random weights.
+        image_size: Height and width of its training images.
+        channels: Number of channels of its training images.
+        image_mean: Mean of each channel in its input normalisation, pixels in [0, 1].
+        image_std: Standard deviation of each channel in its input normalisation.
     """
 
     source: str
@@ -47,7 +47,7 @@ class BackboneDescription:
     image_std: tuple[float, ...]
 
     def plain(self) -> dict[str, Any]:
-        """Return dictionaries, lists, numbers and text alone."""
+        """Return the description as dictionaries, lists, numbers and text."""
         values = asdict(self)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
@@ -56,7 +56,7 @@ class BackboneDescription:
         """Read what `plain` returned.
 
         Raises:
-            BackboneError: The values are of something else.
+            BackboneError: The values do not describe a network.
         """
         try:
             height, width = values["image_size"]
@@ -75,7 +75,7 @@ class BackboneDescription:
 
     @property
     def library(self) -> str:
-        """Whose network it is: "hf" or "timm"."""
+        """The library of the network: "hf" or "timm"."""
         return self.source.partition(":")[0]
 
 

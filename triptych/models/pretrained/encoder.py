@@ -1,4 +1,4 @@
-"""A network that was trained elsewhere, as the encoder of a model."""
+"""A pretrained network as the encoder of a model."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -13,30 +13,30 @@ from triptych.models.contract import Encoder
 from triptych.models.pretrained.backbone import BackboneError, first_line
 from triptych.models.pretrained.layers import blocks_of, layers_of
 
-# B batch, C channels of the images, K channels of the network, H/W image, h/w what the network is given.
+# B batch, C channels of the images, K channels of the network, H/W image, h/w input of the network.
 
 
 class PretrainedEncoder(Encoder):
-    """Shows images to a network in the size, the channels and the normalisation that it was trained with.
+    """Applies a network to images after converting them to its size, channels and normalisation.
 
-    Images are resized (bilinear, antialiased), and grey ones repeated to as many channels as the network has. A frozen
-    network always evaluates, keeps no activations, and takes no gradient.
+    Images are resized (bilinear, antialiased), and greyscale images are repeated over the network's channels. A frozen
+    network is always in evaluation mode, stores no activations, and gets no gradient.
 
     Args:
-        network: maps normalised images (B, K, h, w) to features (B, F).
-        image_size: h and w, which the network is given.
+        network: Maps normalised images (B, K, h, w) to features (B, F).
+        image_size: h and w, the input size of the network.
         channels: K.
-        in_channels: C, which is K, or 1.
-        image_mean: of each of the K channels, pixels in [0, 1]: what the network expects to have been subtracted.
-        image_std: what it expects them to have been divided by.
-        pixel_mean: with which the images that come in were standardised, one number or one per channel.
-        pixel_std: likewise.
-        frozen: whether the network stays as it is.
-        activation_checkpointing: whether training keeps the inputs of the network's blocks only, and computes the rest
-            again in the backward pass.
+        in_channels: C, either K or 1.
+        image_mean: Mean of each of the K channels in the network's input normalisation, pixels in [0, 1].
+        image_std: Standard deviation, likewise.
+        pixel_mean: Mean with which the input images were standardised, one number or one per channel.
+        pixel_std: Standard deviation, likewise.
+        frozen: Whether the network is frozen.
+        activation_checkpointing: Whether training stores only the inputs of the network's blocks, and recomputes the
+            rest in the backward pass.
 
     Raises:
-        BackboneError: the network cannot see images of this size or these channels, or is random.
+        BackboneError: The network does not support this image size or these channels, or is not deterministic.
     """
 
     scale: Tensor
@@ -66,7 +66,7 @@ class PretrainedEncoder(Encoder):
         self.image_size = image_size
         self.channels = channels
         self.frozen = frozen
-        # From one standardisation to the other in one step.
+        # Converts between the two standardisations in one step.
         known_mean, known_std, mean, std = (
             torch.as_tensor(numbers, dtype=torch.float32).reshape(-1, 1, 1)
             for numbers in (pixel_mean, pixel_std, image_mean, image_std)
@@ -90,11 +90,11 @@ class PretrainedEncoder(Encoder):
         return features
 
     def pretrained_layers(self) -> list[list[nn.Parameter]]:
-        """List the network's parameters that learn, layer by layer from the pixels on."""
+        """List the network's trainable parameters, layer by layer from the input."""
         return layers_of(self.network)
 
     def train(self, mode: bool = True) -> "PretrainedEncoder":
-        """Set the mode; a frozen network evaluates in both: nothing is dropped, no statistics move."""
+        """Set the mode; a frozen network stays in evaluation mode: no dropout, no updates of running statistics."""
         super().train(mode)
         if self.frozen:
             self.network.eval()
@@ -111,7 +111,7 @@ class PretrainedEncoder(Encoder):
         try:
             features, again = self.network(self._probe()), self.network(self._probe())
         except Exception as error:
-            # A network of others can reject in any way.
+            # Third-party networks raise errors of any class.
             height, width = self.image_size
             raise BackboneError(
                 f"expected an encoder that makes features of images alone, of {height}x{width} pixels and "
@@ -129,7 +129,7 @@ class PretrainedEncoder(Encoder):
         return int(features.shape[1])
 
     def _freeze_what_is_not_used(self) -> None:
-        """Exclude what a gradient never reaches, such as the token of masked pixels: DDP would wait for it."""
+        """Freeze parameters that get no gradient, such as the mask token: DDP would wait for them."""
         learning = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
         with torch.enable_grad():
             total = self.network(self._probe()).sum()
@@ -138,12 +138,12 @@ class PretrainedEncoder(Encoder):
             parameter.requires_grad_(gradient is not None)
 
     def _probe(self) -> Tensor:
-        """Return an image whose patches differ."""
+        """Return an image with different patches."""
         shape = (1, self.channels, *self.image_size)
         return torch.linspace(-2, 2, prod(shape), device=self.scale.device).reshape(shape)
 
 
 def _keep_little(network: nn.Module) -> None:
-    """Let every block keep its input only."""
+    """Store only the input of every block, and recompute the rest (activation checkpointing)."""
     for block in blocks_of(network).values():
         block.forward = partial(checkpoint, block.forward, use_reentrant=False)

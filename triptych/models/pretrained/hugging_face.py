@@ -1,6 +1,6 @@
-"""Vision models of Hugging Face transformers as networks: with their weights, or built again from a description.
+"""Vision models of Hugging Face transformers: loaded with their weights, or rebuilt from a description.
 
-The library is imported when one of its models is needed.
+The library is imported only if one of its models is needed.
 """
 
 import inspect
@@ -24,32 +24,32 @@ if TYPE_CHECKING:
 # B batch, K channels, h/w image, T tokens, D width, F features.
 
 NOT_DESCRIBED = ("id2label", "label2id", "_name_or_path")
-"""Left out of a description: the names of other classes, and where the model came from."""
+"""Omitted from a description: the names of the original classes, and the origin of the model."""
 
 
 class HuggingFaceNetwork(nn.Module):
-    """A vision model whose answer is one vector an image.
+    """A vision model that returns one feature vector per image.
 
-    Of a transformer that is its summary (the pooled output, else the class token) and beside it the mean of the
-    patches' tokens; of a convolutional network the pooled output, else the mean of its map. Each of these parts is
-    normalised, since heads expect features of deviation one.
+    For a transformer, it concatenates the summary (the pooled output, or else the class token) and the mean of the
+    patch tokens; for a convolutional network, it is the pooled output, or else the mean of the feature map. Each of
+    these parts is normalised, because heads expect features of deviation 1.
 
     Args:
-        model: of the library.
+        model: A model of the library.
     """
 
     def __init__(self, model: "PreTrainedModel") -> None:
         super().__init__()
         self.model = model
         parameters = inspect.signature(model.forward).parameters
-        # Some models adapt their positions to other sizes by an argument, others do it by themselves or have none.
+        # Some models interpolate position embeddings if an argument is set; others always do, or have none.
         self.options = {"interpolate_pos_encoding": True} if "interpolate_pos_encoding" in parameters else {}
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images (B, K, h, w) to features (B, F).
 
         Raises:
-            ValueError: The model gives neither tokens nor a map of features.
+            ValueError: The model returns neither tokens nor a feature map.
         """
         output = self.model(pixel_values=images, **self.options)
         state, pooled = output.get("last_hidden_state"), output.get("pooler_output")
@@ -68,7 +68,7 @@ class HuggingFaceNetwork(nn.Module):
         return torch.cat([F.layer_norm(part, part.shape[1:]) for part in parts], dim=1)
 
     def _patches(self, images: Tensor) -> int:
-        """Count the patches of an image: the last of the tokens, or, where there are more patches, all of them."""
+        """Count the patches of an image: the last tokens, or all of them if there are more patches than tokens."""
         size = getattr(self.model.config, "patch_size", None) or 1
         down, across = (size, size) if isinstance(size, int) else size
         return int((images.shape[2] // down) * (images.shape[3] // across))
@@ -78,10 +78,10 @@ def fetch(name: str) -> Backbone:
     """Read a model with its weights.
 
     Args:
-        name: Of a folder, or else of a model on the hub, which the library downloads to its own cache.
+        name: A folder, or else a model on the hub, which the library downloads to its own cache.
 
     Raises:
-        BackboneError: There is no such model, or it is none for images, or lacks weights or its image processor.
+        BackboneError: There is no such model, it is not an image model, or its weights or image processor are missing.
         BackboneDownloadError: It could not be downloaded.
     """
     transformers = _library()
@@ -92,7 +92,7 @@ def fetch(name: str) -> Backbone:
             config = _vision_config(transformers.AutoConfig.from_pretrained(place))
             kind = _kind(config, name)
             processing, _ = transformers.ImageProcessingMixin.get_image_processor_dict(place)
-            # Weights of other shapes are reported below, in our words.
+            # Weights of other shapes are reported below, with our own message.
             model, loading = kind.from_pretrained(
                 place, config=config, dtype=torch.float32, output_loading_info=True, ignore_mismatched_sizes=True,
                 **_without_pooler(kind),
@@ -116,7 +116,7 @@ def rebuild(description: BackboneDescription) -> nn.Module:
     """Build a described model with random weights; no file is read and nothing is downloaded.
 
     Raises:
-        BackboneError: The library is not there, or knows no such model.
+        BackboneError: The library is not installed, or has no such model.
     """
     transformers = _library()
     values = dict(description.config)
@@ -144,10 +144,10 @@ def _library() -> Any:  # noqa: ANN401 - a module
 
 
 def _folder(name: str) -> Path | None:
-    """Return whether a name is a folder, not a name on the hub, which is at most a user and a model.
+    """Return the folder that a name refers to; None if it is a name on the hub, at most a user and a model.
 
     Raises:
-        BackboneError: It can only be a folder, and is none, or has no model in it.
+        BackboneError: It can only be a folder, but does not exist or contains no model.
     """
     folder = Path(name).expanduser()
     if not folder.is_dir():
@@ -163,10 +163,10 @@ def _folder(name: str) -> Path | None:
 
 
 def _check_weights(loading: Mapping[str, Any], *, kind: Any, name: str) -> None:  # noqa: ANN401 - kind is a class
-    """Reject weights that would stay random.
+    """Reject a checkpoint that would leave weights random.
 
     Raises:
-        BackboneError: Some are missing, or have other shapes than in the config.
+        BackboneError: Weights are missing, or have other shapes than in the config.
     """
     if missing := sorted(loading["missing_keys"]):
         raise BackboneError(
@@ -182,7 +182,7 @@ def _check_weights(loading: Mapping[str, Any], *, kind: Any, name: str) -> None:
 
 
 def _vision_config(config: "PretrainedConfig") -> "PretrainedConfig":
-    """Return the config of the vision tower where a model also has others, as CLIP and SigLIP do."""
+    """Return the config of the vision tower if a model also has other towers, as CLIP and SigLIP do."""
     tower = getattr(config, "vision_config", None)
     return config if tower is None else tower
 
@@ -203,13 +203,13 @@ def _kind(config: "PretrainedConfig", name: str) -> Any:  # noqa: ANN401 - a cla
 
 
 def _without_pooler(kind: Any) -> dict[str, bool]:  # noqa: ANN401 - as above
-    """Leave out the pooler of models where it is a choice: few checkpoints have it, and it would be random."""
+    """Omit the pooler of models if it is optional: few checkpoints have it, and it would be random."""
     return {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(kind.__init__).parameters else {}
 
 
 @contextmanager
 def _quiet(*, is_download: bool) -> Iterator[None]:
-    """Keep the library from telling which weights it does not need; the progress of a download is shown."""
+    """Silence the library's messages about unused weights; download progress is still shown."""
     import transformers
 
     logging: Any = transformers.utils.logging  # untyped

@@ -1,4 +1,4 @@
-"""What the errors of Hugging Face's libraries mean for the person who named a model."""
+"""Translates errors of Hugging Face's libraries into messages for the user who chose a model."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,12 +23,12 @@ def in_our_words(name: str) -> Iterator[None]:
     except BackboneError:
         raise
     except Exception as error:
-        # Files of others, read by libraries of others, can fail in any way.
+        # Third-party files and libraries raise errors of any class.
         raise _translated(error, name) from error
 
 
 def classes_behind(error: BaseException | None) -> set[str]:
-    """Name the classes of an error, those that they come from, and those of the errors that caused it."""
+    """Return the names of the classes of an error and of its causes, with all base classes."""
     names: set[str] = set()
     while error is not None:
         names |= {kind.__name__ for kind in type(error).__mro__}

@@ -1,6 +1,6 @@
-"""What an image processor of Hugging Face does to images, read from its file.
+"""The preprocessing of a Hugging Face image processor, read from its file.
 
-The processors themselves are not used: the fast ones need torchvision, and they take one image after the other.
+The processors themselves are not used: the fast ones need torchvision, and they process images one by one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,25 +10,25 @@ from typing import Any, NamedTuple, TypeGuard
 from triptych.models.pretrained.backbone import BackboneError
 
 NOT_TAKEN_OVER = ("do_flip_channel_order", "rescale_offset", "include_top")
-"""Further steps of a few processors: blue before red (MobileViT), a shift, a second normalisation (EfficientNet)."""
+"""Additional steps of a few processors: BGR order (MobileViT), a shift, a second normalisation (EfficientNet)."""
 
 
 class ExpectedImages(NamedTuple):
-    """The images that a model knows."""
+    """The input images that a model expects."""
 
     size: tuple[int, int]
     """Height and width."""
     channels: int
     mean: tuple[float, ...]
-    """Of each channel, pixels in [0, 1]."""
+    """Mean of each channel, pixels in [0, 1]."""
     std: tuple[float, ...]
 
 
 def expected_images(processing: Mapping[str, Any], *, config: Mapping[str, Any], name: str) -> ExpectedImages:
-    """Read size and normalisation.
+    """Read the image size and the normalisation.
 
     Raises:
-        BackboneError: The files lack it, have something other than numbers, or need steps that are not supported.
+        BackboneError: The files lack them, have values other than numbers, or require steps that are not supported.
 
     Example:
         >>> processing = {"image_mean": [0.5], "image_std": [0.25], "size": {"shortest_edge": 224}}
@@ -69,7 +69,7 @@ def expected_images(processing: Mapping[str, Any], *, config: Mapping[str, Any],
 
 
 def _size(value: object) -> tuple[int, int] | None:
-    """Read a size in any of the forms that have been in use."""
+    """Read a size in any of the library's formats, old and new."""
     match value:
         case int(side) | {"shortest_edge": int(side)}:
             size = side, side

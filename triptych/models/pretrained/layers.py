@@ -1,4 +1,4 @@
-"""A network's layers in the order of depth, found by its shape, whichever library it is from."""
+"""A network's layers in order of depth, detected from the module structure, for any library."""
 
 from collections.abc import Iterator
 
@@ -6,10 +6,10 @@ from torch import nn
 
 
 def blocks_of(network: nn.Module) -> dict[str, nn.Module]:
-    """Find the blocks that a network repeats, by name, from the pixels on.
+    """Find the repeated blocks of a network, by name, in order from the input.
 
-    They are the members of lists or sequences of modules of one class each; a member that holds such a list itself, as
-    a stage of a ConvNeXt does, is divided by its own.
+    Blocks are the members of lists or sequences of modules of one class. A member that contains such a list itself,
+    such as a stage of a ConvNeXt, is divided further.
 
     Example:
         >>> stem, top = nn.Conv2d(3, 4, 2), nn.Linear(4, 2)
@@ -20,10 +20,10 @@ def blocks_of(network: nn.Module) -> dict[str, nn.Module]:
 
 
 def layers_of(network: nn.Module) -> list[list[nn.Parameter]]:
-    """Divide the parameters that learn by depth: what lies before the first block, then each block.
+    """Group the trainable parameters by depth: those before the first block, then each block.
 
-    What lies between two blocks or after the last one goes with the block before it. Layers without parameters that
-    learn are left out.
+    Parameters between two blocks or after the last one belong to the block before them. Layers without trainable
+    parameters are omitted.
     """
     names = list(blocks_of(network))
     layers: list[list[nn.Parameter]] = [[] for _ in range(len(names) + 1)]
@@ -37,12 +37,12 @@ def layers_of(network: nn.Module) -> list[list[nn.Parameter]]:
 
 
 def linear_layers_of(network: nn.Module) -> list[str]:
-    """Name the linear layers inside the blocks."""
+    """Return the names of the linear layers inside the blocks."""
     return [
         f"{block}.{name}" if name else block
         for block, module in blocks_of(network).items()
         for name, inner in module.named_modules()
-        # A subclass has a task of its own, as the output of torch's attention, which is never called.
+        # Subclasses are special, such as the output layer of torch's attention, which is never called.
         if type(inner) is nn.Linear
     ]
 

@@ -1,4 +1,4 @@
-"""LoRA: small additions to the matrices of a network that otherwise stays as it is."""
+"""LoRA: trainable low-rank updates of a frozen network's weight matrices."""
 
 from collections.abc import Sequence
 
@@ -8,21 +8,21 @@ from triptych.models.pretrained.backbone import BackboneError, first_line
 from triptych.models.pretrained.layers import linear_layers_of
 
 SCALE = 2.0
-"""Of the additions, whatever their rank: peft's `lora_alpha` is this many times the rank."""
+"""Scale of the updates for any rank: peft's `lora_alpha` is this multiple of the rank."""
 
 
 def add_lora(network: nn.Module, *, rank: int, targets: Sequence[str] = ()) -> None:
-    """Freeze a network and put a product of two narrow matrices beside its linear layers (Hu et al., 2022), by peft.
+    """Freeze a network and add low-rank adapters to its linear layers (Hu et al., 2022), by peft.
 
-    At the start the additions are zero: the network's outputs are unchanged.
+    Initially the updates are zero: the network's outputs are unchanged.
 
     Args:
-        network: changed in place; the names of its parameters change with it.
-        rank: of the additions.
-        targets: ends of the names of the layers; all linear layers inside the blocks where there are none.
+        network: Changed in place; the names of its parameters change too.
+        rank: Rank of the updates.
+        targets: Suffixes of the layers' names; if empty, all linear layers inside the blocks.
 
     Raises:
-        BackboneError: peft is not installed, or there are no such layers.
+        BackboneError: Peft is not installed, or there are no such layers.
     """
     try:
         from peft import LoraConfig, inject_adapter_in_model

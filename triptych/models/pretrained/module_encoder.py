@@ -1,4 +1,4 @@
-"""Any module from images to features, as the encoder of a model."""
+"""Any module that maps images to features, as the encoder of a model."""
 
 import torch
 from torch import Tensor, nn
@@ -9,17 +9,17 @@ from triptych.models.contract import Encoder
 
 
 class ModuleEncoder(Encoder):
-    """Lets a module of the user's stand in for Triptych's own encoder.
+    """Wraps a user's module as an encoder.
 
-    Tokens are averaged. The module learns with everything else, unless its parameters require no gradient.
+    Tokens are averaged. The module is trained with the rest of the model, unless its parameters require no gradient.
 
     Args:
-        module: maps standardised images (B, C, H, W) to features (B, F) or tokens (B, N, F).
+        module: Maps standardised images (B, C, H, W) to features (B, F) or tokens (B, N, F).
         image_size: H and W.
         in_channels: C.
 
     Raises:
-        ValueError: the module does not take such images, or returns something else.
+        ValueError: The module does not accept such images, or returns something else.
 
     Example:
         >>> encoder = ModuleEncoder(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), image_size=(8, 8), in_channels=1)
@@ -40,11 +40,11 @@ class ModuleEncoder(Encoder):
 
 @torch.no_grad()
 def _measured_features(module: nn.Module, shape: tuple[int, ...]) -> int:
-    """Return F, by a batch of zeros in evaluation mode: statistics and dropout are left as they were."""
+    """Measure F with a batch of zeros in evaluation mode: running statistics and modes are unchanged."""
     modes = {part: part.training for part in module.modules()}
     try:
         features = module.eval()(torch.zeros(shape))
-    except Exception as error:  # a module of the user's can fail in any way
+    except Exception as error:  # a user's module can raise any error
         raise ValueError(
             f"encoder must map images of the shape {shape} to features, but it fails: {type(error).__name__}: {error}"
         ) from error

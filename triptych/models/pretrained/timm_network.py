@@ -1,6 +1,6 @@
-"""Networks of timm: by name with their weights, or built again without them.
+"""Networks of timm: loaded by name with their weights, or rebuilt without them.
 
-The library is imported when one of its models is needed.
+The library is imported only if one of its models is needed.
 """
 
 from typing import Any
@@ -19,10 +19,10 @@ from triptych.models.pretrained.hugging_face_errors import UNREACHABLE, classes_
 
 
 class TimmNetwork(nn.Module):
-    """A model of timm without its classifier: pooled features, normalised, since heads expect deviation one.
+    """A model of timm without its classifier: pooled features, normalised, because heads expect deviation 1.
 
     Args:
-        model: made with `num_classes=0`.
+        model: A model created with `num_classes=0`.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -39,7 +39,7 @@ def fetch(name: str) -> Backbone:
     """Read a model with its weights, which timm downloads to its own cache.
 
     Raises:
-        BackboneError: The library is not there, or knows no such model, or has no weights for it.
+        BackboneError: The library is not installed, has no such model, or has no weights for it.
         BackboneDownloadError: It could not be downloaded.
     """
     timm = _library()
@@ -50,7 +50,7 @@ def fetch(name: str) -> Backbone:
     try:
         model = timm.create_model(name, pretrained=True, num_classes=0)
     except Exception as error:
-        # Of the network, of the hub, of the disk, of the file: of several libraries.
+        # Errors of the network, the hub, the disk or the file, raised by several libraries.
         if isinstance(error, OSError) or classes_behind(error) & UNREACHABLE:
             raise BackboneDownloadError(
                 f"the weights of {name} could not be downloaded ({first_line(error)}). Check the network, or copy "
@@ -76,7 +76,7 @@ def rebuild(description: BackboneDescription) -> nn.Module:
     """Build a described model with random weights; nothing is downloaded.
 
     Raises:
-        BackboneError: The library is not there, or no longer knows the model.
+        BackboneError: The library is not installed, or no longer has the model.
     """
     timm = _library()
     name = description.config.get("name")
@@ -92,7 +92,7 @@ def _library() -> Any:  # noqa: ANN401 - a module
     try:
         import timm
         import timm.data
-    except (ImportError, RuntimeError) as error:  # the latter where its torchvision is of another PyTorch
+    except (ImportError, RuntimeError) as error:  # RuntimeError: its torchvision belongs to another PyTorch version
         raise BackboneError(
             f"timm: expected the library timm, which cannot be imported ({error}). Install it beside the torchvision "
             "of your PyTorch (pip install timm), or take a model of transformers, which needs neither: hf:<name>"

@@ -1,4 +1,4 @@
-"""Multi-head self-attention over tokens, on PyTorch's fused kernel, and a look at what it does."""
+"""Multi-head self-attention over tokens with PyTorch's fused kernel, and its attention weights."""
 
 import math
 
@@ -10,14 +10,14 @@ from torch import Tensor, nn
 
 
 class MultiHeadSelfAttention(nn.Module):
-    """Every token looks at every token: softmax(Q Kᵀ / √d) V per head, d = D / num_heads (Vaswani et al., 2017).
+    """Every token attends to every token: softmax(Q Kᵀ / √d) V per head, d = D / num_heads (Vaswani et al., 2017).
 
     Args:
         embed_dim: D.
-        num_heads: how many heads share the width; they divide it.
+        num_heads: Number of heads; it divides D.
 
     Raises:
-        ValueError: the heads do not divide the width.
+        ValueError: The number of heads does not divide D.
     """
 
     def __init__(self, embed_dim: int, *, num_heads: int) -> None:
@@ -35,7 +35,7 @@ class MultiHeadSelfAttention(nn.Module):
         """Map tokens (B, N, D) to (B, N, D)."""
         query, key, value = self._project(tokens)
         if query.device.type == "cpu" and query.dtype == torch.bfloat16:
-            # The fused kernel's backward pass takes nine times as long as these products there.
+            # On this device the fused kernel's backward pass takes nine times as long as these products.
             mixed = _weights(query, key) @ value
         else:
             mixed = F.scaled_dot_product_attention(query, key, value)
@@ -43,15 +43,15 @@ class MultiHeadSelfAttention(nn.Module):
         return attended
 
     def weights(self, tokens: Tensor) -> Tensor:
-        """Return how much each of the tokens (B, N, D) looks at each: (B, heads, N, N), every row a share of 1.
+        """Return the attention weights between tokens (B, N, D): (B, heads, N, N), every row sums to 1.
 
-        The fused kernel never holds this matrix, so it is computed anew: for a picture, not for training.
+        The fused kernel does not store this matrix, so it is recomputed: for figures, not for training.
         """
         query, key, _ = self._project(tokens)
         return _weights(query, key)
 
     def messages(self, tokens: Tensor) -> Tensor:
-        """Return what each head would hand on of each of the tokens (B, N, D), looked at fully: (B, heads, N, D).
+        """Return the output of each head for each of the tokens (B, N, D) at attention weight 1: (B, heads, N, D).
 
         The sum of `weights @ messages` over the heads, plus the bias of the output map, is what `forward` returns.
         """

@@ -13,10 +13,10 @@ class TransformerBlock(nn.Module):
 
     Args:
         embed_dim: D.
-        num_heads: attention heads.
-        mlp_ratio: hidden width of the MLP, in units of embed_dim.
-        dropout: probability of dropping an output of the attention, and a hidden or output activation of the MLP. The
-            attention weights are never dropped: that would cost the fused kernel.
+        num_heads: Number of attention heads.
+        mlp_ratio: Hidden width of the MLP, in units of embed_dim.
+        dropout: Probability of dropping an output of the attention, or a hidden or output activation of the MLP. The
+            attention weights are never dropped: that would prevent the use of the fused kernel.
     """
 
     def __init__(
@@ -41,21 +41,21 @@ class TransformerBlock(nn.Module):
         return output
 
     def attention_shares(self, tokens: Tensor) -> Tensor:
-        """Return of what each token consists after the attention and its skip connection.
+        """Return the share of each input token in each token after the attention and its skip connection.
 
-        The share of token n in token m is the length of the vector that comes from n, relative to the lengths of all
-        that come to m (Kobayashi et al., 2021). The attention weights alone mislead: a token that many look at and
-        that carries almost no information, as the empty corner of a digit's image, gets the most of them.
+        The share of token n in token m is the norm of the vector that n contributes to m, relative to the sum of the
+        norms of all contributions to m (Kobayashi et al., 2021). The attention weights alone mislead: they are largest
+        for tokens with almost no information, such as the empty corner of a digit's image.
 
         Args:
-            tokens: (B, N, D), as they enter the block.
+            tokens: (B, N, D), the input of the block.
 
         Returns:
-            Shares (B, N, N), every row a share of 1.
+            Shares (B, N, N), every row sums to 1.
         """
         normalised = self.attention_norm(tokens)
         weights, messages = self.attention.weights(normalised), self.attention.messages(normalised)
-        # The squared length of a sum over heads, from the heads' inner products: vectors would take (B, N, N, D).
+        # The squared norm of a sum over heads, from the heads' inner products: the vectors would need (B, N, N, D).
         products = torch.einsum("bhnd,bknd->bhkn", messages, messages)
         squares = (torch.einsum("bhmn,bhkn->bkmn", weights, products) * weights).sum(1)
         kept = tokens + torch.einsum("bhnn,bhnd->bnd", weights, messages)
@@ -64,12 +64,12 @@ class TransformerBlock(nn.Module):
 
 
 class MultiLayerPerceptron(nn.Module):
-    """Two linear maps with SiLU between, on each token by itself.
+    """Two linear layers with SiLU between them, applied to each token separately.
 
     Args:
         embed_dim: D.
-        hidden_dim: width between the two maps.
-        dropout: probability of dropping a hidden activation.
+        hidden_dim: Width between the two layers.
+        dropout: Probability of dropping a hidden activation.
     """
 
     def __init__(self, embed_dim: int, *, hidden_dim: int, dropout: float) -> None:

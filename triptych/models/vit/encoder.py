@@ -1,4 +1,4 @@
-"""Triptych's own encoder: standardised images in, one vector of features per image out."""
+"""Triptych's own encoder: maps standardised images to one feature vector per image."""
 
 import math
 from collections.abc import Iterable
@@ -15,26 +15,26 @@ from triptych.models.vit.recomputing import recomputed
 
 
 class ImageEncoder(Encoder):
-    """A Vision Transformer (Dosovitskiy et al., 2021) whose features are the mean of its tokens.
+    """A Vision Transformer (Dosovitskiy et al., 2021) with mean pooling over its tokens.
 
     Args:
-        image_size: H and W, which `patch_size` divides.
+        image_size: H and W, divisible by `patch_size`.
         in_channels: C.
-        patch_size: the total stride of the patch embedding.
+        patch_size: Total stride of the patch embedding.
         patch_embedding: "convolutional" or "linear".
         embed_dim: D, divisible by 4 and by `num_heads`.
-        num_heads: attention heads of a block.
-        num_layers: blocks.
-        mlp_ratio: hidden width of a block's MLP, in units of `embed_dim`.
-        dropout: probability of dropping an activation in the blocks.
-        mirror_averaging: whether features in evaluation mode are the mean over an image and its left-right mirror
-            image, so that both have the same: for images whose meaning does not depend on handedness. It doubles the
-            cost of evaluation, not of training.
-        activation_checkpointing: whether training keeps the inputs of the blocks and of the patch embedding's stages
-            only, and computes the rest again in the backward pass: a third more time for a fraction of the memory.
+        num_heads: Number of attention heads of a block.
+        num_layers: Number of blocks.
+        mlp_ratio: Hidden width of a block's MLP, in units of `embed_dim`.
+        dropout: Probability of dropping an activation in the blocks.
+        mirror_averaging: Whether features in evaluation mode are the mean over an image and its horizontal mirror
+            image, so that both get the same features: for images with mirror symmetry. It doubles the cost of
+            evaluation, not of training.
+        activation_checkpointing: Whether training stores only the inputs of the blocks and of the patch embedding's
+            stages, and recomputes the rest in the backward pass: a third more time for a fraction of the memory.
 
     Raises:
-        ValueError: sizes that do not divide each other, or an unknown patch embedding.
+        ValueError: The sizes do not divide each other, or the patch embedding is unknown.
     """
 
     positions: Tensor
@@ -64,7 +64,7 @@ class ImageEncoder(Encoder):
         self.patch_embedding = PATCH_EMBEDDINGS[patch_embedding](
             in_channels, embed_dim=embed_dim, patch_size=patch_size
         )
-        # Not persistent: it is a function of the sizes, not something learned.
+        # Not persistent: it is a function of the sizes and not learned.
         self.register_buffer("positions", sine_cosine_positions(*grid, embed_dim=embed_dim), persistent=False)
         self.blocks = nn.ModuleList(
             TransformerBlock(embed_dim, num_heads=num_heads, mlp_ratio=mlp_ratio, dropout=dropout)
@@ -94,9 +94,10 @@ class ImageEncoder(Encoder):
         return normalised
 
     def hidden_weights(self) -> list[Tensor]:
-        """List the weights that map features to features: what an optimiser such as Muon treats apart.
+        """List the weights that map features to features, for an optimiser such as Muon.
 
-        Matrices of the blocks and filters of the convolutional patch embedding; not the linear one, which sees pixels.
+        These are the matrices of the blocks and the filters of the convolutional patch embedding, but not the linear
+        patch embedding, whose input is pixels.
         """
         stem = [] if isinstance(self.patch_embedding, PatchEmbedding) else _weights(self.patch_embedding, nn.Conv2d)
         return stem + _weights(self.blocks, nn.Linear)
@@ -112,15 +113,15 @@ class ImageEncoder(Encoder):
                 module.fold()
 
     def attention_maps(self, images: Tensor) -> Tensor:
-        """Return how much each token of standardised images (B, C, H, W) gave to the features: shares (B, h, w).
+        """Return the share of each token of standardised images (B, C, H, W) in the features: (B, h, w).
 
-        An attention rollout (Abnar and Zuidema, 2020): the shares of all blocks multiplied, from the last to the first,
-        and averaged over the tokens, as there is no class token and the pooling counts them all. A block's shares
-        are those of `TransformerBlock.attention_shares`. What convolutions and MLPs do is not in it: a map shows where
-        information was gathered, and does not prove what the features depend on.
+        An attention rollout (Abnar and Zuidema, 2020): the product of the shares of all blocks, from the last to the
+        first, averaged over the tokens, because the pooling is a mean and there is no class token. A block's shares are
+        those of `TransformerBlock.attention_shares`. Convolutions and MLPs are not included: a map shows where
+        information comes from, and does not prove what the features depend on.
 
         Returns:
-            One map an image, whose shares sum to 1; 1 / N everywhere means that nothing was preferred.
+            One map per image, whose shares sum to 1; with 1 / N everywhere all tokens contribute equally.
         """
         tokens = self.patch_embedding(images) + self.positions
         entering = []
@@ -134,10 +135,10 @@ class ImageEncoder(Encoder):
         return shares.reshape(-1, *self.grid)
 
     def _initialise_blocks(self) -> None:
-        """Draw the blocks' weights from a normal of deviation 0.02, truncated at two deviations, biases zero.
+        """Draw the blocks' weights from a normal of deviation 0.02, truncated at two deviations; biases are zero.
 
-        What a block adds to its residual stream is smaller by √(2 · blocks), so that the stream's scale does not grow
-        with depth (Radford et al., 2019).
+        The last layers of the residual branches are divided by √(2 · blocks), so that the scale of the residual stream
+        does not grow with depth (Radford et al., 2019).
         """
         for block in self.blocks:
             for name, module in block.named_modules():

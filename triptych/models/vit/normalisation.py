@@ -1,4 +1,4 @@
-"""Batch normalisation of the convolutional patch embedding: exact over several processes, and foldable into filters."""
+"""Batch normalisation of the convolutional patch embedding: exact across processes, and foldable into filters."""
 
 from typing import Any
 
@@ -16,14 +16,14 @@ from triptych.models.vit.recomputing import is_recomputing
 class BatchNormalisation(nn.BatchNorm2d):
     """Batch normalisation (Ioffe & Szegedy, 2015) with a learned shift and no learned scale.
 
-    While training, channels are standardised with the statistics of the batch; where several processes train, with
-    those of the batches of all of them, and gradients pass through these statistics to every process, so that two
-    processes of B images equal one of 2 B. When evaluating, the running statistics are used, and an image gets the same
-    features whatever its neighbours are. The next layer's filters make up for the missing scale; without one the
-    factor of every channel is positive, and the layer can be folded into a convolution that comes before a max-pooling.
+    In training mode, channels are standardised with the statistics of the batch, or, with several processes, of all
+    their batches. Gradients pass through these statistics to every process, so that two processes with B images each
+    equal one with 2 B. In evaluation mode, the running statistics are used, and an image's features do not depend on
+    the rest of the batch. The next layer's filters replace the missing scale; without it the factor of every channel is
+    positive, and the layer can be folded into a convolution before a max-pooling.
 
-    PyTorch's `SyncBatchNorm` is for GPUs alone; as a subclass of `BatchNorm2d` this one is known to
-    `torch.optim.swa_utils.update_bn`.
+    PyTorch's `SyncBatchNorm` supports only GPUs. This class is a subclass of `BatchNorm2d`, so that
+    `torch.optim.swa_utils.update_bn` supports it.
 
     Args:
         channels: C.
@@ -43,18 +43,18 @@ class BatchNormalisation(nn.BatchNorm2d):
             return self._forward_of_all(features)
         if self.training and features.numel() > self.num_features:
             return self._forward_of_one(features)
-        # A single value has no variance: the running statistics stand in.
+        # A single value has no variance: the running statistics are used instead.
         return F.batch_norm(features, self.running_mean, self.running_var, None, self.bias, eps=self.eps)
 
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:
-        """Return what evaluation multiplies each channel by and then adds: (C,) and (C,)."""
+        """Return the scale and the shift of each channel in evaluation mode: (C,) and (C,)."""
         scale = (self.running_var + self.eps).rsqrt()
         return scale, self.bias - self.running_mean * scale
 
     def _forward_of_one(self, features: Tensor) -> Tensor:
         if not is_recomputing():
             return super().forward(features)
-        # The same operation, so that as many tensors are saved; the batch was counted the first time.
+        # The same operation, so that the same number of tensors is saved; the batch was counted the first time.
         mean, variance = self.running_mean.clone(), self.running_var.clone()
         return F.batch_norm(features, mean, variance, None, self.bias, training=True, eps=self.eps)
 
@@ -74,7 +74,7 @@ class BatchNormalisation(nn.BatchNorm2d):
 
     @torch.no_grad()
     def _count(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:
-        """Move the running statistics as PyTorch does: by `momentum`, or to the mean of all batches if it is None."""
+        """Update the running statistics as PyTorch does: by `momentum`, or to the mean of all batches if it is None."""
         unbiased = variance * (count / (count - 1))
         self.num_batches_tracked.add_(1)
         share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
@@ -86,7 +86,7 @@ class _SumOverProcesses(torch.autograd.Function):
     """The sum over all processes, whose gradient is the sum of theirs; `torch.distributed.nn` is deprecated."""
 
     @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ANN401, ARG004 - as PyTorch calls it
+    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ANN401, ARG004 - PyTorch's signature
         total = values.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total)
         return total
@@ -101,5 +101,5 @@ class _SumOverProcesses(torch.autograd.Function):
 
 def _summed(values: Tensor) -> Tensor:
     """Sum over the processes; the gradient of the sum is summed over them too."""
-    total: Tensor = _SumOverProcesses.apply(values)  # type: ignore[no-untyped-call] # PyTorch left it without types
+    total: Tensor = _SumOverProcesses.apply(values)  # type: ignore[no-untyped-call] # PyTorch has no types for it
     return total

@@ -1,4 +1,4 @@
-"""Fixed positions for the tokens of a grid, so that the encoder knows where each patch lies."""
+"""Fixed position encodings for a grid of tokens."""
 
 import torch
 from torch import Tensor
@@ -7,13 +7,13 @@ from torch import Tensor
 def sine_cosine_positions(height: int, width: int, *, embed_dim: int, temperature: float = 10_000.0) -> Tensor:
     """Encode each cell of a grid by sines and cosines of its column and row, at frequencies from 1 to 1/temperature.
 
-    The encoding of "Better plain ViT baselines" (Beyer et al., 2022): nothing is learned, so any grid will do.
+    The encoding of "Better plain ViT baselines" (Beyer et al., 2022): nothing is learned, so that it supports any grid.
 
     Args:
-        height: rows of the grid.
-        width: columns of the grid.
+        height: Number of rows of the grid.
+        width: Number of columns of the grid.
         embed_dim: D, divisible by 4: sine and cosine of column and row.
-        temperature: ratio of the highest frequency to the lowest.
+        temperature: Ratio of the highest frequency to the lowest.
 
     Returns:
         (N, D) in [-1, 1], N = height * width, row by row.

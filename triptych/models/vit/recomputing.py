@@ -1,4 +1,4 @@
-"""Activations that are computed again when the backward pass needs them, instead of being kept until then."""
+"""Activation checkpointing: activations are recomputed in the backward pass instead of being stored."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -13,26 +13,26 @@ _RECOMPUTING: ContextVar[bool] = ContextVar("recomputing", default=False)
 
 
 def recomputed(module: nn.Module, inputs: Tensor) -> Tensor:
-    """Apply a module of which only the input is kept for the backward pass (Chen et al., 2016).
+    """Apply a module, and store only its input for the backward pass (Chen et al., 2016).
 
-    The random numbers of dropout are drawn again as they were, so that gradients are the same to the last bit. Nothing
-    is computed twice where no gradient is needed.
+    Dropout draws the same random numbers again, so that gradients are bit-identical. Nothing is recomputed if no
+    gradient is needed.
     """
     if not torch.is_grad_enabled():
         return cast(Tensor, module(inputs))
     if torch.compiler.is_compiling():
-        # The compiler repeats the products alone, not what a module does to its buffers.
+        # The compiler recomputes only the operations, not a module's updates of its buffers.
         return cast(Tensor, checkpoint(module, inputs, use_reentrant=False))
     return cast(Tensor, checkpoint(module, inputs, use_reentrant=False, context_fn=_contexts))
 
 
 def is_recomputing() -> bool:
-    """Return whether a module is applied for the second time, so that it does not count the batch twice."""
+    """Return whether a module is being recomputed, so that it does not count the batch twice."""
     return not torch.compiler.is_compiling() and _RECOMPUTING.get()
 
 
 def _contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """Return the contexts of the first and of the second time."""
+    """Return the contexts of the forward pass and of the recomputation."""
     return nullcontext(), _recomputing()
 
 

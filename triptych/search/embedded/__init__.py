@@ -1,1 +1,1 @@
-"""The embedded index: a folder of Arrow segments on this machine, searched by faiss, without any server."""
+"""The embedded index: a folder of Arrow segments on this machine, searched with faiss, without a server."""

@@ -1,4 +1,4 @@
-"""Short codes of a large segment's vectors, which find the rows that are worth an exact comparison.
+"""Compact codes of a large segment's vectors, which select candidates for an exact comparison.
 
 Product quantisation with 4 bits for every two dimensions (four in wide embeddings), scanned by SIMD: faiss's
 `IndexPQFastScan`, after André, Kermarrec & Le Scouarnec, "Cache locality is not enough" (VLDB 2015). All codes of a
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 WANTED_RECALL = 0.99
 DEPTHS = (100, 200, 400, 800, 1600, 3200)
 SAMPLE = 256
-"""Rows of the segment that are searched to choose the depth."""
+"""Number of rows of the segment that are searched to choose the depth."""
 TRAINING_ROWS = 65_536
 NARROW = 128
-"""Embeddings of up to so many dimensions get a code for every two."""
+"""Maximum dimension of embeddings with one code per two dimensions."""
 
 
 class Codes:
     """The codes of one segment.
 
     Attributes:
-        depth: Candidates to compare exactly for the 10 nearest rows.
-        recall: Share of the 10 nearest that these hold, on a sample.
+        depth: Number of candidates to compare exactly for the 10 nearest rows.
+        recall: Share of the 10 nearest rows among these, on a sample.
     """
 
     def __init__(self, index: Any, *, depth: int, recall: float) -> None:  # noqa: ANN401 - faiss has no types
@@ -51,7 +51,7 @@ class Codes:
             codes = cls._of_width(vectors, width)
             depth, recall = _choose_depth(codes, vectors)
             if recall >= WANTED_RECALL and (depth <= DEPTHS[2] or width == 2):
-                # One step deeper than the sample needs: queries differ from the rows.
+                # One step deeper than the sample requires, because queries differ from the rows.
                 deeper = DEPTHS[min(DEPTHS.index(depth) + 1, len(DEPTHS) - 1)]
                 return cls(codes._index, depth=deeper, recall=recall)
         return None
@@ -69,11 +69,11 @@ class Codes:
         return cls(index, depth=DEPTHS[0], recall=0.0)
 
     def depth_for(self, k: int) -> int:
-        """Return how many candidates to compare exactly for the k nearest rows."""
+        """Return the number of candidates to compare exactly for the k nearest rows."""
         return max(self.depth, -(-k * self.depth // 10))
 
     def candidates(self, queries: Floats, count: int) -> NDArray[np.int64]:
-        """Return for queries (Q, E) the rows (Q, count) that their codes put first."""
+        """Return for queries (Q, E) the rows (Q, count) with the best codes."""
         found: NDArray[np.int64] = self._index.search(_pad(queries, self._index.d), count)[1]
         return found
 
@@ -88,7 +88,7 @@ class Codes:
         """Read codes whose digest was checked.
 
         Raises:
-            SearchError: They are not of such a segment.
+            SearchError: They do not match the segment.
         """
         import faiss
 
@@ -103,7 +103,7 @@ class Codes:
 
 
 def _choose_depth(codes: Codes, vectors: Floats) -> tuple[int, float]:
-    """Return the least depth whose recall@10 on some of the vectors is enough, and that recall; else the deepest."""
+    """Return the smallest depth with sufficient recall@10 on a sample, and that recall; else the largest depth."""
     sample = np.linspace(0, len(vectors) - 1, min(SAMPLE, len(vectors)), dtype=np.int64)
     queries = np.ascontiguousarray(vectors[sample])
     _, wanted = nearest(queries, vectors, 11)

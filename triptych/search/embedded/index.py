@@ -1,8 +1,8 @@
-"""The embedded index: append-only segments, deletions beside them, and a manifest that is replaced in one step.
+"""The embedded index: append-only segments, files of deletions, and a manifest that is replaced atomically.
 
-A change writes its files, brings them to the disk, and then replaces the manifest: the old state is whole before that,
-the new one after. Readers compare the manifest's bytes with those they know at every call, and map what is new. The
-writer removes files that the manifest no longer names; a reader that still has them mapped keeps them.
+A change writes and syncs its files, and then replaces the manifest: before that the old state is complete, afterwards
+the new one. Readers compare the manifest's bytes with the known ones at every call, and map new files. The writer
+removes files that the manifest no longer lists; a reader that still has them mapped keeps them.
 """
 
 import contextlib
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ATTEMPTS = 20
-"""Times that a reader starts again because a writer has just removed a file of the state that it was opening."""
+"""Number of retries of a reader after a writer has removed a file of the state that it was opening."""
 
 OWN_FILE = re.compile(r"^\d{8,}(\.arrow|\.codes|-\d{8,}\.deleted\.npy)$")
 
@@ -47,7 +47,7 @@ class EmbeddedIndex(Index):
     """An index in a folder of this machine.
 
     Args:
-        folder: That of the index, as `create` made it.
+        folder: The folder of the index, created by `create`.
         patience: Seconds to wait for another writer.
         exact_rows: Rows up to which every search is exact.
 
@@ -86,7 +86,7 @@ class EmbeddedIndex(Index):
         """Make an empty index.
 
         Raises:
-            SearchError: The folder has something in it already; nothing is overwritten.
+            SearchError: The folder is not empty; nothing is overwritten.
         """
         check_new(dimension, fingerprint)
         folder = Path(folder)
@@ -105,7 +105,7 @@ class EmbeddedIndex(Index):
         return cls(folder, patience=patience, exact_rows=exact_rows)
 
     def settings(self) -> IndexSettings:
-        """Return what the index knows besides its rows."""
+        """Return the settings of the index."""
         return self._newest().manifest.settings
 
     def info(self) -> IndexInfo:
@@ -128,14 +128,14 @@ class EmbeddedIndex(Index):
         )
 
     def compact(self) -> None:
-        """Write all living rows into one segment; with codes, if they are many."""
+        """Write all rows that are not deleted into one segment, with codes if there are many."""
         with self._writing() as state:
             stored = state.manifest.segments
             if len(stored) > 1 or any(one.deletions for one in stored):
                 self._merge(state, range(len(stored)))
 
     def verify(self) -> None:
-        """Compare every file with the digest of what was written.
+        """Compare every file with its digest.
 
         Raises:
             SearchError: A file is damaged; the message names it.
@@ -149,7 +149,7 @@ class EmbeddedIndex(Index):
             self._commit(state.manifest, calibration=calibration)
 
     def close(self) -> None:
-        """Let go of the mapped files."""
+        """Release the mapped files."""
         self._state = None
 
     def _add(self, rows: Rows) -> None:
@@ -176,7 +176,7 @@ class EmbeddedIndex(Index):
         return self._newest().search(queries, k, condition, exact=exact)
 
     def _newest(self) -> State:
-        """Return the newest whole state."""
+        """Return the latest complete state."""
         known = self._state
         if known is not None and known.content == read_manifest(self.folder):
             return known
@@ -199,7 +199,7 @@ class EmbeddedIndex(Index):
             self._sweep()
 
     def _without(self, state: State, ids: "pa.Array") -> tuple[StoredSegment, ...]:
-        """Write down as deleted the rows that have these ids, and return the segments that still have rows."""
+        """Record the rows with these ids as deleted, and return the segments that still have rows."""
         stored = []
         for segment in state.segments:
             one, found = segment.stored, segment.find(ids)
@@ -216,12 +216,12 @@ class EmbeddedIndex(Index):
         write_manifest(self.folder, manifest.model_copy(update={**changes, "generation": manifest.generation + 1}))
 
     def _tidy(self) -> None:
-        """Merge segments until they are few; what was added is safe already, and the state is whole after each step."""
+        """Merge segments until there are few; added rows are on disk, and every step leaves a complete state."""
         while places := to_merge((state := self._newest()).manifest.segments, exact_rows=self._exact_rows):
             self._merge(state, places)
 
     def _merge(self, state: State, places: Sequence[int]) -> None:
-        """Replace some segments by one of their living rows."""
+        """Merge some segments into one, without deleted rows."""
         import pyarrow as pa
 
         manifest, chosen = state.manifest, [state.segments[place] for place in places]
@@ -240,11 +240,11 @@ class EmbeddedIndex(Index):
         self._commit(manifest, segments=tuple(kept), next_number=number + 1)
 
     def _sweep(self) -> None:
-        """Remove files that the manifest does not name: of states before, and of a writer that was killed."""
+        """Remove files that the manifest does not list, from earlier states or a killed writer."""
         named = {name for one in self._newest().manifest.segments for name in one.names()}
         for path in self.folder.iterdir():
             if OWN_FILE.match(path.name) and path.name not in named:
-                with contextlib.suppress(OSError):  # some systems keep files that are mapped
+                with contextlib.suppress(OSError):  # some systems cannot remove mapped files
                     path.unlink()
         remove_leftovers(self.folder)
 

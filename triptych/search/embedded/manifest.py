@@ -1,6 +1,6 @@
-"""The manifest of an embedded index: which files are its state. It is replaced in one step, so that states are whole.
+"""The manifest of an embedded index lists the files of its state. It is replaced atomically.
 
-Files are named by numbers, never by paths in the manifest: an index from elsewhere cannot point outside its folder.
+Files are identified by numbers, not by paths in the manifest: an untrusted index cannot refer to files elsewhere.
 """
 
 import os
@@ -25,7 +25,7 @@ class _Strict(BaseModel):
 
 
 class StoredFile(_Strict):
-    """What a file must have to be the one that was written: size in bytes and SHA-256."""
+    """Size in bytes and SHA-256 of a file, for verification."""
 
     bytes: int = Field(ge=0)
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -35,8 +35,8 @@ class StoredCodes(StoredFile):
     """The codes of a segment for approximate search.
 
     Attributes:
-        depth: Candidates that are compared exactly to find the 10 nearest rows.
-        recall: Share of the 10 nearest rows found so, measured when the codes were made.
+        depth: Number of candidates that are compared exactly to find the 10 nearest rows.
+        recall: Share of the 10 nearest rows among these, measured when the codes were created.
     """
 
     depth: int = Field(gt=0)
@@ -51,7 +51,7 @@ class StoredDeletions(StoredFile):
 
 
 class StoredSegment(_Strict):
-    """Rows that were written together, and what has become of them."""
+    """Rows that were written together, with their codes and deletions."""
 
     number: int = Field(ge=0)
     rows: int = Field(gt=0, lt=2**31)
@@ -87,7 +87,7 @@ class StoredSegment(_Strict):
 
 
 class Manifest(_Strict):
-    """A whole state of an index."""
+    """A complete state of an index."""
 
     format: Literal[1] = 1
     generation: int = Field(ge=0)
@@ -109,7 +109,7 @@ class Manifest(_Strict):
 
     @property
     def settings(self) -> IndexSettings:
-        """What the index knows besides its rows."""
+        """Settings of the index."""
         return IndexSettings(self.fingerprint, self.dimension, self.model, dict(self.columns), self.calibration)
 
 
@@ -132,10 +132,10 @@ def read_manifest(folder: Path) -> bytes:
 
 
 def parse_manifest(content: bytes, folder: Path) -> Manifest:
-    """Check a manifest that may come from elsewhere.
+    """Parse and check a manifest, which may be untrusted.
 
     Raises:
-        SearchError: It is damaged, or of a version that this one does not know.
+        SearchError: It is damaged, or has an unknown version.
     """
     try:
         return Manifest.model_validate_json(content)
@@ -149,14 +149,14 @@ def parse_manifest(content: bytes, folder: Path) -> Manifest:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Make a state the current one; its files must be on the disk. It survives a power cut on return."""
+    """Replace the current state; its files must be on disk. On return it survives a power failure."""
     with replacing(folder / MANIFEST) as temporary:
         temporary.write_text(manifest.model_dump_json(indent=1))
     sync_folder(folder)
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk, where the system has a way to."""
+    """Sync a folder's entries to disk, if the system supports it."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except OSError:

@@ -1,19 +1,19 @@
-"""Which segments of an embedded index are merged after a change, so that there are few and the work stays small."""
+"""Chooses segments of an embedded index to merge after a change, to keep their number and the work small."""
 
 from collections.abc import Sequence
 
 from triptych.search.embedded.manifest import StoredSegment
 
 FAN_OUT = 8
-"""As many segments of about one size become one: each row is written again once for each power of it."""
+"""Number of segments of similar size that are merged: each row is rewritten once for each power of it."""
 EXACT_ROWS = 50_000
-"""Rows without codes that are compared one by one; with more, they become a segment with codes."""
+"""Maximum number of rows without codes, which are searched exactly; more are merged into a segment with codes."""
 DELETED_SHARE = 0.25
-"""Above this share of deleted rows, a segment is written again without them."""
+"""Share of deleted rows above which a segment is rewritten without them."""
 
 
 def to_merge(segments: Sequence[StoredSegment], *, exact_rows: int = EXACT_ROWS) -> list[int]:
-    """Choose segments to replace by one segment of their living rows, by their places; empty where all is well."""
+    """Choose segments to merge, by their positions; empty if none need merging."""
     plain = [place for place, segment in enumerate(segments) if segment.codes is None]
     small = [place for place in plain if segments[place].rows < exact_rows]
     if len(small) > 1 and sum(segments[place].rows for place in small) >= exact_rows:

@@ -1,4 +1,4 @@
-"""The exact nearest rows: by faiss over vectors that may lie in a mapped file, a part of them at a time.
+"""Exact nearest neighbours with faiss over vectors that may be memory-mapped, a part at a time.
 
 Letters: N rows, Q queries, E embedding dimension.
 """
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from triptych.search.rows import Floats
 
 PART = 65_536
-"""Rows that are copied at a time where some of the rows count."""
+"""Number of rows that are copied at a time if only some rows are searched."""
 
 Rows = NDArray[np.int64]
 
@@ -20,8 +20,8 @@ def nearest(queries: Floats, vectors: Floats, k: int, among: Rows | None = None)
     Args:
         queries: (Q, E).
         vectors: (N, E).
-        k: How many.
-        among: Only these rows count, in rising order; None is all.
+        k: Number of rows.
+        among: The rows to search, in ascending order; None is all.
     """
     if among is None:
         return _all(queries, vectors, min(k, len(vectors)))
@@ -35,7 +35,7 @@ def nearest(queries: Floats, vectors: Floats, k: int, among: Rows | None = None)
 
 
 def best(scores: Floats, rows: Rows, k: int) -> tuple[Floats, Rows]:
-    """Keep the k largest scores of each line of (Q, C), and what belongs to them, largest first."""
+    """Keep the k largest scores of each row of (Q, C), and their row numbers, largest first."""
     order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
     return np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1)
 

@@ -1,7 +1,7 @@
-"""A segment: rows that were written together into one Arrow file, which is mapped into memory and never changed.
+"""A segment: rows that were written together into one Arrow file, which is memory-mapped and never changed.
 
-Columns `id`, `embedding` (fixed-size list of float32), and the metadata that its rows had. Which rows are deleted is
-kept in a file beside it, codes for approximate search in another. Letters: N rows, Q queries, E embedding dimension.
+Columns `id`, `embedding` (fixed-size list of float32), and the metadata of its rows. A separate file lists deleted
+rows, another contains codes for approximate search. Letters: N rows, Q queries, E embedding dimension.
 """
 
 import hashlib
@@ -27,22 +27,22 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 EXACT_BELOW = 4
-"""Some rows are compared one by one where their square is below so many times depth times rows: it is faster."""
+"""Filtered rows are searched exactly if their square is below this multiple of depth times rows: it is faster."""
 
 
 class Segment:
     """A segment that is open for reading.
 
     Args:
-        folder: That of the index.
+        folder: The folder of the index.
         stored: Its entry in the manifest.
         dimension: E.
         columns: Kinds of the index's columns.
-        earlier: The segment of this number as it was before, whose files need not be opened again.
+        earlier: An earlier state of the segment, whose open files are reused.
 
     Raises:
-        SearchError: A file differs from the manifest, or is not of such an index.
-        FileNotFoundError: A file is not there; a writer may have replaced it.
+        SearchError: A file differs from the manifest, or does not belong to such an index.
+        FileNotFoundError: A file is missing; a writer may have replaced it.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Segment:
         return np.setdiff1d(np.arange(self.stored.rows), self.deleted, assume_unique=True)
 
     def find(self, ids: "pa.Array") -> Rows:
-        """Return the living rows that have one of these ids, in order."""
+        """Return the rows with one of these ids, without deleted ones, in order."""
         import pyarrow.compute as pc
 
         rows = np.flatnonzero(pc.is_in(self.table["id"].chunk(0), value_set=ids).to_numpy(zero_copy_only=False))
@@ -94,7 +94,7 @@ class Segment:
         return left
 
     def matching(self, condition: Condition, columns: Mapping[str, Kind]) -> Rows:
-        """Return the living rows for which a condition holds, in order."""
+        """Return the rows for which a condition is true, without deleted ones, in order."""
         import pyarrow as pa
 
         known = self._last_match
@@ -104,7 +104,7 @@ class Segment:
         table = self.table.select([name for name in self.table.column_names if name in read])
         for name in read - set(table.column_names):
             table = table.append_column(name, pa.nulls(self.stored.rows, arrow_types()[columns[name]]))
-        # No column of metadata has this name, so that it can be that of the rows' numbers.
+        # No metadata column has this name, so that it is free for the row numbers.
         table = table.append_column("embedding", pa.array(np.arange(self.stored.rows)))
         rows: Rows = table.filter(arrow_expression(condition, columns))["embedding"].to_numpy()
         if self.deleted is not None:
@@ -120,13 +120,13 @@ class Segment:
         return read
 
     def search(self, queries: Floats, k: int, among: Rows | None, *, exact: bool) -> tuple[Floats, Rows]:
-        """Return scores and numbers (Q, at most k) of the nearest of some rows, nearest first.
+        """Return scores and numbers (Q, at most k) of the nearest rows, nearest first.
 
         Args:
             queries: (Q, E).
-            k: How many.
-            among: The rows that count, all of them alive; None is every row.
-            exact: Whether to compare with all of them, or with those that the codes put first.
+            k: Number of rows.
+            among: The rows to search, without deleted ones; None is every row.
+            exact: Whether to compare with all of them, or only with candidates by their codes.
         """
         count = self.stored.rows if among is None else len(among)
         if not exact and self.codes is not None:
@@ -136,10 +136,9 @@ class Segment:
         return nearest(queries, self.vectors, k, among)
 
     def _approximate(self, queries: Floats, k: int, depth: int, among: Rows | None) -> tuple[Floats, Rows]:
-        """Compare with `depth` candidates of the rows that count; with all where the codes put too few first.
+        """Compare with `depth` candidates among the searched rows; with all if there are too few candidates.
 
-        The candidates are those that the codes of the rows that count alone would put first, so that a filter costs no
-        recall.
+        The candidates are the best by code among the searched rows only, so that a filter does not reduce recall.
         """
         assert self.codes is not None
         fetched, counts = depth, None
@@ -158,7 +157,7 @@ class Segment:
         """Compare the rows with their digest.
 
         Raises:
-            SearchError: They are not what was written.
+            SearchError: They differ from the written rows.
         """
         _check_digest(self._folder / self.stored.data_name(), self.stored.data)
 
@@ -188,7 +187,7 @@ class Segment:
 
 
 def write_segment(folder: Path, number: int, table: "pa.Table", *, with_codes: bool) -> StoredSegment:
-    """Write rows, and codes for them, and bring them to the disk; the manifest has to name them next."""
+    """Write and sync rows and their codes; the manifest must be updated next."""
     import pyarrow as pa
 
     stored = StoredSegment(number=number, rows=len(table), data=StoredFile(bytes=0, sha256="0" * 64))
@@ -211,7 +210,7 @@ def write_segment(folder: Path, number: int, table: "pa.Table", *, with_codes: b
 
 
 def write_deletions(folder: Path, stored: StoredSegment, rows: Rows, generation: int) -> StoredSegment:
-    """Write all deleted rows of a segment, in order, and bring them to the disk."""
+    """Write and sync the list of all deleted rows of a segment, in order."""
     path = folder / stored.deletions_name(generation)
     with replacing(path) as temporary, temporary.open("wb") as file:
         np.save(file, rows.astype(np.int64))
@@ -244,7 +243,7 @@ def _check_digest(path: Path, stored: StoredFile) -> None:
 
 
 def _map(path: Path, rows: int, dimension: int, columns: Mapping[str, Kind]) -> "pa.Table":
-    """Map the file of a segment, and check what is not numbers: a file from elsewhere may hold anything."""
+    """Map the file of a segment, and check its non-numeric content, because the file may be untrusted."""
     import pyarrow as pa
 
     types = {"id": pa.large_string(), "embedding": pa.list_(pa.float32(), dimension)}

@@ -1,4 +1,4 @@
-"""A whole state of an embedded index, open for reading: its manifest and its segments.
+"""A complete state of an embedded index, open for reading: its manifest and its segments.
 
 Letters: Q queries, E embedding dimension.
 """
@@ -20,12 +20,12 @@ from triptych.search.rows import Floats
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """A state that no writer changes any more.
+    """An immutable state.
 
     Attributes:
         content: Bytes of the manifest.
-        manifest: The same, read.
-        segments: Those of the manifest, in its order.
+        manifest: The parsed manifest.
+        segments: The segments of the manifest, in order.
     """
 
     content: bytes
@@ -34,11 +34,11 @@ class State:
 
     @classmethod
     def open(cls, folder: Path, content: bytes, known: Self | None) -> Self:
-        """Open the state of a manifest; what an earlier state has open already is used again.
+        """Open the state of a manifest; open files of an earlier state are reused.
 
         Raises:
             SearchError: The manifest or a file is damaged.
-            FileNotFoundError: A file is gone, as where a writer has replaced this state just now.
+            FileNotFoundError: A file is missing, for example because a writer has just replaced this state.
         """
         manifest = parse_manifest(content, folder)
         earlier = {segment.stored.number: segment for segment in known.segments} if known else {}
@@ -53,7 +53,7 @@ class State:
         return cls(content, manifest, tuple(segments))
 
     def search(self, queries: Floats, k: int, condition: Condition | None, *, exact: bool) -> list[list[Match]]:
-        """Find the k nearest living rows of each query (Q, E) for which a condition holds."""
+        """Find the k nearest rows of each query (Q, E) for which a condition is true, without deleted ones."""
         width = 0
         scores, places = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
         for number, segment in enumerate(self.segments):
@@ -66,7 +66,7 @@ class State:
         return self._matches(scores, places)
 
     def _matches(self, scores: Floats, places: NDArray[np.int64]) -> list[list[Match]]:
-        """Fetch what the index knows of rows (Q, k), given by segment and row in the halves of a number."""
+        """Fetch the data of rows (Q, k), given by segment and row in the two halves of an integer."""
         values: dict[int, Metadata] = {}
         wanted = np.unique(places)
         for number in np.unique(wanted >> 32).tolist():

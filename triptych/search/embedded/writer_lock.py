@@ -1,4 +1,4 @@
-"""One writer at a time, across processes: a lock that records its holder, and that the system releases at its end."""
+"""One writer at a time, across processes: a lock that records its holder, released by the system if it ends."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def writing(folder: Path, *, patience: float = PATIENCE) -> Iterator[None]:
     """Hold the lock of an index.
 
     Raises:
-        SearchError: Another process, or thread, has held it for all this time; the message names it.
+        SearchError: Another process or thread still holds it after this time; the message names it.
     """
     lock = FileLock(folder / LOCK, timeout=patience)
     try:
@@ -39,7 +39,7 @@ def writing(folder: Path, *, patience: float = PATIENCE) -> Iterator[None]:
     except PermissionError as error:
         raise SearchError(f"{folder}: expected a folder that can be written: {error.strerror}.") from None
     try:
-        with replacing(folder / OWNER) as temporary:  # never through a link, where somebody else's file may be
+        with replacing(folder / OWNER) as temporary:  # never through a link, which may point to another file
             temporary.write_text(json.dumps(_self()))
         yield
     finally:

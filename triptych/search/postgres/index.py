@@ -1,7 +1,7 @@
 """An index in PostgreSQL: on one server, or divided by the hash of the id over several, whose results are merged.
 
-What is added is committed on every server that it concerns when `add` returns. A batch is whole on each server; where
-one of several fails, the error reports it, and adding the same rows again completes it.
+Added rows are committed on all their servers when `add` returns. A batch is atomic on each server; if one of several
+fails, the error reports it, and adding the same rows again completes it.
 
 Letters: Q queries, E embedding dimension.
 """
@@ -55,10 +55,10 @@ class PostgresIndex(Index):
 
     @classmethod
     def create(cls, urls: Sequence[str], *, dimension: int, fingerprint: str, model: str | None = None) -> Self:
-        """Make an empty index.
+        """Create an empty index.
 
         Raises:
-            SearchError: An index of the name is there, a server lacks pgvector, or cannot be reached.
+            SearchError: The index already exists, or a server does not have pgvector or cannot be reached.
         """
         check_new(dimension, fingerprint)
         if dimension > MOST_DIMENSIONS:
@@ -77,7 +77,7 @@ class PostgresIndex(Index):
         return cls(urls)
 
     def settings(self) -> IndexSettings:
-        """Return what the index knows besides its rows."""
+        """Return the settings of the index."""
         first = self._shards[0].stored()
         return IndexSettings(first.fingerprint, first.dimension, first.model, dict(first.columns), first.calibration)
 
@@ -146,7 +146,7 @@ class PostgresIndex(Index):
         return np.array([shard_of(name, len(self._shards)) for name in ids.to_pylist()], np.int64)
 
     def _each(self, call: Callable[[Shard], T]) -> list[T]:
-        """Call something with every shard, all at once, and return the results in the shards' order."""
+        """Call a function with every shard concurrently, and return the results in the shards' order."""
         if len(self._shards) == 1:
             return [call(self._shards[0])]
         return [*self._threads.map(call, self._shards)]

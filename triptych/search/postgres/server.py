@@ -1,4 +1,4 @@
-"""One PostgreSQL server: its URL, connections that are used again, and errors that name their server."""
+"""One PostgreSQL server: its URL, a connection pool, and errors with the server's name."""
 
 import re
 import threading
@@ -16,14 +16,14 @@ NAME = re.compile(r"[a-z0-9_]{1,40}")
 PATIENCE_SECONDS = 10
 MOST_IDLE = 8
 LEAST_VERSION = (0, 8)
-"""The first pgvector that scans on until a filter's rows are found."""
+"""The first pgvector version with iterative scans, which continue until enough rows satisfy a filter."""
 
 
 class Server:
-    """A server that holds an index, or one shard of it. It can be used by several threads.
+    """A server with an index, or one shard of it. Thread-safe.
 
     Args:
-        url: As PostgreSQL takes it, several hosts included, and `#name` for the name of the index.
+        url: PostgreSQL's URL, possibly with several hosts, and `#name` for the name of the index.
 
     Raises:
         SearchError: The URL or the name is not valid.
@@ -39,7 +39,7 @@ class Server:
             raise SearchError(f"Expected a name of an index of 1 to 40 of a-z, 0-9 and _, got {self.name!r}.")
         try:
             given: dict[str, Any] = conninfo_to_dict(self._url)
-        except ProgrammingError:  # its message may hold the password
+        except ProgrammingError:  # its message may contain the password
             raise SearchError(
                 "Expected the URL of a PostgreSQL database, such as postgresql://user@host:5432/database#photos."
             ) from None
@@ -81,14 +81,14 @@ class Server:
             raise self._explained(error) from error
 
     def close(self) -> None:
-        """Close the connections that nobody uses now."""
+        """Close the idle connections."""
         with self._lock:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
 
     def _connection(self) -> "Connection[Any]":
-        """Return a connection that answers: one that was used before, or a new one."""
+        """Return a working connection: an idle one, or a new one."""
         import psycopg
         from pgvector.psycopg import register_vector
 
@@ -103,7 +103,7 @@ class Server:
                 connection.close()  # the server was restarted, or another one took its place
             else:
                 return connection
-        # Plans made for other values would be used for every filter and vector.
+        # Otherwise cached query plans would be used for every filter and vector.
         connection = psycopg.connect(**self._options, autocommit=True, prepare_threshold=None)
         if connection.execute("SELECT 1 FROM pg_extension WHERE extname = 'vector'").fetchone():
             register_vector(connection)
@@ -133,10 +133,10 @@ class Server:
 
 
 def require_pgvector(connection: "Connection[Any]", place: str) -> None:
-    """Make the extension available in the database.
+    """Enable the extension in the database.
 
     Raises:
-        SearchError: The server does not have it, or an old version.
+        SearchError: The server does not have it, or has an old version.
     """
     import psycopg
     from pgvector.psycopg import register_vector

@@ -1,4 +1,4 @@
-"""One shard of an index in PostgreSQL: a table with the rows' ids, vectors and metadata as columns, and what it knows.
+"""One shard of an index in PostgreSQL: a table with ids, vectors and metadata as columns, and its settings.
 
 Every value goes to the server as a parameter or through COPY; names are quoted by psycopg. Letters: Q queries, E
 embedding dimension.
@@ -24,28 +24,28 @@ if TYPE_CHECKING:
 
 CATALOG = sql.Identifier("triptych_catalog")
 MOST_DIMENSIONS = 2_000
-"""Of a vector in pgvector's HNSW index."""
+"""Maximum dimension of a vector in pgvector's HNSW index."""
 APPROXIMATE_FROM = 50_000
-"""Rows from which an HNSW index is built."""
+"""Minimum number of rows for an HNSW index."""
 EF_SEARCH = (40, 100, 200, 400, 800)
 WANTED_RECALL = 0.99
 SAMPLE = 50
 PLAIN_DIMENSIONS = 1_900
-"""Up to so many, a row with its vector fits into a page, which spares a second look-up."""
+"""Maximum dimension at which a row with its vector fits into a page, which avoids a second look-up."""
 
 Found = tuple[float, str, dict[str, Any]]
 """Score, id and metadata of a row."""
 
 
 class Stored(BaseModel):
-    """What a shard knows besides its rows, as its catalogue keeps it.
+    """Settings of a shard, stored in its catalogue.
 
     Attributes:
-        group: One for all shards of an index.
+        group: Identifier of the index, the same for all its shards.
         shard: Number of this one.
-        shards: How many there are.
-        ef_search: Candidates that the HNSW index keeps in view; None before it is built.
-        recall: recall@10 measured then.
+        shards: Number of shards.
+        ef_search: Number of candidates of the HNSW search; None before the HNSW index is built.
+        recall: recall@10, measured when it was built.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -71,10 +71,10 @@ class Shard:
         self._table = sql.Identifier(f"triptych_index_{server.name}")
 
     def create(self, stored: Stored) -> None:
-        """Make the table.
+        """Create the table.
 
         Raises:
-            SearchError: It is there already, or the server lacks pgvector.
+            SearchError: It already exists, or the server does not have pgvector.
         """
         place = self.server.place
         with self.server.transaction() as connection:
@@ -102,7 +102,7 @@ class Shard:
             connection.execute(sql.SQL("DELETE FROM {} WHERE name = %s").format(CATALOG), (self.server.name,))
 
     def stored(self) -> Stored:
-        """Return what the shard knows besides its rows.
+        """Return the settings of the shard.
 
         Raises:
             SearchError: There is no index of the name, or it was made by another version.
@@ -111,7 +111,7 @@ class Shard:
             return self._read(connection)
 
     def change(self, *, columns: Mapping[str, Kind] | None = None, **changes: object) -> None:
-        """Add columns that are not there yet, and change other settings."""
+        """Add missing columns, and change other settings."""
         with self.server.transaction() as connection:
             before = self._read(connection, to_change=True)
             joined = join_columns(before.columns, columns or {})
@@ -126,7 +126,7 @@ class Shard:
             connection.execute(statement, (stored.model_dump_json(), self.server.name))
 
     def add(self, rows: Rows) -> None:
-        """Add rows, and replace those that are there, in one transaction. Their columns must be there."""
+        """Add rows, and replace existing ones, in one transaction. Their columns must exist."""
         names = ["id", "embedding", *rows.columns]
         types = ["text", "vector", *(SQL_TYPES[kind].split(" COLLATE")[0] for kind in rows.columns.values())]
         columns = sql.SQL(", ").join(map(sql.Identifier, names))
@@ -149,7 +149,7 @@ class Shard:
             )
 
     def delete(self, ids: "pa.Array") -> int:
-        """Remove rows by id, and return how many there were."""
+        """Remove rows by id, and return their number."""
         with self.server.transaction() as connection:
             self._read(connection, to_change=True)
             statement = sql.SQL("DELETE FROM {} WHERE id = ANY(%s::text[])").format(self._table)
@@ -163,7 +163,7 @@ class Shard:
             found = []
             for query in queries:
                 rows = self._nearest(connection, stored, query, k, condition, approximate=approximate)
-                if approximate and len(rows) < k:  # the scan of the graph ended before it met k rows
+                if approximate and len(rows) < k:  # the scan of the graph ended before it found k rows
                     rows = self._nearest(connection, stored, query, k, condition, approximate=False)
                 found.append(rows)
             return found
@@ -178,7 +178,7 @@ class Shard:
             return int(row[0]), int(row[1])
 
     def compact(self) -> None:
-        """Free space, and build the HNSW index where there are many rows and none yet."""
+        """Free space, and build the HNSW index if there are many rows and none yet."""
         with self.server.alone() as connection:
             connection.execute(sql.SQL("VACUUM (ANALYZE) {}").format(self._table))
         rows, _ = self.counts()
@@ -197,7 +197,7 @@ class Shard:
         self.change(ef_search=ef_search, recall=recall)
 
     def _choose_ef_search(self) -> tuple[int, float]:
-        """Return the least setting with enough recall on some of the rows, and that recall; else the largest."""
+        """Return the smallest setting with sufficient recall on a sample, and that recall; else the largest."""
         with self.server.transaction() as connection:
             stored = self._read(connection)
             sample = connection.execute(

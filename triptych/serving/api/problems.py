@@ -1,4 +1,4 @@
-"""What a service answers instead of a result: a status, a code for programs, and a message for people."""
+"""Error responses of the service: a status, a code for programs, and a message for users."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ RETRY_AFTER = {"Retry-After": "1"}
 
 
 class Problem(Exception):  # noqa: N818 - it is an answer
-    """Something that cannot be answered with a result.
+    """A request or an image that cannot be processed.
 
     Attributes:
         status: The HTTP status.

@@ -1,1 +1,1 @@
-"""What a request passes before its image is decoded: access, limits, admission, body."""
+"""Processing of a request before its image is decoded: access, limits, admission, body."""

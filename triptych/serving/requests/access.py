@@ -1,4 +1,4 @@
-"""What surrounds every request: its id, the token, a line in the log, the metrics, and an answer whatever happens."""
+"""The middleware of every request: id, token, log line, metrics, and a response for every error."""
 
 import hmac
 import re
@@ -27,7 +27,7 @@ class Access:
     Args:
         app: The application below.
         metrics: What is counted.
-        token: What clients have to send as `Authorization: Bearer TOKEN`; None lets all in.
+        token: Token that clients must send as `Authorization: Bearer TOKEN`; None allows all clients.
         endpoints: The known paths; others are counted together.
     """
 

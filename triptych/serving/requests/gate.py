@@ -1,4 +1,4 @@
-"""Admission: how many requests, images and bytes a service holds at one time."""
+"""Admission control: limits of concurrent requests, images and bytes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ from triptych.serving.requests.limits import Limits
 
 
 class Visit:
-    """One request that was let in; `Gate.visit` makes it.
+    """One admitted request, created by `Gate.visit`.
 
     Attributes:
         images: Places in the queue that it holds.
@@ -46,13 +46,13 @@ class Visit:
 
 
 class Gate:
-    """Lets requests in as long as there is room for them.
+    """Admits requests within the limits.
 
     Attributes:
         images: Images that wait or are computed.
         requests: Requests that are being read or answered.
         bytes: Bytes of their bodies.
-        draining: Whether no more are let in, because the service stops.
+        draining: Whether no more are admitted, because the service stops.
 
     Example:
         >>> gate = Gate(Limits(queue=1))
@@ -73,7 +73,7 @@ class Gate:
 
     @contextmanager
     def visit(self) -> Iterator[Visit]:
-        """Let a request in; its places are free again at the end.
+        """Admit a request; its places are released at the end.
 
         Raises:
             Problem: 429, there are too many; 503, the service stops.

@@ -1,4 +1,4 @@
-"""What a service accepts at most: bytes, pixels, images, requests in the queue, seconds."""
+"""Limits of a service: bytes, pixels, images, requests in the queue, seconds."""
 
 from dataclasses import dataclass, fields
 

@@ -1,1 +1,1 @@
-"""What joins the training loop: one concern a file."""
+"""Callbacks of the training loop, one concern per file."""

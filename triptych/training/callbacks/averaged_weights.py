@@ -1,4 +1,4 @@
-"""An average of the weights over the last steps, which validation, checkpoints and test use in their place."""
+"""Averages the weights over the last steps; validation, checkpoints and test use the average."""
 
 from typing import Any
 
@@ -12,17 +12,17 @@ from triptych.models import ImageTransformer, MultiTaskImageTransformer
 
 
 class AveragedWeights(Callback):
-    """Averages the weights of a run's last steps, all alike (Polyak and Juditsky, 1992).
+    """Averages the weights of a run's last steps uniformly (Polyak and Juditsky, 1992).
 
-    Training continues with the weights that its steps lead to. The average replaces them while the run is validated, in
-    the checkpoints that it writes, and at its end. The running statistics of batch normalisation belong to the weights:
-    for the average they are measured again on training images (Izmailov et al., 2018). A checkpoint holds the trained
-    weights and their statistics too, so that a resumed run ends as it would have.
+    Training continues with the trained weights. The average replaces them during validation, in checkpoints, and at the
+    end of the run. The running statistics of batch normalisation depend on the weights: for the average they are
+    recomputed on training images (Izmailov et al., 2018). A checkpoint also holds the trained weights and their
+    statistics, so that a resumed run has the same result.
 
     Args:
-        share: of the run's steps, the last ones, above 0.
-        images: (n, C, H, W), uint8; training images on which the statistics are measured, some thousand.
-        batch_size: of these at a time, at most, in each process.
+        share: Share of the run's steps, at its end, that are averaged, above 0.
+        images: (n, C, H, W), uint8; a few thousand training images for the statistics.
+        batch_size: Maximum batch size of these images in each process.
     """
 
     def __init__(self, *, share: float, images: Tensor, batch_size: int) -> None:
@@ -35,17 +35,17 @@ class AveragedWeights(Callback):
         self._measured = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Find the first step of the average, and bring a resumed one to where the weights are."""
+        """Compute the first step of the average, and move a resumed average to the device of the weights."""
         steps = int(trainer.estimated_stepping_batches)
         self._first_step = steps - round(self.share * steps) + 1
         self._latest_step = trainer.global_step
         if self._latest_step < self._first_step:
-            self.average = {}  # that of a run which has been given more epochs since
+            self.average = {}  # the run was resumed with more epochs
         self.average = {name: weight.to(pl_module.device) for name, weight in self.average.items()}
 
     @torch.no_grad()
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
-        """Move the average towards the weights, where there was a step of the optimiser."""
+        """Add the weights to the average if the optimiser made a step."""
         if trainer.global_step == self._latest_step or trainer.global_step < self._first_step:
             return
         self._latest_step = trainer.global_step
@@ -57,12 +57,12 @@ class AveragedWeights(Callback):
         self._measured = False
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Let the average be validated, with statistics of its own."""
+        """Swap in the average, with its own statistics, for validation."""
         self._swap(pl_module)
         self._measure(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Let training continue with its own weights."""
+        """Restore the trained weights."""
         self._swap(pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -72,7 +72,7 @@ class AveragedWeights(Callback):
         self.average = {}
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Put the average where a model is loaded from, and the trained weights beside it."""
+        """Store the average as the model's weights, and the trained weights separately."""
         if self.average and not self._measured:
             self._swap(pl_module)
             self._measure(trainer, pl_module)
@@ -90,7 +90,7 @@ class AveragedWeights(Callback):
 
     @torch.no_grad()
     def _swap(self, pl_module: LightningModule) -> None:
-        """Exchange trained weights and average, with their statistics, where there is an average."""
+        """Swap trained weights and average, with their statistics, if there is an average."""
         if self.average:
             state = _state(pl_module)
             for name, average in self.average.items():
@@ -100,7 +100,7 @@ class AveragedWeights(Callback):
 
     @torch.no_grad()
     def _measure(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measure the statistics of the average, which is in the model, unless no step was made since the last time."""
+        """Compute the statistics of the average, which is in the model, unless they are up to date."""
         if not self.average or self._measured:
             return
         model = pl_module.model
@@ -108,10 +108,10 @@ class AveragedWeights(Callback):
         self._measured = True
         if model.encoder.is_frozen:
             return
-        # Dropout would draw from PyTorch's generator.
+        # Dropout would change the state of PyTorch's generator.
         devices = [pl_module.device] if pl_module.device.type == "cuda" else []
         with torch.random.fork_rng(devices), trainer.precision_plugin.forward_context():
-            # Each process has its share of a batch, as in training.
+            # Each process gets its share of a batch, as in training.
             rank, processes = trainer.global_rank, trainer.world_size
             batches = model.pixels.batches(self.images, size=self.batch_size * processes)
             update_bn((batch[rank::processes] for batch in batches), model.encoder)
@@ -122,7 +122,7 @@ def _trained(module: LightningModule) -> dict[str, Tensor]:
 
 
 def _state(module: LightningModule) -> dict[str, Tensor]:
-    """Return the weights that learn, and the running statistics of batch normalisation."""
+    """Return the trainable weights and the running statistics of batch normalisation."""
     statistics = {
         f"{name}.{statistic}": value
         for name, layer in module.named_modules()

@@ -1,4 +1,4 @@
-"""Early stopping: when validation accuracy no longer improves, the run continues with its closing epochs, or ends."""
+"""Early stopping: if validation accuracy no longer improves, the run skips to its closing epochs, or ends."""
 
 from typing import Any, cast
 
@@ -9,23 +9,22 @@ from triptych.training.modules import TaskModule
 
 
 class EarlyStopping(Callback):
-    """Shortens a run whose validation accuracy does not improve any more.
+    """Shortens a run whose validation accuracy no longer improves.
 
-    The last epochs of a run do what the others prepare: the learning rate reaches its end, images are shown without
-    augmentation, and weights are averaged. They are not cancelled: the run skips to the first of them, as if the epochs
-    between had passed. A run without such epochs ends at once.
+    The closing epochs complete a run: the learning rate reaches its final value, augmentation is off, and weights are
+    averaged. They are not cancelled: the run skips to the first of them, as if the epochs in between had passed. A run
+    without closing epochs ends at once.
 
-    It belongs after all other callbacks: epochs are skipped when the checkpoint is written, which records that they
-    will be.
+    It must be the last callback: epochs are skipped after the checkpoint is written, which records that they will be.
 
     Args:
-        patience: Epochs without improvement.
+        patience: Number of epochs without improvement.
         min_delta: Smallest gain in accuracy that counts as improvement.
-        closing_epochs: Epochs at the end of the run that are never skipped.
-        console: Where it is reported.
+        closing_epochs: Number of epochs at the end of the run that are never skipped.
+        console: Output for the messages.
 
     Attributes:
-        skipped: Epochs that were skipped.
+        skipped: Number of skipped epochs.
     """
 
     def __init__(self, *, patience: int, min_delta: float, closing_epochs: int, console: Console) -> None:
@@ -39,7 +38,7 @@ class EarlyStopping(Callback):
         self._pending = False
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what resumption needs."""
+        """Return the state for resuming."""
         return {"best": self._best, "waited": self._waited, "pending": self._pending, "skipped": self.skipped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -48,7 +47,7 @@ class EarlyStopping(Callback):
         self._pending, self.skipped = state_dict["pending"], state_dict["skipped"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Skip what was about to be skipped when the state was saved."""
+        """Skip the epochs that were about to be skipped when the state was saved."""
         self._act(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -88,9 +87,9 @@ class EarlyStopping(Callback):
 
 
 def skip_epochs(trainer: Trainer, epochs: int) -> None:
-    """Let epochs pass without training: the counters of epochs, batches and steps advance, and the learning rate.
+    """Skip epochs without training: advance the counters of epochs, batches and steps, and the learning rate.
 
-    Whatever depends on them follows: the schedule, the random numbers, and what the last epochs of a run are.
+    Everything that depends on them follows: the schedule, the random numbers, and the closing epochs.
     """
     loop = trainer.fit_loop
     for progress in (loop.epoch_progress.current, loop.epoch_progress.total):

@@ -1,4 +1,4 @@
-"""Stops a run whose loss became NaN or infinite, and names the step and the term."""
+"""Stops a run whose loss became NaN or infinite, and reports the step and the term."""
 
 from math import isfinite
 from typing import cast
@@ -17,10 +17,10 @@ REMEDY = (
 
 
 class FiniteLosses(Callback):
-    """Checks the terms of every step: at once on a CPU, every few steps on a GPU, which would wait for the host.
+    """Checks the terms of every step: immediately on a CPU, every few steps on a GPU, to avoid synchronisation.
 
     Args:
-        every_n_steps: Steps between two checks on anything but a CPU.
+        every_n_steps: Number of steps between two checks on other devices than a CPU.
     """
 
     def __init__(self, *, every_n_steps: int) -> None:
@@ -28,7 +28,7 @@ class FiniteLosses(Callback):
         self._unchecked: list[tuple[int, dict[str, Tensor]]] = []
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
-        """Keep the step's terms, and check all that are kept when it is time.
+        """Store the step's terms, and check all stored terms every few steps.
 
         Raises:
             TrainingError: A loss is not finite.
@@ -38,7 +38,7 @@ class FiniteLosses(Callback):
             self._check(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check before the epoch's checkpoint is written, the validation's terms too.
+        """Check before the epoch's checkpoint is written, including the validation's terms.
 
         Raises:
             TrainingError: A loss is not finite.
@@ -65,9 +65,9 @@ class FiniteLosses(Callback):
 
 
 def _not_finite(terms: dict[str, float]) -> str:
-    """Name what makes the loss NaN or infinite, with its value: terms, or the weighted sum where it alone overflows.
+    """List the terms that are NaN or infinite, with their values; the weighted sum if only the sum overflows.
 
-    Nothing where the loss is finite: a term of weight zero does no harm.
+    Empty if the loss is finite: a term of weight zero has no effect.
     """
     if isfinite(terms["loss"]):
         return ""

@@ -1,4 +1,4 @@
-"""Features of a frozen encoder: computed once, before training, and kept on disk for later runs."""
+"""Features of a frozen encoder: computed once before training, and cached on disk for later runs."""
 
 import hashlib
 import json
@@ -25,18 +25,18 @@ from triptych.training.callbacks.known_features import KnownFeatures
 from triptych.training.modules import TaskModule
 
 AT_ONCE = 128
-"""Images in a batch of the encoder."""
+"""Batch size of the encoder."""
 
 VERSION = 2
-"""Of what is computed: with another one, everything is computed again."""
+"""Version of the computation: a change invalidates the cache."""
 
 Model = ImageTransformer | MultiTaskImageTransformer
 
 
 class FrozenFeatures(Callback):
-    """Gives the module the features of the training and validation images, so that only the heads are left to train.
+    """Passes the features of the training and validation images to the module, so that only the heads are trained.
 
-    Where the features of an image differ from step to step, they are computed at every step, and the reason is shown.
+    If the features of an image differ from step to step, they are computed at every step, and the reason is printed.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class FrozenFeatures(Callback):
         self.folder = folder or features_folder()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Compute what is not there yet, on the device that trains."""
+        """Compute features that are not cached yet, on the training device."""
         assert isinstance(pl_module, TaskModule)
         if self.config.model.backbone is None or not pl_module.model.encoder.is_frozen:
             return
         if reason := why_features_change(self.config):
             self._show(f"computed at every step, because {reason}")
             return
-        # What the weights do not determine, such as the number of heads.
+        # Settings that the weights do not determine, such as the number of heads.
         structure = pl_module.hparams["backbone"]["config"]
         features = {
             stage: frozen_features(
@@ -71,7 +71,7 @@ class FrozenFeatures(Callback):
 
 
 def why_features_change(config: RunConfig) -> str:
-    """Return why a frozen encoder's features of an image cannot be computed once; nothing where they can."""
+    """Return why a frozen encoder's features cannot be precomputed; empty if they can."""
     if not config.model.cache_features:
         return "model.cache_features is false"
     augmentation = config.dataset.augmentation.model_dump(exclude={"erasing_area"})
@@ -88,20 +88,20 @@ def why_features_change(config: RunConfig) -> str:
 def frozen_features(
     model: Model, images: Images, *, structure: Mapping[str, Any], folder: Path, console: Console
 ) -> Tensor:
-    """Return the features of images, computed now, or earlier by this or another run.
+    """Return the features of images, computed now or read from the cache.
 
-    The file is named after the content of images and encoder, not after their names or paths. Of several processes
-    that need it at once, one computes and the others wait.
+    The file is named by a hash of the images and the encoder, not by their names or paths. If several processes need
+    it at the same time, one computes and the others wait.
 
     Args:
-        model: Whose encoder is frozen, on the device that computes.
+        model: Model with a frozen encoder, on the device that computes.
         images: uint8 (N, C, H, W).
-        structure: The architecture of the encoder, in plain values.
-        folder: Where the features are kept.
-        console: Where the progress is shown.
+        structure: The architecture of the encoder, as plain values.
+        folder: The folder of the cache.
+        console: Output for the progress.
 
     Returns:
-        (N, F) float32, mapped into memory.
+        (N, F) float32, memory-mapped.
     """
     file = folder / f"{_key(model, images, structure)}.npy"
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,7 +112,7 @@ def frozen_features(
             _compute(model, images, file, console)
             known = _read(file, shape)
             assert known is not None, "it has just been written"
-        file.touch()  # `triptych cache clear --older-than` keeps what is in use
+        file.touch()  # `triptych cache clear --older-than` keeps recently used files
     return known
 
 
@@ -128,7 +128,7 @@ def _compute(model: Model, images: Images, file: Path, console: Console) -> None
         Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress,
     ):
         task = progress.add_task("features", total=len(images))
-        # Written from the front to the back, so that a full disk is an error: in a mapped file it would be the end.
+        # Written sequentially, so that a full disk raises an error: with a memory-mapped file it would crash.
         header = {"descr": "<f4", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(written, header)
         for part in parts(images, AT_ONCE):
@@ -138,9 +138,9 @@ def _compute(model: Model, images: Images, file: Path, console: Console) -> None
 
 
 def _read(file: Path, shape: tuple[int, int]) -> Tensor | None:
-    """Map a file of features into memory; None where there is none, or another or damaged one."""
+    """Memory-map a file of features; None if it is missing, damaged or has another shape."""
     try:
-        # Copy on write: what maps the file never changes it.
+        # Copy on write: the file never changes.
         mapped = np.load(file, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
@@ -148,7 +148,7 @@ def _read(file: Path, shape: tuple[int, int]) -> Tensor | None:
 
 
 def _key(model: Model, images: Images, structure: Mapping[str, Any]) -> str:
-    """Name the features after all that they depend on."""
+    """Return a hash of everything that the features depend on."""
     digest = hashlib.blake2b(digest_size=16)
     for name, value in [*model.encoder.state_dict().items(), *model.pixels.state_dict().items()]:
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a lost terminal: finish the step, save, and leave with the exit code that the shell expects."""
+"""Handles Ctrl-C, SIGTERM and SIGHUP: finish the step, save, and exit with the conventional exit code."""
 
 import signal
 import threading
@@ -12,11 +12,11 @@ from triptych.training.checkpoints.run_checkpoints import RunCheckpoints
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 STEPS_BETWEEN_VOTES = 10
-"""How often processes that train together exchange whether one was interrupted."""
+"""Interval at which the processes of a distributed run exchange whether one was interrupted."""
 
 
 class Interruptible(Callback):
-    """Takes the signals while the run trains; a second one ends the process at once."""
+    """Handles signals during training; a second signal ends the process at once."""
 
     def __init__(self, checkpoints: RunCheckpoints) -> None:
         self.checkpoints = checkpoints
@@ -24,9 +24,9 @@ class Interruptible(Callback):
         self._previous: dict[int, Any] = {}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Take over the handlers (Lightning's own would stop between two exchanges of a distributed run)."""
+        """Install the signal handlers (Lightning's own would stop between two collectives of a distributed run)."""
         if threading.current_thread() is threading.main_thread():
-            # What is ignored stays ignored, as SIGHUP under nohup.
+            # Ignored signals stay ignored, such as SIGHUP under nohup.
             wanted = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
             self._previous = {number: signal.signal(number, self._note) for number in wanted}
 
@@ -38,7 +38,7 @@ class Interruptible(Callback):
         batch: object,  # noqa: ARG002
         batch_idx: int,
     ) -> None:
-        """Save and leave after a whole step, unless validation is about to follow: then the epoch is finished first."""
+        """Save and exit after a complete step; if validation is next, finish the epoch first."""
         batches = batch_idx + 1
         if batches >= trainer.num_training_batches or batches % trainer.accumulate_grad_batches:
             return
@@ -48,7 +48,7 @@ class Interruptible(Callback):
             self._leave(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Leave after the epoch's checkpoint, which an earlier callback has written."""
+        """Exit after the epoch's checkpoint, which an earlier callback has written."""
         if self._interrupted(trainer):
             self._leave(trainer)
 
@@ -73,10 +73,10 @@ class Interruptible(Callback):
         return bool(trainer.strategy.reduce_boolean_decision(self.received != 0, all=False))
 
     def _leave(self, trainer: Trainer) -> None:
-        # A process that got no signal itself ends with those that did.
+        # A process without a signal ends together with those that got one.
         number = self.received or signal.SIGTERM
         folders = self.checkpoints.folders
-        # Without a path, --resume resumes the newest run.
+        # Without a path, --resume resumes the latest run.
         option = "--resume" if folders.is_newest() else f"--resume {folders.last}"
         raise Interruption(
             number,

@@ -1,4 +1,4 @@
-"""Features that are known before training: those of a frozen encoder, served by an image's position."""
+"""Precomputed features of a frozen encoder, looked up by image index."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,24 +7,24 @@ import torch
 from torch import Tensor
 
 DEVICE_SHARE = 0.25
-"""Largest share of a GPU's free memory that features may take; beyond it they are read from where they lie."""
+"""Maximum share of a GPU's free memory for features; larger features stay in host memory or on disk."""
 
 
 class KnownFeatures:
     """Features of a frozen encoder for the images of each split.
 
     Args:
-        features: By stage ("train", "val"): (N, F) float32, in the order of the split, in memory or mapped into it.
+        features: By stage ("train", "val"): (N, F) float32, in the order of the split, in memory or memory-mapped.
     """
 
     def __init__(self, features: Mapping[str, Tensor]) -> None:
         self.features = dict(features)
 
     def of(self, stage: str, index: Tensor) -> Tensor | None:
-        """Return the features (B, F) of the images of a batch by its `index` (B,), on its device; None of other stages.
+        """Return the features (B, F) of a batch by its `index` (B,), on its device; None for other stages.
 
-        In later rounds of an epoch an image's index is larger by the length of the split (see `Batch`). A view of an
-        augmented image has other features: use it for unchanged images only.
+        In later rounds of an epoch an image's index is larger by the length of the split (see `Batch`). Augmented
+        images have other features: use it only without augmentation.
         """
         features = self.features.get(stage)
         if features is None:
@@ -32,7 +32,7 @@ class KnownFeatures:
         return features[index.to(features.device) % len(features)].to(index.device, non_blocking=True)
 
     def near(self, device: torch.device) -> "KnownFeatures":
-        """Copy the features to the device where most of its memory stays free."""
+        """Copy the features to the device if most of its memory stays free."""
         if device.type != "cuda":
             return self
         size = sum(features.nbytes for features in self.features.values())

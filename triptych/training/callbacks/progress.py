@@ -1,4 +1,4 @@
-"""Progress of a run on the console: a bar with the losses and the time left, and a row of results for every epoch."""
+"""Progress of a run on the console: a bar with losses and remaining time, and a row of results for every epoch."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -14,11 +14,11 @@ from triptych.training.modules import TaskModule
 from triptych.training.reporting import duration, shown_figures
 
 SECONDS_BETWEEN_READINGS = 0.5
-"""Reading a loss waits for the device, so it is read no more often than a person can."""
+"""Minimum interval between updates: reading a loss synchronises with the device."""
 
 
 class RunProgress(ProgressBar):
-    """Prints a table of the validation results, a row an epoch, and on a terminal a bar below it."""
+    """Prints a table of validation results, one row per epoch, and on a terminal a progress bar below it."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
@@ -31,11 +31,11 @@ class RunProgress(ProgressBar):
         self._has_heading = False
 
     def disable(self) -> None:
-        """Show nothing: this process is not the one that prints."""
+        """Disable all output: another process prints."""
         self.console = Console(quiet=True)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Draw the bar where there is a terminal to draw on."""
+        """Draw the bar if the output is a terminal."""
         self._began = self._epoch_began = time.monotonic()
         if self.console.is_terminal:
             total = int(trainer.num_training_batches) * (trainer.max_epochs or 1)
@@ -44,7 +44,7 @@ class RunProgress(ProgressBar):
             self._bar.start()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """Take the time, and bring the bar to where epochs were skipped to."""
+        """Start the timer, and advance the bar over skipped epochs."""
         self._epoch_began = time.monotonic()
         if self._bar is not None:
             (task,) = self._bar.task_ids
@@ -91,7 +91,7 @@ class RunProgress(ProgressBar):
 
 
 class _BarAndLosses(Progress):
-    """A bar over the whole run, and the losses below it: beside it there is no room."""
+    """A bar for the whole run, with the losses in a line below it, because both do not fit in one line."""
 
     def __init__(self, console: Console) -> None:
         self.losses = ""

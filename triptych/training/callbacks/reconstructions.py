@@ -1,4 +1,4 @@
-"""Reconstructions in TensorBoard: validation images above what the decoder makes of them."""
+"""Reconstructions in TensorBoard: validation images above their reconstructions."""
 
 import warnings
 
@@ -13,11 +13,11 @@ from triptych.visualisation.image_rows import reconstruction_grid
 
 
 class ReconstructionPictures(Callback):
-    """Draws the same few validation images every time, so that progress can be seen.
+    """Draws the same few validation images every time, so that progress is visible.
 
     Args:
         images: (B, C, H, W) uint8.
-        every_n_epochs: Validation epochs between two pictures.
+        every_n_epochs: Number of validation epochs between two pictures.
     """
 
     def __init__(self, images: Tensor, *, every_n_epochs: int) -> None:
@@ -36,7 +36,7 @@ class ReconstructionPictures(Callback):
             reconstructions = pl_module.model.reconstruct(self.images.to(pl_module.device))
         try:
             grid = reconstruction_grid(self.images, reconstructions)
-        except Exception as error:  # no picture ends a run
+        except Exception as error:  # a failed picture must not end a run
             warnings.warn(f"reconstructions were not drawn: {error}", stacklevel=2)
             return
         trainer.logger.experiment.add_image("reconstructions", grid, global_step=trainer.global_step)

@@ -1,4 +1,4 @@
-"""How Lightning writes checkpoints, completely or not at all, and reads them without running code in them."""
+"""Checkpoint files for Lightning: written atomically, and read without executing code in them."""
 
 import io
 from pathlib import Path
@@ -14,7 +14,7 @@ from triptych.files import DISK_FULL, replacing
 
 
 class AtomicCheckpointIO(CheckpointIO):
-    """Lightning's door to the disk: a temporary file that is renamed when complete."""
+    """Writes checkpoints to a temporary file that is renamed when complete."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None) -> None:  # noqa: ARG002
         """Write `checkpoint` to `path`.
@@ -23,7 +23,7 @@ class AtomicCheckpointIO(CheckpointIO):
             TrainingError: The disk is full; the previous file at `path` is unchanged.
         """
         path = Path(path)
-        # Through memory: torch's own writer turns every error of the disk into a RuntimeError without an errno.
+        # Serialised in memory first: torch's own writer turns every disk error into a RuntimeError without an errno.
         content = io.BytesIO()
         torch.save(checkpoint, content)
         try:
@@ -43,9 +43,9 @@ class AtomicCheckpointIO(CheckpointIO):
         map_location: MAP_LOCATION = "cpu",
         weights_only: bool | None = None,  # noqa: ARG002
     ) -> dict[str, Any]:
-        """Read a checkpoint; never with code, whatever `weights_only` is."""
+        """Read a checkpoint without executing code, whatever `weights_only` is."""
         return read_checkpoint(Path(path), map_location)
 
     def remove_checkpoint(self, path: str | Path) -> None:
-        """Delete a checkpoint if it is there."""
+        """Delete a checkpoint if it exists."""
         Path(path).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Checkpoints of training as the Lightning modules that wrote them."""
+"""Loads checkpoints of training as Lightning modules."""
 
 from pathlib import Path
 from typing import TypeVar, overload
@@ -20,15 +20,15 @@ def load_lightning_model(path: str | Path, cls: type[Module], *, encoder: nn.Mod
 def load_lightning_model(
     path: str | Path, cls: type[TaskModule] | None = None, *, encoder: nn.Module | None = None
 ) -> TaskModule:
-    """Load a checkpoint that training wrote, ready to evaluate, on the CPU.
+    """Load a checkpoint of training in evaluation mode, on the CPU.
 
     Args:
         path: A `.ckpt` file.
         cls: The expected class; None takes the class that the checkpoint names.
-        encoder: The module that the model was trained with, if it was handed to `triptych.train`.
+        encoder: The module that the model was trained with, if it was passed to `triptych.train`.
 
     Raises:
-        CheckpointError: The file is missing, damaged, holds code, was not written by training, or is of another class.
+        CheckpointError: The file is missing, damaged, contains code, was not written by training, or has another class.
 
     Example:
         >>> module = load_lightning_model("best.ckpt")

@@ -1,4 +1,4 @@
-"""Resuming from a saved state: which checkpoint, which run, and whether the config is still that of the run."""
+"""Resuming from a saved state: finds the checkpoint and the run, and checks that the config is that of the run."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -30,10 +30,10 @@ FREE_KEYS = (
     "training.on_collapse",
     "logging",
 )
-"""What may differ between a run and its resumption; everything else defines the run."""
+"""Settings that may change when a run is resumed; all others define the run."""
 
 DETECTED = ("dataset.channels", "dataset.white_level")
-"""What the images decided when the run began, where the config does not set it."""
+"""Settings that were derived from the images when the run started, unless the config sets them."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class Resumption:
     """A run that can be resumed.
 
     Attributes:
-        path: The checkpoint to resume from; None where the run stopped before it had saved one, and starts again.
-        folders: Where the run writes: its identity comes from the checkpoint, whatever the config is now.
-        precision: What `precision: auto` chose when the run began; None where the config sets it.
+        path: The checkpoint to resume from; None if the run stopped before it saved one, and starts again.
+        folders: The output folders of the run, as stored in the checkpoint, even if the config has changed.
+        precision: The choice of `precision: auto` when the run started; None if the config sets it.
         backbone: The description of the run's pretrained encoder, whose weights are in the checkpoint.
-        images: The images that it was trained on, by split, as `ImageDataModule.digests` has them; None if unknown.
+        images: Digests of the images that it was trained on, by split (`ImageDataModule.digests`); None if unknown.
         classes: Its classes, in the order of the labels; None if unknown.
     """
 
@@ -57,10 +57,10 @@ class Resumption:
     classes: tuple[str, ...] | None = None
 
     def check_classes(self, classes: Sequence[str]) -> None:
-        """Reject images of other classes than those of the run, whose labels would mean something else.
+        """Reject images with other classes than those of the run: their labels would have another meaning.
 
         Raises:
-            CheckpointError: A class was added, removed or renamed since.
+            CheckpointError: A class was added, removed or renamed.
         """
         if self.classes is not None and tuple(classes) != self.classes:
             raise CheckpointError(
@@ -70,20 +70,20 @@ class Resumption:
 
     @property
     def version(self) -> int:
-        """The number of the version folder."""
+        """Number of the version folder."""
         return self.folders.version
 
 
 def resumption(config: RunConfig, *, output: Path, path: Path | None) -> Resumption:
-    """Find the state to resume from and check that it is of this run.
+    """Find the state to resume from and check that it belongs to this run.
 
     Args:
-        config: The config as it is now.
+        config: The current config.
         output: The output directory of the run.
         path: The checkpoint; None means the last one of the latest run.
 
     Raises:
-        CheckpointError: There is no such checkpoint, or it is of another run: the message lists what differs.
+        CheckpointError: There is no such checkpoint, or it belongs to another run: the message lists the differences.
     """
     if path is not None:
         return _from_checkpoint(config, path, output)
@@ -126,7 +126,7 @@ def _from_checkpoint(config: RunConfig, path: Path, output: Path) -> Resumption:
 
 
 def _from_the_start(config: RunConfig, folders: RunFolders) -> Resumption:
-    """Start a run again that has its version folder and nothing else: its seed makes it the same run."""
+    """Restart a run that has an empty version folder: the same seed gives the same run."""
     resolved = folders.version_folder / "config.yaml"
     if resolved.is_file():
         _check_same(load_config(resolved).model_dump(mode="json"), config, resolved)
@@ -134,7 +134,7 @@ def _from_the_start(config: RunConfig, folders: RunFolders) -> Resumption:
 
 
 def _check_in_place(path: Path, folders: RunFolders) -> None:
-    """Reject a checkpoint whose run does not write under this output directory: its files would be another run's."""
+    """Reject a checkpoint whose run is not in this output directory: its files would belong to another run."""
     name = path.resolve().name
     own = own_names(folders) | {folders.last.name, "last.ckpt", "best.ckpt"}
     if path.resolve().parent != folders.checkpoints.resolve():

@@ -1,4 +1,4 @@
-"""The checkpoints of one run beside those of others: the best epoch, the last state, and links to both."""
+"""The checkpoints of a run: the best epoch, the last state, and links to both."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -20,19 +20,19 @@ from triptych.training.modules import TaskModule
 
 
 class RunCheckpoints(Callback):
-    """Saves the state of the run, keeps the best epoch, and touches no other run's files.
+    """Saves the state of the run, keeps the best epoch, and does not change the files of other runs.
 
     In `lightning_checkpoints/<dataset>/`: `epoch=XX-val_accuracy=X.XXXX.ckpt` of the best epoch, counted from 1, and
     `version_N-last.ckpt`, written before the first step and after every epoch. `best.ckpt` and `last.ckpt` are links to
-    those of the newest run. `checkpoints.json` in the version folder lists the files of this run.
+    those of the latest run. `checkpoints.json` in the version folder lists the files of this run.
 
-    Once weights are averaged, the newest average is the best: it contains the averages before it, and to choose among
-    them by few validation images would be to choose by chance.
+    Once weights are averaged, the latest average counts as the best: it includes the earlier averages, and a choice
+    among them on few validation images would be a choice by chance.
 
     Args:
-        folders: Where the run writes.
-        average: The average of the run's weights, where it has one.
-        record: Plain values about the run that resuming needs; every checkpoint holds them.
+        folders: The output folders of the run.
+        average: The average of the run's weights, if it has one.
+        record: Plain values about the run for resuming; every checkpoint holds them.
 
     Attributes:
         has_started: Whether training has begun: a saved state, if any, is restored.
@@ -60,11 +60,11 @@ class RunCheckpoints(Callback):
 
     @property
     def train_seconds(self) -> float:
-        """Seconds of training so far, over every resumption."""
+        """Seconds of training so far, including earlier parts of a resumed run."""
         return self.seconds + (time.monotonic() - self._began if self._began else 0.0)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what resumption needs."""
+        """Return the state for resuming."""
         return {
             "best_accuracy": self.best_accuracy,
             "best_name": self.best_name,
@@ -78,7 +78,7 @@ class RunCheckpoints(Callback):
         self._resumed = True
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
-        """Write into the checkpoint which run it is of."""
+        """Store the identity of the run in the checkpoint."""
         checkpoint["triptych_run"] = {
             "dataset": self.folders.dataset,
             "version": self.folders.version,
@@ -87,7 +87,7 @@ class RunCheckpoints(Callback):
         }
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:  # noqa: ARG002
-        """Bring the steps of a run that had another number of processes to those of this one."""
+        """Convert the step counters of a run that had another number of processes."""
         loader = trainer.datamodule.train_dataloader()  # type: ignore[attr-defined] # undeclared by Lightning
         before, now = checkpoint["triptych_run"].get("batches"), len(loader)
         if before and before != now:
@@ -120,7 +120,7 @@ class RunCheckpoints(Callback):
             self.save(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save the state after validation, under two names where it is the best so far."""
+        """Save the state after validation, also as the best if it is the best so far."""
         accuracy = cast(TaskModule, pl_module).validated["accuracy"]
         is_averaged = self.average is not None and bool(self.average.average)
         is_best = accuracy > self.best_accuracy or is_averaged
@@ -133,7 +133,7 @@ class RunCheckpoints(Callback):
         self.seconds, self._began = self.train_seconds, 0.0
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:  # noqa: ARG002
-        """Correct the links, which a kill may have left unfinished, and release the version folder."""
+        """Update the links, which may be outdated after a kill, and release the version folder."""
         if trainer.is_global_zero:
             with self._alone():
                 self._tidy()
@@ -144,9 +144,9 @@ class RunCheckpoints(Callback):
         self._running.release()
 
     def save(self, trainer: Trainer, pl_module: LightningModule, best_epoch: int | None = None) -> None:
-        """Save the state as this run's last, and as its best where `best_epoch`, from 0, is given; in every process.
+        """Save the state as this run's last, and as its best if `best_epoch`, from 0, is given; call in every process.
 
-        After a kill between any two steps there are a complete last state and the best checkpoint that it names.
+        After a kill at any point, the last state is complete, and the best checkpoint that it names exists.
 
         Raises:
             TrainingError: The weights are not finite, or the disk is full; the files on disk are unchanged.
@@ -170,18 +170,18 @@ class RunCheckpoints(Callback):
         name_again(self.best, self.folders.last)
 
     def _tidy(self) -> None:
-        """Point the links to the newest run, and remove the surpassed checkpoints of this one."""
+        """Point the links to the latest run, and remove outdated best checkpoints of this run."""
         folder, kept = self.folders.checkpoints, {self.folders.last.name, self.best_name} - {""}
         if self.folders.is_newest():
             point_to(self.folders.last, folder / "last.ckpt")
             if self.best_name:
                 point_to(self.best, folder / "best.ckpt")
             else:
-                # An older run's best beside this run's last would look like this run's.
+                # Next to this run's last, the best of an older run would look like this run's.
                 (folder / "best.ckpt").unlink(missing_ok=True)
         others = set().union(*(own_names(other) for other in self.folders.others()))
         for surpassed in self._own_names() - kept - others:
-            # No name from a list is a path, and none is another run's last state.
+            # A listed name must not be a path or the last state of another run.
             if BEST_NAME.fullmatch(surpassed):
                 (folder / surpassed).unlink(missing_ok=True)
         write_names(self.folders, best=self.best_name, files=kept)
@@ -191,7 +191,7 @@ class RunCheckpoints(Callback):
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Lock the folder: no other run may choose names and move links meanwhile."""
+        """Lock the folder, so that no other run chooses names or moves links at the same time."""
         self.folders.checkpoints.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folders.checkpoints / ".lock"):
             remove_leftovers(self.folders.checkpoints)
@@ -209,16 +209,16 @@ def _check_finite(pl_module: LightningModule, trainer: Trainer) -> None:
 
 
 def rescale(checkpoint: dict[str, Any], *, before: int, now: int, left: int | None) -> None:
-    """Change the step counters of a saved state in place, so that the run stands where it stood in its epochs.
+    """Change the step counters of a saved state in place, so that the run continues at the same point of its epochs.
 
-    Learning rate and averaging are functions of the step. Without the change they would follow the schedule of a run of
-    another length.
+    Learning rate and averaging are functions of the step. Without the change they would follow the schedule of a run
+    with another length.
 
     Args:
-        checkpoint: What Lightning is about to restore.
-        before: Batches of an epoch when it was saved.
-        now: Batches of an epoch now.
-        left: Batches that are left of the epoch in which it was saved; None at an epoch's end.
+        checkpoint: The checkpoint that Lightning is about to restore.
+        before: Number of batches per epoch when it was saved.
+        now: Number of batches per epoch now.
+        left: Number of remaining batches in the epoch in which it was saved; None at an epoch's end.
     """
     loop = checkpoint["loops"]["fit_loop"]
 
@@ -241,7 +241,7 @@ def rescale(checkpoint: dict[str, Any], *, before: int, now: int, left: int | No
 
 
 def _counters(progress: dict[str, Any]) -> list[dict[str, int]]:
-    """Return the innermost mappings: those that count."""
+    """Return the innermost mappings, which are the counters."""
     if all(isinstance(value, int) for value in progress.values()):
         return [progress]
     return [found for inner in progress.values() if isinstance(inner, dict) for found in _counters(inner)]

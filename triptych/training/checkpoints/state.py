@@ -1,4 +1,4 @@
-"""What resuming reads of a checkpoint, checked: which run it is of, how far it was, and what it depends on."""
+"""The validated parts of a checkpoint that resuming reads: the run, its progress, and what it depends on."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ from triptych.errors import CheckpointError
 from triptych.training.hardware.machine import Precision
 
 BEST_NAME = re.compile(r"epoch=\d+-val_accuracy=\d\.\d+(-v\d+)?\.ckpt", re.ASCII)
-"""How best checkpoints are named: a plain name in the folder of checkpoints, never a path."""
+"""Name pattern of best checkpoints: a file name in the folder of checkpoints, not a path."""
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -21,15 +21,15 @@ class _Part(BaseModel):
 
 
 class RunRecord(_Part):
-    """The run that a checkpoint is of."""
+    """The run of a checkpoint."""
 
     dataset: Annotated[str, Field(pattern=r"^[^/\\\x00]+$", min_length=1)]
     version: Count
     precision: Precision | None = None
     batches: Count | None = None
-    """Training batches of an epoch, of all processes together."""
+    """Number of training batches per epoch, over all processes."""
     images: dict[str, str] | None = None
-    """By split, what `ImageDataModule.digests` returned."""
+    """The result of `ImageDataModule.digests`, by split."""
 
 
 class _Best(_Part):
@@ -65,7 +65,7 @@ class _HyperParameters(_Part):
 
 
 class SavedState(_Part):
-    """A checkpoint of training, as far as resuming reads it before Lightning does."""
+    """The parts of a checkpoint that resuming reads before Lightning does."""
 
     triptych_run: RunRecord
     callbacks: _Callbacks
@@ -79,25 +79,25 @@ class SavedState(_Part):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The config of the run, in plain values."""
+        """The config of the run, as plain values."""
         return self.hyper_parameters.config
 
     @property
     def best_name(self) -> str:
-        """The file name of the best checkpoint so far; empty where there is none yet."""
+        """File name of the best checkpoint so far; empty if there is none yet."""
         return self.callbacks.RunCheckpoints.best_name
 
     @property
     def epochs_done(self) -> int:
-        """Finished epochs."""
+        """Number of finished epochs."""
         return self.loops.fit_loop.epoch_progress.current.processed
 
 
 def read_state(path: Path) -> SavedState:
-    """Read a checkpoint that training wrote.
+    """Read a checkpoint of training.
 
     Raises:
-        CheckpointError: It is missing, damaged, not of training, of another design, or names a file elsewhere.
+        CheckpointError: It is missing, damaged, not from training, has another format, or names a file elsewhere.
     """
     content = read_checkpoint(path)
     if "triptych_run" not in content or "loops" not in content:

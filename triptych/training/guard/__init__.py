@@ -1,1 +1,1 @@
-"""The collapse guard: signs, diagnoses, and the callback that reads them."""
+"""The collapse guard: signs, diagnoses, and the callback that computes them."""

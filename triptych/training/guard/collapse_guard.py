@@ -1,4 +1,4 @@
-"""Detects collapse during a run, and reports it with cause and remedy in the epoch in which it first shows."""
+"""Detects collapse during a run, and reports it with cause and remedy in the first epoch with its signs."""
 
 from dataclasses import dataclass, field
 from math import ceil, isfinite, nan
@@ -25,20 +25,20 @@ from triptych.training.guard.signs import (
 from triptych.training.modules import StepResult, TaskModule
 
 ROWS = 2048
-"""Validation images, evenly spaced, whose embeddings and latents are measured."""
+"""Number of validation images, equally spaced, whose embeddings and latents are measured."""
 
 
 class CollapseGuard(Callback):
     """Measures the signs of collapse in every epoch, logs them to TensorBoard, and prints a diagnosis.
 
-    While the run trains, nothing is read from the device: sums over the steps, the gradients of the epoch's last step
-    where the losses meet, and some of the validation's embeddings stay there until the epoch's end. The weights are the
-    same with and without it, bit for bit. It belongs before the checkpoints, which then hold what it has found.
+    Nothing is read from the device during an epoch: sums over the steps, the gradients of the epoch's last step at the
+    tensor that the losses share, and some of the validation's embeddings stay on it until the epoch's end. The weights
+    are bit-identical with and without the guard. It must run before the checkpoints, which then contain its findings.
 
     Attributes:
-        found: Each diagnosis once, as metrics.json has it: the first and the last of its epochs, counted from 1, its
-            name, the line that was printed, and its numbers.
-        stopped: Whether it has ended the run.
+        found: Each diagnosis once, as in metrics.json: its first and last epoch, counted from 1, its name, the printed
+            line, and its numbers.
+        stopped: Whether the guard has ended the run.
     """
 
     def __init__(self, task: Task, console: Console, *, stops: bool) -> None:
@@ -50,7 +50,7 @@ class CollapseGuard(Callback):
         self._epoch = _Epoch()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what resumption needs, within an epoch too."""
+        """Return the state for resuming, also within an epoch."""
         return {"found": self.found, "sums": self._epoch.sums.tolist(), "stopped": self.stopped}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -60,7 +60,7 @@ class CollapseGuard(Callback):
         self._epoch.sums = torch.tensor(state_dict["sums"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:  # noqa: ARG002
-        """End a run that had been stopped, unless it may continue now."""
+        """End a run that had been stopped, unless the config now allows it to continue."""
         if self.stopped and self.stops:
             trainer.fit_loop.max_epochs = trainer.fit_loop.epoch_progress.current.processed  # type: ignore[attr-defined]
             if trainer.is_global_zero:
@@ -69,24 +69,24 @@ class CollapseGuard(Callback):
         self.stopped = False
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Tensor) -> None:
-        """Measure the gradients of the epoch's last step, before its graph is used up."""
+        """Measure the gradients of the epoch's last step before its graph is freed."""
         if not trainer.is_last_batch:
             return
         result = _result(pl_module)
-        # As large as the gradients that training is about to compute: half precision would lose smaller ones.
+        # The same scale as the gradients of training: smaller ones would underflow in half precision.
         scale = loss.detach() / result.losses.total.detach()
         self._epoch.squares = squared_gradients(result.losses.weighted, result.shared, scale=scale)
         self._epoch.losses = result.losses.terms
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:  # noqa: ARG002
-        """Count the step, whether it had triplets, and the share of them that was active."""
+        """Count the step, whether it had triplets, and the share of active triplets."""
         triplets = _result(pl_module).triplets
         empty = (triplets.valid == 0).float()
         counts = torch.stack([torch.ones_like(empty), empty, triplets.active_fraction.float()])
         self._epoch.sums = self._epoch.sums.to(counts.device) + counts
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
-        """Keep some of the embeddings and latents, on the device."""
+        """Store some of the embeddings and latents on the device."""
         result = _result(pl_module)
         size = len(result.label)
         every = ceil(size * sum(trainer.num_val_batches) / ROWS)
@@ -96,12 +96,12 @@ class CollapseGuard(Callback):
         self._epoch.rows.append([part[first::every].clone() for part in parts])
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Read the signs of the epoch, log them, and print a diagnosis where something is wrong."""
+        """Compute the signs of the epoch, log them, and print a diagnosis if there is a problem."""
         assert isinstance(pl_module, TaskModule)
         signs = self._signs(trainer, pl_module.validated["accuracy"])
         numbers = {name: value for name, value in signs.numbers(self.task).items() if isfinite(value)}
         for logger in trainer.loggers:
-            # Without Lightning's own `log`, which costs more than all the rest; at the step of the validation's curves.
+            # Not by Lightning's `log`, which costs more than everything else; at the step of the validation's curves.
             logger.log_metrics({f"guard/{name}": value for name, value in numbers.items()}, trainer.global_step - 1)
         diagnosis = diagnose(signs, self.task)
         if diagnosis is not None:
@@ -111,7 +111,7 @@ class CollapseGuard(Callback):
         self._epoch = _Epoch()
 
     def _signs(self, trainer: Trainer, accuracy: float) -> Signs:
-        """Bring everything to the host; each process has the same rows, and its own part of the gradients."""
+        """Copy everything to the host; all processes have the same rows, and each has its part of the gradients."""
         epoch = self._epoch
         squares = trainer.strategy.reduce(epoch.squares, reduce_op="sum")
         assert isinstance(squares, Tensor)
@@ -167,10 +167,10 @@ class CollapseGuard(Callback):
 
 @dataclass
 class _Epoch:
-    """What stays on the device until the end of an epoch."""
+    """Values that stay on the device until the end of an epoch."""
 
     sums: Tensor = field(default_factory=lambda: torch.zeros(3))
-    """Steps, steps whose batch had no triplets, and the sum of the shares that were active."""
+    """Number of steps, number of steps without triplets, and the sum of the shares of active triplets."""
     squares: Tensor = field(default_factory=lambda: torch.zeros(0))
     """The squared norms of the last step's gradients, this process's part."""
     losses: dict[str, Tensor] = field(default_factory=dict)
@@ -178,7 +178,7 @@ class _Epoch:
     rows: list[list[Tensor]] = field(default_factory=list)
     """Embeddings, labels and posteriors of validation images, by batch."""
     validated: int = 0
-    """Validation images so far."""
+    """Number of validation images so far."""
 
 
 def _result(module: LightningModule) -> StepResult:

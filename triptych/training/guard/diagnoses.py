@@ -1,4 +1,4 @@
-"""Diagnoses of a run, in one line with cause and remedy: signs in, a diagnosis out, for the collapse guard."""
+"""Diagnoses of a run from its signs, one line with cause and remedy, for the collapse guard."""
 
 import math
 from collections.abc import Callable
@@ -12,81 +12,81 @@ have 0.45 and more, healthy ones 0.86 and more from the first epoch on (`benchma
 on the digits 0.02 and less."""
 
 POINT_SHARE_OF_MARGIN = 0.25
-"""The same under small margins. Classes that lie a margin apart need a spread of half the margin at least: the root
-mean square of all distances is the spread times √2, and half of the pairs or more are of different classes."""
+"""The same for small margins. Classes that are a margin apart need a spread of at least half the margin: the root mean
+square of all distances is the spread times √2, and at least half of the pairs are of different classes."""
 
 LINE_RANK = 1.5
 """Effective rank of the embeddings below which they count as lying on a line."""
 
 CLASSES_BEYOND_A_LINE = 4
-"""From this number of classes on, separated ones need more than a line: K points around their mean span K - 1
-dimensions. Two classes, or three, may rightly lie near one."""
+"""From this number of classes, separated classes need more than a line: K points around their mean span K - 1
+dimensions. Two or three classes can be near a line without a collapse."""
 
 KL_SHARE = 2 / 3
-"""Share of the KL divergence in the gradient above which it pulls twice as hard as all other losses together. Where
-forces balance none of them exceeds half of the sum, so the posterior is then on its way to the prior. On the digits, a
-run that had 0.61 after an epoch kept 2.5 nats and learned; one that had 0.79 kept 0.15, and did not."""
+"""Share of the KL divergence in the gradient above which it is twice as strong as all other losses together. In an
+equilibrium no share exceeds half of the sum, so the posterior is then approaching the prior. On the digits, a run with
+0.61 after an epoch kept 2.5 nats and learned; a run with 0.79 kept 0.15 nats and did not."""
 
 KL_OF_A_BEGINNER = 1.0
-"""Nats per latent dimension: an untrained model has 1.6, and loses them where nothing holds against the KL divergence.
-More than that and the latent is not collapsing, whatever the gradient."""
+"""Nats per latent dimension: an untrained model has 1.6, and loses them if no loss counteracts the KL divergence. Above
+this value the latent is not collapsing, whatever the gradient."""
 
 SEPARATION_BY_CHANCE = 0.05
-"""Share of the embeddings' variance between the classes that may be chance, or the images' own: untrained models have
-0.05 on CIFAR-10 and more elsewhere."""
+"""Share of the embeddings' variance between the classes that can be due to chance or to the images themselves:
+untrained models have 0.05 on CIFAR-10 and more elsewhere."""
 
 AT_THE_MARGIN = 0.05
-"""Relative distance between the triplet loss and the value that it has where all distances are equal."""
+"""Relative difference between the triplet loss and its value for equal distances."""
 
 NEARLY_ALL = 0.95
-"""Share of the triplets that is active where none of them is learned."""
+"""Share of active triplets if none of them is learned."""
 
 NEARLY_NONE = 1e-3
-"""Share of the triplets below which the triplet loss teaches nothing; a run that has learned its images comes close."""
+"""Share of active triplets below which the triplet loss has no effect; a run that fits its images comes close."""
 
 STEPS_TO_LEARN = 100
-"""Steps before a run is diagnosed to learn nothing."""
+"""Number of steps before a run can be diagnosed to learn nothing."""
 
 STEPS_AT_CHANCE = 200
-"""Steps after which a validation accuracy of guessing, or embeddings without any order by class, are reported: a
-warning and no collapse, since many classes may rightly take longer."""
+"""Number of steps after which chance accuracy on validation images, or embeddings without any separation of classes,
+are reported: a warning and no collapse, because training with many classes can take longer."""
 
 MOST_BATCHES = 0.5
-"""Share of the batches that may be without any triplet."""
+"""Tolerated share of batches without any triplet."""
 
 DROWNING_SHARE = 0.99
-"""Share of a loss in the gradient above which the others have no part in what the model becomes."""
+"""Share of a loss in the gradient above which the other losses have no effect on the model."""
 
 UNLEARNED_CLASSES = 0.5
-"""Cross-entropy in units of ln K, that of guessing, above which the classes still have a lot to teach."""
+"""Cross-entropy in units of ln K (chance level) above which classification is far from learned."""
 
 UNLEARNED_TRIPLETS = 0.25
-"""Share of active triplets above which they still have a lot to teach."""
+"""Share of active triplets above which the triplets are far from learned."""
 
 EMBEDDING_LOSSES = ("triplet", "classification")
-"""The terms that shape the embeddings."""
+"""The terms that train the embeddings."""
 
 UNHEARD_SHARE = 1e-4
-"""Share in the gradient below which a loss is as good as switched off. Applied to the reconstruction alone: the
-gradients of the other losses vanish, too, where they are satisfied."""
+"""Share in the gradient below which a loss has practically no effect. Applied only to the reconstruction: the gradients
+of the other losses also vanish when they are minimised."""
 
 
 class Diagnosis(NamedTuple):
-    """What is wrong with a run."""
+    """A problem of a run."""
 
     name: str
-    """One word for programs."""
+    """An identifier for programs."""
     what: str
-    """One line for people: what is seen, in numbers, and what to try."""
+    """One line for users: the observation with numbers, and what to try."""
     is_collapse: bool
-    """Whether continuing is a waste of time; otherwise a part of the run has no effect."""
+    """Whether to stop the run; otherwise only a part of it has no effect."""
 
 
 def diagnose(signs: Signs, task: Task) -> Diagnosis | None:
     """Return the diagnosis, or None for a healthy run.
 
-    The rules are ordered from causes to consequences, and the first that applies is returned: an embedding that is a
-    point because its latent has no information is one collapse, not two. A sign that is NaN breaks no rule.
+    The rules are ordered from causes to consequences, and the first that applies is returned: if the embeddings are one
+    point because the latent has no information, this is one collapse, not two. A sign that is NaN triggers no rule.
     """
     for rule in _RULES:
         if (diagnosis := rule(signs, task)) is not None:
@@ -100,7 +100,7 @@ def _posterior_collapse(signs: Signs, task: Task) -> Diagnosis | None:
         return None
     remedy = f"try a lower kl_weight (now {task.weights['kl']:g}), kl_warmup_epochs or kl_free_bits"
     nats = f"{latent.kl:.1f} nats in {latent.dimensions} dimensions, {latent.active_units} active units"
-    # It bounds the information of the latent about its image (Hoffman & Johnson 2016), and a class is ln K nats.
+    # KL bounds the information of the latent about its image (Hoffman & Johnson 2016); a class needs ln K nats.
     if latent.kl < math.log(task.num_classes):
         too_little = f"too little to separate {task.num_classes} classes"
         what = f"the latent's posterior has collapsed to the prior: {nats}, {too_little}; {remedy}"
@@ -112,7 +112,7 @@ def _posterior_collapse(signs: Signs, task: Task) -> Diagnosis | None:
     return Diagnosis("posterior_collapse", what, is_collapse=True)
 
 
-def _dead_latent(signs: Signs, task: Task) -> Diagnosis | None:  # noqa: ARG001 # all rules are called alike
+def _dead_latent(signs: Signs, task: Task) -> Diagnosis | None:  # noqa: ARG001 # all rules have the same signature
     latent = signs.latent
     if latent is None or latent.active_units:
         return None
@@ -178,7 +178,7 @@ def _at_chance(signs: Signs, task: Task) -> Diagnosis | None:
         guesses = signs.accuracy <= task.chance
         most = max(SEPARATION_BY_CHANCE, signs.separation_by_chance)
         seen = f"validation accuracy {signs.accuracy:.3f} is that of guessing, and "
-    else:  # nothing but the embeddings themselves can show it
+    else:  # only the embeddings themselves show it
         guesses, most, seen = True, SEPARATION_BY_CHANCE, ""
     if not (guesses and signs.separation < most):
         return None
@@ -224,7 +224,7 @@ def _trains_embeddings(task: Task) -> bool:
 
 
 def _triplets(signs: Signs, task: Task) -> str:
-    """Return the state of the triplet loss, where it is trained."""
+    """Return the state of the triplet loss, if it is trained."""
     if not task.trains("triplet"):
         return ""
     limit = "ln 2 = 0.693" if task.margin is None else f"margin {task.margin:g}"
@@ -233,7 +233,7 @@ def _triplets(signs: Signs, task: Task) -> str:
 
 
 def _gentler(signs: Signs, task: Task) -> str:
-    """Return what would keep the embeddings apart."""
+    """Return a remedy that keeps the embeddings apart."""
     loudest, share = _loudest(signs)
     if loudest not in EMBEDDING_LOSSES and share >= DROWNING_SHARE:
         return _weight(loudest, task, "lower")

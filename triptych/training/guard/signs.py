@@ -1,4 +1,4 @@
-"""The signs that distinguish a healthy run from a collapsed one, and how they are measured: for the collapse guard.
+"""The signs that distinguish a healthy run from a collapsed one, and their computation, for the collapse guard.
 
 Letters: B images, E embedding dimension, K classes, L latent dimension.
 """
@@ -15,39 +15,39 @@ from triptych.metrics.latent import active_units, kl_per_image
 
 @dataclass(frozen=True)
 class Task:
-    """What a run learns: its signs are read accordingly."""
+    """The task of a run, which determines how its signs are interpreted."""
 
     num_classes: int
     """K."""
     margin: float | None
-    """Of the triplet loss; None is the soft margin."""
+    """Margin of the triplet loss; None is the soft margin."""
     mining: str
-    """How triplets are found, as `training.triplet_mining` has it."""
+    """The value of `training.triplet_mining`."""
     weights: Mapping[str, float]
-    """The weight of every loss in the config, by the name of its term."""
+    """Weight of every loss in the config, by the name of its term."""
     is_multitask: bool
     """Whether there is a latent, and a decoder."""
     chance: float = 0.0
-    """Validation accuracy that guessing stays below: the share of the largest class and three standard errors."""
+    """Upper bound of chance accuracy: the share of the largest class plus three standard errors."""
 
     @property
     def triplet_limit(self) -> float:
-        """The triplet loss where all distances are equal: the margin, or ln 2."""
+        """The triplet loss if all distances are equal: the margin, or ln 2."""
         return math.log(2) if self.margin is None else self.margin
 
     def trains(self, term: str) -> bool:
-        """Return whether a loss has a weight."""
+        """Return whether a loss has a positive weight."""
         return self.weights.get(term, 0.0) > 0
 
 
 @dataclass(frozen=True)
 class LatentSigns:
-    """How much information the latent has about an image, on validation images."""
+    """Information in the latent about an image, on validation images."""
 
     kl_per_dimension: float
     """Nats, the mean over images and dimensions."""
     active_units: int
-    """Dimensions whose mean differs between images (Burda et al. 2016)."""
+    """Number of active dimensions, whose mean differs between images (Burda et al. 2016)."""
     dimensions: int
     """L."""
 
@@ -59,33 +59,33 @@ class LatentSigns:
 
 @dataclass(frozen=True)
 class Signs:
-    """What is measured at the end of an epoch; NaN where there was nothing to measure."""
+    """Measurements at the end of an epoch; NaN if there was nothing to measure."""
 
     steps: int
-    """Training steps so far."""
+    """Number of training steps so far."""
     active_fraction: float
-    """Share of the triplets that was active, the mean over the epoch's training batches that had any."""
+    """Share of active triplets, the mean over the epoch's training batches that had any."""
     without_triplets: float
-    """Share of the epoch's training batches that had none."""
+    """Share of the epoch's training batches without triplets."""
     losses: Mapping[str, float]
     """The epoch's last training step: the terms, unweighted."""
     gradient_shares: Mapping[str, float]
-    """The same step: |g| of each weighted term over the sum of all, where the gradients meet; maybe empty."""
+    """The same step: |g| of each weighted term over the sum of all, at the tensor that they share; may be empty."""
     spread: float
     """Validation images: standard deviation of the embeddings in units of 1/√E, from 0 (a point) to 1."""
     effective_rank: float
     """Validation images: number of dimensions that the embeddings use (Roy & Vetterli 2007)."""
     separation: float
-    """Validation images: share of the embeddings' variance that lies between the classes, less what chance gives."""
+    """Validation images: share of the embeddings' variance between the classes, corrected for chance."""
     latent: LatentSigns | None
-    """Of the multi-task mode."""
+    """Signs of the latent in multi-task mode."""
     accuracy: float
-    """Of all validation images: the share of correctly classified ones."""
+    """Accuracy on all validation images."""
     separation_by_chance: float = 0.0
-    """The separation that so few images reach by chance in one epoch of a thousand."""
+    """The separation that this number of images reaches by chance in one epoch of a thousand."""
 
     def numbers(self, task: Task) -> dict[str, float]:
-        """Return what is logged, by name: the triplet loss in units of its limit, the rest as it is."""
+        """Return the logged values by name: the triplet loss in units of its limit, the others unchanged."""
         latent = {}
         if self.latent is not None:
             latent = {"kl_per_dimension": self.latent.kl_per_dimension, "active_units": float(self.latent.active_units)}
@@ -102,17 +102,17 @@ class Signs:
 
 
 def separation(embeddings: Tensor, labels: Tensor) -> float:
-    """Return the share of the embeddings' variance that lies between the classes, less what chance gives.
+    """Return the share of the embeddings' variance between the classes, corrected for chance.
 
-    Kelley's ε² (1935), the adjusted R² of the class means: 1 where every class is a point of its own, about 0, and
-    sometimes below, where the embeddings do not depend on the labels, whatever their number.
+    Kelley's ε² (1935), the adjusted R² of the class means: 1 if every class is a separate point; about 0, and sometimes
+    below, if the embeddings do not depend on the labels, whatever their number.
 
     Args:
         embeddings: (B, E).
         labels: (B,), from 0.
 
     Returns:
-        At most 1; NaN where all embeddings are the same, or no class has two.
+        At most 1; NaN if all embeddings are the same, or no class has two images.
 
     Example:
         >>> separation(torch.tensor([[0.0], [0.0], [3.0], [3.0]]), torch.tensor([0, 0, 1, 1]))
@@ -131,12 +131,12 @@ def separation(embeddings: Tensor, labels: Tensor) -> float:
 def separation_by_chance(*, images: int, classes: int, dimensions: float) -> float:
     """Return three standard errors of the `separation` of embeddings that do not depend on the labels.
 
-    The share of the variance between the classes has then a beta distribution, as R² has in a regression on noise.
+    The share of the variance between the classes then has a beta distribution, as R² has in a regression on noise.
 
     Args:
         images: B.
         classes: K.
-        dimensions: That the embeddings use: their effective rank.
+        dimensions: Effective rank of the embeddings.
 
     Example:
         >>> round(separation_by_chance(images=144, classes=40, dimensions=3.0), 2)
@@ -158,14 +158,14 @@ def latent_signs(mean: Tensor, log_variance: Tensor) -> LatentSigns:
 
 
 def squared_gradients(weighted: Mapping[str, Tensor], shared: Sequence[Tensor], *, scale: Tensor) -> Tensor:
-    """Return the squared norm of each term's gradient where the terms' gradients meet.
+    """Return the squared norm of each term's gradient with respect to the tensors that the terms share.
 
-    Nothing is added to any parameter's gradient, and the graph stays whole.
+    No parameter's gradient changes, and the graph is kept.
 
     Args:
-        weighted: Scalars with a graph, T of them.
-        shared: Tensors that they depend on.
-        scale: Factor of all gradients, so that half precision does not lose small ones on the way.
+        weighted: T scalars with a graph.
+        shared: Tensors that all of them depend on.
+        scale: Factor of all gradients, so that small ones do not underflow in half precision.
 
     Returns:
         (T,) float32.
@@ -179,7 +179,7 @@ def squared_gradients(weighted: Mapping[str, Tensor], shared: Sequence[Tensor], 
 
 
 def shares(names: Sequence[str], squared_norms: Sequence[float]) -> dict[str, float]:
-    """Return each gradient's norm over the sum of all norms; nothing where they are all 0, or one is not finite."""
+    """Return each gradient's norm over the sum of all norms; empty if all are 0 or one is not finite."""
     norms = [math.sqrt(square) for square in squared_norms]
     total = sum(norms)
     if not (0 < total < math.inf):

@@ -1,1 +1,1 @@
-"""What a run computes on: devices, processes, precision and compilation."""
+"""Hardware of a run: devices, processes, precision and compilation."""

@@ -1,4 +1,4 @@
-"""Whether the model is compiled, decided before the run from hardware and config, and the part of the run for which."""
+"""Compilation of the model: the decision, made before the run from hardware and config, and its scope."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,15 +18,15 @@ BACKEND = "inductor"
 """PyTorch's own compiler."""
 
 STEPS_TO_PAY = 5000
-"""Training steps from which `compile: auto` compiles: a minute at the start against 12 ms that a step gains. That is an
-estimate for a small Vision Transformer on a large GPU, where starting the kernels takes most of an uncompiled step."""
+"""Number of training steps from which `compile: auto` compiles: a minute at the start versus 12 ms saved per step. This
+is an estimate for a small Vision Transformer on a large GPU, where kernel launches dominate an uncompiled step."""
 
 
 def choose_compilation(hardware: Hardware, config: RunConfig, data: ImageDataModule) -> Hardware:
-    """Return the hardware with what `training.compile` means on it, and the reason of auto.
+    """Return the hardware with the value of `training.compile` resolved, and the reason if it is auto.
 
     Raises:
-        TrainingError: The config demands compilation, and it does not work here.
+        TrainingError: The config requires compilation, but it does not work on this machine.
     """
     training = config.training
     if training.compile == "auto":
@@ -43,12 +43,12 @@ def choose_compilation(hardware: Hardware, config: RunConfig, data: ImageDataMod
 
 @contextmanager
 def compiled_training(module: TaskModule, data: ImageDataModule, hardware: Hardware) -> Iterator[None]:
-    """Compile the model in place where that was decided; after the block it is as before.
+    """Compile the model in place if so decided; after the block it is restored.
 
-    The state-dict keeps its keys, so that checkpoints are those of an uncompiled model. Training and evaluation mode
-    are compiled once each: where the epoch's batches differ in size (by one image), sizes are dynamic from the start,
-    otherwise static for training, and dynamic for evaluation. The final figures and the pictures, each with a batch
-    size of its own and computed once, are not worth compiling.
+    The state dict keeps its keys, so that checkpoints equal those of an uncompiled model. Training and evaluation mode
+    are compiled once each: if the epoch's batches differ in size (by one image), sizes are dynamic from the start;
+    otherwise they are static for training and dynamic for evaluation. The final metrics and the figures, which use
+    other batch sizes and run only once, are not worth compiling.
     """
     if not hardware.compiled:
         yield
@@ -59,7 +59,7 @@ def compiled_training(module: TaskModule, data: ImageDataModule, hardware: Hardw
         yield
     finally:
         module.model.compile(disable=True)
-        # Otherwise a process that trains several runs reaches the limit of versions that PyTorch keeps of a function.
+        # Otherwise a process that trains several runs reaches PyTorch's limit of recompilations of a function.
         torch.compiler.reset()
 
 
@@ -76,17 +76,17 @@ def _auto(hardware: Hardware, config: RunConfig, data: ImageDataModule) -> tuple
 
 
 def _batches(hardware: Hardware, data: ImageDataModule) -> int:
-    """Return the steps of an epoch, before the data know the number of processes."""
+    """Return the number of steps per epoch, before the data module knows the number of processes."""
     return ceil(len(data.train.labels) / (data.config.dataset.batch_size * hardware.processes))
 
 
 def _obstacle(hardware: Hardware) -> str:
-    """Compile a tiny function and run it; return what prevented it, in one line, or nothing."""
+    """Compile and run a tiny function; return the error in one line, or an empty string."""
     device = {"cpu": "cpu", "gpu": "cuda", "mps": "mps"}[hardware.accelerator]
     try:
         torch.compile(_twice, backend=BACKEND)(torch.ones(2, device=device))
     except (ImportError, OSError, RuntimeError) as error:
-        # Above its message stands, with a colon at the end, who passed it on.
+        # The lines above its message, which end with a colon, name the code that passed it on.
         lines = [line.strip(" .") for line in str(error).splitlines() if line.strip() and not line.endswith(":")]
         return lines[0] if lines else type(error).__name__
     return ""

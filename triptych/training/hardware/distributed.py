@@ -1,4 +1,4 @@
-"""The loss is computed over the batch of all processes: the one place where they exchange anything but gradients."""
+"""Gathers the batch of all processes for the loss: the only exchange between processes except gradients."""
 
 import torch
 import torch.distributed as dist
@@ -6,27 +6,28 @@ from torch import Tensor
 
 
 def world_size() -> int:
-    """Return the number of processes that train together; 1 where nothing is distributed."""
+    """Return the number of processes that train together; 1 if training is not distributed."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def gather_rows(*tensors: Tensor) -> tuple[Tensor, ...]:
     """Return each tensor with the rows of all processes, in the processes' order.
 
-    The tensors share their first dimension; the processes' shares may differ in length. The rows of this process keep
-    their gradient and the others' have none: since every process computes the same loss over the same rows, and
-    DistributedDataParallel averages the gradients, the loss times `world_size()` gives the gradient of the whole batch.
+    The tensors have the same first dimension, which may differ between processes. The rows of this process keep their
+    gradient, those of other processes have none: every process computes the same loss over the same rows, and
+    DistributedDataParallel averages the gradients, so that the loss times `world_size()` gives the gradient of the
+    whole batch.
 
     Args:
-        tensors: (B, ...) each, floating point or whole numbers below 2^24.
+        tensors: (B, ...) each, floating point or integers below 2^24.
 
     Returns:
-        As many tensors, of shape (sum of B, ...): whole numbers in the dtype they came in, the others in float32.
-        Where there is one process, the tensors themselves.
+        The same number of tensors, of shape (sum of B, ...): integers in their dtype, others in float32. With one
+        process, the tensors themselves.
     """
     if world_size() == 1:
         return tensors
-    # All columns side by side: one exchange of rows, after one of their numbers.
+    # All columns are concatenated: one exchange of rows, after one of their counts.
     shares = _exchange(torch.cat([tensor.detach().reshape(len(tensor), -1).float() for tensor in tensors], dim=1))
     start = sum(len(share) for share in shares[: dist.get_rank()])
     gathered = torch.split(torch.cat(shares), [tensor[0].numel() for tensor in tensors], dim=1)
@@ -34,7 +35,7 @@ def gather_rows(*tensors: Tensor) -> tuple[Tensor, ...]:
 
 
 def _with_own(rows: Tensor, own: Tensor, start: int) -> Tensor:
-    """Put this process's rows, with their gradient, in their place among all."""
+    """Insert this process's rows, with their gradient, among all rows."""
     rows = rows.reshape(-1, *own.shape[1:]).to(rows.dtype if own.is_floating_point() else own.dtype)
     return torch.cat([rows[:start], own.to(rows.dtype), rows[start + len(own) :]])
 

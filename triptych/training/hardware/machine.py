@@ -1,4 +1,4 @@
-"""What the run computes on: accelerator, processes, precision and their description, decided once."""
+"""Hardware of the run: accelerator, processes, precision and their description, chosen once."""
 
 import os
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ Accelerator = Literal["cpu", "gpu", "mps"]
 Precision = Literal["32-true", "bf16-mixed", "16-mixed"]
 
 CPU_BF16 = ("amx_bf16", "avx512_bf16", "bf16", "sve_bf16")
-"""The instructions that calculate in bf16, as PyTorch names them on x86 and on ARM."""
+"""Instructions for bf16 arithmetic, by PyTorch's names on x86 and ARM."""
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a run computes on.
+    """The hardware of a run.
 
     Attributes:
-        accelerator: Lightning's name.
-        devices: Processes on each machine.
-        num_nodes: Machines.
-        precision: Lightning's name.
-        precision_reason: Why `precision: auto` chose it; empty where the config sets it.
-        compiled: Whether PyTorch's compiler takes the model.
-        compile_reason: Why `compile: auto` chose it; empty where the config sets it.
+        accelerator: Lightning's name of the accelerator.
+        devices: Number of processes on each machine.
+        num_nodes: Number of machines.
+        precision: Lightning's name of the precision.
+        precision_reason: Why `precision: auto` chose it; empty if the config sets it.
+        compiled: Whether PyTorch compiles the model.
+        compile_reason: Why `compile: auto` chose it; empty if the config sets it.
     """
 
     accelerator: Accelerator
@@ -42,12 +42,12 @@ class Hardware:
 
     @property
     def processes(self) -> int:
-        """Processes on all machines."""
+        """Number of processes on all machines."""
         return self.devices * self.num_nodes
 
     @property
     def device(self) -> str:
-        """The device of a process, for a person."""
+        """Human-readable name of a process's device."""
         if self.accelerator == "gpu":
             return torch.cuda.get_device_name()
         if self.accelerator == "mps":
@@ -57,13 +57,13 @@ class Hardware:
 
 
 def resolve_hardware(training: TrainingConfig) -> Hardware:
-    """Find what the run computes on; what the config does not set is the best that the machine has.
+    """Choose the hardware of the run; settings that the config omits use the best that the machine has.
 
-    What depends on the model too, the precision on a CPU and compilation, is decided in `precision.py` and
+    The choices that also depend on the model, precision on a CPU and compilation, are in `precision.py` and
     `compiling.py`.
 
     Raises:
-        TrainingError: This machine lacks what the config demands.
+        TrainingError: This machine does not have the hardware that the config requires.
     """
     accelerator = _accelerator(training)
     precision, reason = _precision(training, accelerator)
@@ -71,7 +71,7 @@ def resolve_hardware(training: TrainingConfig) -> Hardware:
 
 
 def calculates_in_bf16(accelerator: Accelerator) -> bool:
-    """Return whether this machine has instructions for bf16: without them it is emulated, slowly."""
+    """Return whether this machine has instructions for bf16; without them bf16 is emulated and slow."""
     if accelerator == "gpu":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if accelerator == "mps":
@@ -100,7 +100,7 @@ def _accelerator(training: TrainingConfig) -> Accelerator:
 
 
 def _devices(training: TrainingConfig, accelerator: Accelerator) -> int:
-    """Return the configured number, otherwise that of a launcher's processes, otherwise one for each GPU."""
+    """Return the configured number, or else that of the launcher's processes, or else one per GPU."""
     started = _started_by_a_launcher()
     available = {"cpu": None, "gpu": torch.cuda.device_count(), "mps": 1}[accelerator]
     wanted = started or available or 1 if training.devices == "auto" else training.devices
@@ -118,7 +118,7 @@ def _devices(training: TrainingConfig, accelerator: Accelerator) -> int:
 
 
 def _precision(training: TrainingConfig, accelerator: Accelerator) -> tuple[Precision, str]:
-    """Return the configured precision, or bf16 on a GPU that has it and float32 elsewhere; and the reason of auto."""
+    """Return the configured precision, or else bf16 on a GPU with bf16 and float32 elsewhere, with the reason."""
     if training.precision == "auto":
         device = {"cpu": "CPU", "gpu": "GPU", "mps": "Apple GPU"}[accelerator]
         if not calculates_in_bf16(accelerator):
@@ -133,7 +133,7 @@ def _precision(training: TrainingConfig, accelerator: Accelerator) -> tuple[Prec
 
 
 def _started_by_a_launcher() -> int | None:
-    """Return how many processes torchrun or SLURM has started on this machine, or None where neither has."""
+    """Return the number of processes that torchrun or SLURM started on this machine, or None without a launcher."""
     if TorchElasticEnvironment.detect():
         return int(os.environ["LOCAL_WORLD_SIZE"])
     if SLURMEnvironment.detect():

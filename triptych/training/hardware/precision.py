@@ -1,4 +1,4 @@
-"""What `precision: auto` chooses: bf16 where the hardware has it and the model has enough to compute with it."""
+"""The choice of `precision: auto`: bf16 if the hardware supports it and the model is large enough to benefit."""
 
 from dataclasses import replace
 
@@ -8,9 +8,9 @@ from triptych.models.summary import model_summary
 from triptych.training.hardware.machine import Hardware, Precision, calculates_in_bf16
 
 ENOUGH_FLOPS = 10e6
-"""Operations of a forward pass on one image from which bf16 pays on a CPU that has instructions for it: a smaller model
-spends its time between the matrix products. On an AMD EPYC with AVX-512 bf16, one thread, a training step was 1.3 times
-as fast in bf16 with 5 MFLOPs (configs/digits.yaml), 1.5 times with 18, and 2.0 times with 117 (cifar10.yaml)."""
+"""FLOPs per image of a forward pass from which bf16 is faster on a CPU with bf16 instructions: a smaller model spends
+its time outside matrix products. On an AMD EPYC with AVX-512 bf16, one thread, a training step was 1.3 times as fast
+in bf16 with 5 MFLOPs (configs/digits.yaml), 1.5 times with 18, and 2.0 times with 117 (cifar10.yaml)."""
 
 
 def choose_precision(
@@ -20,15 +20,15 @@ def choose_precision(
     *,
     begun_with: Precision | None = None,
 ) -> Hardware:
-    """Return the hardware with the precision of the run, and the reason of auto.
+    """Return the hardware with the precision of the run, and the reason if it is auto.
 
-    It depends on hardware and model alone: the same command on the same machine gives the same weights, busy or not.
+    It depends only on hardware and model: the same command on the same machine gives the same weights, even under load.
 
     Args:
-        hardware: What the run computes on.
-        training: Its config.
-        model: Its network.
-        begun_with: The precision that auto chose when the run began, where this is a resumption.
+        hardware: The hardware of the run.
+        training: The training config.
+        model: The network.
+        begun_with: The precision that auto chose when a resumed run started.
     """
     if training.precision != "auto":
         return hardware

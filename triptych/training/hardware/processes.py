@@ -1,4 +1,4 @@
-"""The processes that train together, seen from one of them: which one prints and writes, and how they end."""
+"""Processes of a distributed run: which one prints and writes, and how they end."""
 
 import os
 import subprocess
@@ -11,15 +11,15 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 
 def is_first_process() -> bool:
     """Return whether this is the process that prints and writes, also before Lightning has started."""
-    # Lightning then knows the launcher's rank; where there is no launcher, the user numbers the machines.
+    # Lightning then uses the launcher's rank; without a launcher, the user numbers the machines.
     return getattr(rank_zero_only, "rank", 0) == 0 and os.environ.get("NODE_RANK", "0") == "0"
 
 
 @contextmanager
 def ending_together(trainer: Trainer) -> Iterator[None]:
-    """End the processes that Lightning has started when this one, which started them, fails within the block.
+    """Terminate the processes that Lightning has started if this process, their parent, fails within the block.
 
-    They would wait for it in an exchange until the connection breaks, and report that as a failure of their own.
+    Otherwise they would wait for it in a collective until the connection breaks, and report that as a second failure.
     """
     try:
         yield
@@ -28,6 +28,6 @@ def ending_together(trainer: Trainer) -> Iterator[None]:
         for process in started:
             process.kill()
             process.wait()
-        # Lightning watches this list, and would kill this process, too, because of those that have failed.
+        # Lightning monitors this list, and would also kill this process because of those that have failed.
         started.clear()
         raise

@@ -1,4 +1,4 @@
-"""Muon for the hidden weights and AdamW for the rest, as one optimiser, which is what Lightning steps and saves."""
+"""Muon for hidden weights and AdamW for all others in one optimiser, because Lightning steps and saves only one."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -11,19 +11,19 @@ from torch.optim import AdamW, Optimizer
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
 BETAS = (0.9, 0.95)
-"""Of AdamW: the second average is short, as runs are of few thousand steps."""
+"""Betas of AdamW: the average of squared gradients is short, because runs have only a few thousand steps."""
 FILTER_AXES = 4
-"""Of a convolution's weight."""
+"""Number of dimensions of a convolution's weight."""
 MATRIX_SHARE = 0.25
-"""A step of a matrix beside filters, in units of theirs: at the full length attention and MLP cost half a point on
-CIFAR-10, at a quarter they add half a point (8 epochs, one seed)."""
+"""Step size of matrices relative to that of filters: with equal steps the accuracy on CIFAR-10 is half a point lower
+with Muon on attention and MLP, with a quarter it is half a point higher (8 epochs, one seed)."""
 
 
 class RatedLayer(NamedTuple):
-    """Parameters that learn at a rate of their own."""
+    """Parameters with their own learning rate."""
 
     name: str
-    """Of their group in the optimiser."""
+    """Name of their parameter group."""
     parameters: list[Tensor]
     learning_rate: float
 
@@ -32,30 +32,32 @@ class MuonAdamW(Optimizer):
     """Muon on some matrices and filters, AdamW on all other parameters.
 
     Muon replaces the gradient's momentum by the nearest semi-orthogonal matrix, so that every direction of a hidden
-    layer learns at the same rate (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
-    `torch.optim.Muon` does the same one matrix at a time and always in bfloat16; on a CPU without bfloat16 arithmetic
-    that took eight times as long as float32, and on one with it a quarter, so this one takes the type as an argument,
-    and works on all matrices of a shape at once.
+    layer learns at the same rate (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/). `torch.optim.Muon`
+    does the same one matrix at a time and always in bfloat16; that took eight times as long as float32 on a CPU without
+    bfloat16 arithmetic, and a quarter of the time on one with it. This class takes the dtype as an argument, and
+    processes all matrices of a shape together.
 
-    Filters keep the norm √rows, since batch normalisation follows them: their scale changes nothing but how far a step
-    turns them, and without a fixed norm they grow, so that the learning rate falls by another schedule than the
-    config's (Jordan, 2024, "94% on CIFAR-10 in 2.59 seconds on a single GPU", does the same). Matrices grow with every
-    step, and nothing normalises what they add to the tokens: beside filters their steps are a quarter as long.
+    Filters keep the norm √rows, because batch normalisation follows them: their scale only changes the rotation per
+    step, and without a fixed norm they would grow, so that the effective learning rate would decrease by another
+    schedule than the config's (Jordan, 2024, "94% on CIFAR-10 in 2.59 seconds on a single GPU", does the same).
+    Matrices grow with every step, and nothing normalises their outputs before they are added to the tokens: with
+    filters, their steps are a quarter as long.
 
     Args:
-        matrices: Parameters for Muon, of two dimensions or more. Those of four are filters, read as a matrix of a row
-            each, and must be followed by a normalisation.
+        matrices: Parameters for Muon, with at least two dimensions. Those with four are filters, treated as a matrix
+            with one row per filter, and must be followed by a normalisation.
         others: Parameters for AdamW.
-        layers: More parameters for AdamW, with learning rates of their own.
-        muon_learning_rate: Step length relative to a semi-orthogonal matrix, times sqrt(rows / columns) of a tall one;
-            where there are filters, it is theirs, and matrices take `MATRIX_SHARE` of it.
-        learning_rate: AdamW's.
-        weight_decay: Decoupled, for matrices and others of two or more dimensions; vectors are not decayed.
-        momentum: Muon's, with Nesterov's look-ahead.
-        muon_dtype: In which Muon multiplies matrices; parameters and momentum stay as they are.
+        layers: More parameters for AdamW, with their own learning rates.
+        muon_learning_rate: Step size relative to a semi-orthogonal matrix, times sqrt(rows / columns) of a tall one;
+            if there are filters, it applies to them, and matrices use `MATRIX_SHARE` of it.
+        learning_rate: AdamW's learning rate.
+        weight_decay: Decoupled weight decay of matrices and others with at least two dimensions; vectors are not
+            decayed.
+        momentum: Muon's Nesterov momentum.
+        muon_dtype: The dtype of Muon's matrix products; parameters and momentum keep theirs.
 
     Raises:
-        ValueError: A parameter for Muon is a vector or a number.
+        ValueError: A parameter for Muon is a vector or a scalar.
     """
 
     def __init__(
@@ -89,12 +91,12 @@ class MuonAdamW(Optimizer):
     def step(self, closure: Callable[[], float]) -> float: ...
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Make one step; `closure` computes loss and gradients, where given."""
+        """Perform one step; `closure` computes loss and gradients, if given."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        # AdamW works on this optimiser's own groups and state, so that one state_dict holds everything.
+        # AdamW uses this optimiser's groups and state, so that one state_dict holds everything.
         self._adamw.param_groups = [group for group in self.param_groups if group["momentum"] is None]
         self._adamw.state = self.state
         self._adamw.step()
@@ -142,7 +144,7 @@ def adamw(
 
 
 def orthogonalise(matrices: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """Return the nearest semi-orthogonal matrices to `matrices` (M, rows, columns), roughly, in `dtype`.
+    """Return approximately the nearest semi-orthogonal matrices to `matrices` (M, rows, columns), in `dtype`.
 
     Five Newton-Schulz iterations X <- (a + b XXᵀ + c (XXᵀ)²) X bring every singular value near 1 (between 0.7 and 1.2
     for well-conditioned input).
@@ -165,10 +167,10 @@ def _iterated(x: Tensor) -> Tensor:
 
 
 def _iterated_on_the_gram_matrix(x: Tensor) -> Tensor:
-    """Iterate in a third of the time for a filter of 3x3.
+    """Iterate on the Gram matrix, in a third of the time for 3x3 filters.
 
-    What stands before X is a polynomial of XXᵀ throughout, so that the iterations multiply matrices of the shorter side
-    alone, and X itself enters twice. With fewer digits than float32's this diverges: XXᵀ squares what is small.
+    The factor of X is always a polynomial of XXᵀ, so that the iterations multiply only matrices of the shorter side,
+    and X itself is used twice. Below float32 precision this diverges, because XXᵀ squares small singular values.
     """
     a, b, c = COEFFICIENTS
     gram, factor = x @ x.mT, None

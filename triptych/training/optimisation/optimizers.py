@@ -1,4 +1,4 @@
-"""Which parameters learn how fast, and by which optimiser."""
+"""Assigns optimisers and learning rates to parameters."""
 
 from collections.abc import Sequence
 
@@ -10,23 +10,23 @@ from triptych.models import Encoder
 from triptych.training.optimisation.muon import MuonAdamW, RatedLayer
 
 BACKBONE_RATES = {"finetune": 5e-5, "lora": 5e-4}
-"""AdamW's learning rate of a pretrained encoder where `backbone_learning_rate` is null, by `backbone_mode`."""
+"""AdamW's learning rate of a pretrained encoder if `backbone_learning_rate` is null, by `backbone_mode`."""
 
 
 def build_optimizer(
     module: nn.Module, encoder: Encoder, config: RunConfig, *, muon_dtype: torch.dtype = torch.float32
 ) -> MuonAdamW:
-    """Build AdamW, or Muon on the encoder's hidden weights and AdamW on everything else that learns.
+    """Build AdamW, or Muon for the encoder's hidden weights and AdamW for all other trainable parameters.
 
-    A pretrained encoder learns by AdamW in either case, at rates of its own. AdamW alone comes in `MuonAdamW` too,
-    which Lightning allows to clip gradients under mixed precision: of PyTorch's fused AdamW it believes that the
-    gradients are still scaled.
+    AdamW trains a pretrained encoder in either case, with its own learning rates. AdamW without Muon also uses
+    `MuonAdamW`, because Lightning allows it to clip gradients in mixed precision; for PyTorch's fused AdamW, Lightning
+    assumes that gradients are still scaled.
 
     Args:
-        module: Whose parameters are to learn: model, losses and all.
+        module: The module whose parameters are optimised, including model and losses.
         encoder: The part of it that may have hidden weights or pretrained layers.
-        config: The run.
-        muon_dtype: In which Muon multiplies matrices.
+        config: The config of the run.
+        muon_dtype: The dtype of Muon's matrix products.
     """
     training = config.training
     hidden = encoder.hidden_weights() if training.optimizer == "muon" else []
@@ -45,9 +45,9 @@ def build_optimizer(
 
 
 def rated_layers(layers: Sequence[Sequence[Tensor]], *, learning_rate: float, decay: float) -> list[RatedLayer]:
-    """Let the last layer learn at the given rate, and each other at `decay` times that of the one above it.
+    """Assign the learning rate to the last layer, and to each other layer `decay` times that of the next layer.
 
-    Layer-wise decay, as BEiT is fine-tuned (Bao et al., 2022). Without a decay all layers are one.
+    Layer-wise learning-rate decay as in BEiT (Bao et al., 2022). Without a decay all layers form one group.
 
     Example:
         >>> [layer.learning_rate for layer in rated_layers([[], [], []], learning_rate=0.4, decay=0.5)]

@@ -1,4 +1,4 @@
-"""Learning-rate schedules by PyTorch's names and arguments: counted in epochs, applied smoothly at every step."""
+"""Learning-rate schedules with PyTorch's names and arguments, in epochs, but updated smoothly at every step."""
 
 import math
 from collections.abc import Callable
@@ -12,17 +12,17 @@ from triptych.config.schema import SchedulerConfig
 def build_scheduler(optimizer: Optimizer, config: SchedulerConfig, *, epochs: int, steps_per_epoch: int) -> LambdaLR:
     """Return the schedule of a run, to be stepped after every optimiser step.
 
-    After a whole number of epochs the rate is the one that PyTorch's scheduler of that name gives when it is stepped
-    once an epoch; between them it moves smoothly (StepLR still drops at once). The warm-up climbs in a straight line,
-    and the schedule begins where it ends. The rate is a function of the step alone, so that a run resumed with more
-    epochs follows the longer schedule from where it stands.
+    After a whole number of epochs the learning rate equals that of PyTorch's scheduler of that name, stepped once per
+    epoch; in between it changes smoothly (StepLR still drops at once). The warm-up is linear, and the schedule starts
+    after it. The learning rate is a function of the step only, so that a run resumed with more epochs follows the
+    longer schedule from its current step.
 
     Args:
-        optimizer: Whose rates move.
+        optimizer: The optimiser whose learning rates change.
         config: Name, arguments in epochs, and the length of the warm-up.
-        epochs: Epochs of the run; CosineAnnealingLR without T_max, and LinearLR without
-            total_iters, reach theirs with the last.
-        steps_per_epoch: Optimiser steps in an epoch.
+        epochs: Number of epochs of the run; CosineAnnealingLR without T_max and LinearLR without total_iters end with
+            the last epoch.
+        steps_per_epoch: Number of optimiser steps per epoch.
     """
     warmup = round(config.warmup_epochs * steps_per_epoch)
     after_warmup = max(1, epochs * steps_per_epoch - warmup) / steps_per_epoch
@@ -40,10 +40,10 @@ def build_scheduler(optimizer: Optimizer, config: SchedulerConfig, *, epochs: in
 
 
 def rate(config: SchedulerConfig, base: float, epoch: float, *, epochs: float) -> float:
-    """Return the learning rate that began at `base`, `epoch` epochs after the warm-up, of `epochs` in all."""
+    """Return the learning rate `epoch` epochs after the warm-up, of `epochs` in total; it starts at `base`."""
     match config.name:
         case "StepLR":
-            # A hair of an epoch guards the drop against rounding of step / steps_per_epoch.
+            # A small tolerance, so that rounding of step / steps_per_epoch does not delay the drop.
             return base * math.pow(config.gamma, math.floor(epoch / config.step_size + 1e-9))
         case "CosineAnnealingLR":
             turn = math.pi * epoch / (config.T_max or epochs)

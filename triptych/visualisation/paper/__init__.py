@@ -1,1 +1,1 @@
-"""What figures are drawn with: type and colours, sheets, tiles of images, names of classes, and checks of input."""
+"""Tools for drawing figures: fonts and colours, sheets, image tiles, class names, and input validation."""

@@ -1,4 +1,4 @@
-"""The names of classes on the map of embeddings: where each belongs, and how they make room for one another."""
+"""Class names on the map of embeddings: their positions, and removal of overlaps."""
 
 import re
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _FROM_FRAME = 12.0
 _ROUNDS = 300
 
 _LONG_START = 8
-"""Characters; below a small image there is room for about as many."""
+"""Maximum number of characters, about as many as fit below a small image."""
 
 
 def distinct_names(names: Sequence[str]) -> list[str]:

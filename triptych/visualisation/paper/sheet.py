@@ -1,4 +1,4 @@
-"""The paper of a report's figures: one width, and places in pixels from where the content begins."""
+"""The canvas of a report's figures: a fixed width, and positions in pixels from the start of the content."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

@@ -26,9 +26,9 @@ DOTS_PER_INCH = 300
 """Resolution of every saved picture: what journals require of images."""
 
 INK = "#1f2328"
-"""Titles and names."""
+"""Font size of titles and names."""
 QUIET_INK = "#67707a"
-"""Headings and remarks."""
+"""Font size of headings and remarks."""
 
 SAME_CLASS = "#0072b2"
 OTHER_CLASS = "#d55e00"
@@ -105,7 +105,7 @@ def new_figure(width: int, height: int) -> "Figure":
 
 
 def class_colours(count: int) -> list[str]:
-    """Give each of `count` classes a colour of its own.
+    """Return a distinct colour for each of `count` classes.
 
     Up to ten classes get Petroff's sequence, made for colour-vision deficiencies (M. A. Petroff, "Accessible color
     sequences for data visualization", arXiv:2107.02270), with one of its greys replaced. From eleven on
@@ -157,11 +157,11 @@ def fit_text(text: "Text", width: float) -> None:
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
-    """Write a figure as a PNG, whole or not at all, at its own resolution.
+    """Write a figure as a PNG atomically, at its own resolution.
 
     Args:
         figure: Any Matplotlib figure.
-        path: The file to write; its folder is made, and an older file of that name is replaced in one step.
+        path: The file to write; its folder is created, and an existing file is replaced atomically.
     """
     png = figure_png(figure)
     with replacing(path) as temporary:

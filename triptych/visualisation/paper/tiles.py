@@ -1,4 +1,4 @@
-"""Images on a sheet: how large they are drawn, so that their pixels stay crisp, and the frames around them."""
+"""Images on a sheet: their size, so that pixels stay sharp, and their frames."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -78,7 +78,7 @@ def draw_image(
     Args:
         axes: The sheet.
         image: Of any channels, see `as_rgb`, float; values beyond [0, 1] are clipped.
-        tile: How large.
+        tile: The size.
         x: Whole pixels from the left.
         y: Whole pixels downwards.
         frame: Colour of a frame around the image, if any.
