@@ -224,7 +224,7 @@ class ModelConfig(Section):
     embedding. More accurate where handedness has no meaning (dataset.augmentation.horizontal_flip), for twice the time
     of evaluation and search; training costs the same."""
     latent_dim: PositiveInt = 32
-    """Learned dimensions of the VAE latent, which the embedding reads."""
+    """Learned dimensions of the VAE latent, used by the embedding."""
     embedding_dim: PositiveInt = 64
     """Dimensions of the L2-normalised embedding."""
     decoder_dim: PositiveInt = 32

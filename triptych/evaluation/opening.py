@@ -80,20 +80,8 @@ def open_model(model: ModelLike, *, root: str | Path | None = None, output: str 
     )
 
 
-<<<<<<< HEAD
 def images_of_run(model: "TrainedModel", *, root: str | Path | None = None) -> ImageDataModule:
     """Open the images of the run that trained a loaded model; arguments and errors are those of `run_images`.
-=======
-def warn_of_changes(data: ImageDataModule, checkpoint: Mapping[str, Any]) -> str:
-    """Warn if images differ from those of the model's training.
-
-    Args:
-        data: The images of its run, as they are now.
-        checkpoint: What the model's file holds; a file without digests of its images gives no information.
-
-    Returns:
-        The warning; nothing where there is none.
->>>>>>> english-sweep
 
     Warns:
         ImageWarning: They differ from those of training.
@@ -130,7 +118,7 @@ def result_folder(path: Path) -> Path:
 
 
 def _warn_of_changes(data: ImageDataModule, checkpoint: Mapping[str, Any]) -> str:
-    """Warn where images differ from those that a model was trained on.
+    """Warn if images differ from those of the model's training.
 
     Args:
         data: The images of its run, as they are now.

@@ -223,8 +223,8 @@ def _model(facts: Facts, plan: _Plan) -> dict[str, Chosen]:
             shape.num_layers, "the convolutions before it do most of the work" if shape.num_layers == 1 else ""
         ),
         **mirrors,
-        "latent_dim": Chosen(latent_dim, "learned dimensions, which the embedding reads"),
-        "principal_components": Chosen(components, "fixed dimensions beside them, for the reconstruction"),
+        "latent_dim": Chosen(latent_dim, "learned dimensions, used by the embedding"),
+        "principal_components": Chosen(components, "fixed dimensions, for the reconstruction"),
         "embedding_dim": Chosen(max(32, min(256, _power_of_two(12 * classes))), f"for {classes:,} classes"),
         "decoder_dim": Chosen(64 if shape.embed_dim == WIDE_SHAPE["embed_dim"] else 32),
     }
