@@ -1,15 +1,13 @@
 """Opens a trained model with the images of its run and the folder of its results, for `evaluate` and `audit`."""
 
-import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import TYPE_CHECKING, TypeAlias, Union
 
 from triptych.data.module import ImageDataModule
-from triptych.errors import CheckpointError, ImageWarning
+from triptych.errors import CheckpointError
 from triptych.evaluation.measuring.outputs import Model
-from triptych.evaluation.run_images import run_images
+from triptych.evaluation.run_images import run_images, warn_of_changes
 from triptych.runs.checkpoint_list import best_name
 from triptych.runs.find import run_of_checkpoint
 
@@ -75,24 +73,9 @@ def open_model(model: ModelLike, *, root: str | Path | None = None, output: str 
         folder=result_folder(path),
         version_folder=run.version_folder if run else None,
         name=path.resolve().name,
-        note=_warn_of_changes(data, saved.content),
+        note=warn_of_changes(data, saved.content),
         trained=trained,
     )
-
-
-def images_of_run(model: "TrainedModel", *, root: str | Path | None = None) -> ImageDataModule:
-    """Open the images of the run that trained a loaded model; arguments and errors are those of `run_images`.
-
-    Warns:
-        ImageWarning: They differ from those of training.
-    """
-    from triptych.artefacts.checkpoint import read_checkpoint
-
-    data = run_images(model.description, root=root)
-    # A bundle, an ONNX file, and a file that was deleted since have no digests of images.
-    if model.path is not None and model.path.is_file() and model.path.suffix != ".onnx":
-        _warn_of_changes(data, read_checkpoint(model.path))
-    return data
 
 
 def find_model(model: ModelLike, *, output: str | Path = ".") -> Path:
@@ -115,23 +98,3 @@ def result_folder(path: Path) -> Path:
     if run is None:
         return path.parent / f"{place.stem}-evaluation"
     return run.version_folder if place.name == best_name(run) else run.version_folder / f"evaluation-{place.stem}"
-
-
-def _warn_of_changes(data: ImageDataModule, checkpoint: Mapping[str, Any]) -> str:
-    """Warn if images differ from those of the model's training.
-
-    Args:
-        data: The images of its run, as they are now.
-        checkpoint: What the model's file holds; a file without digests of its images gives no information.
-
-    Returns:
-        The warning; nothing where there is none.
-
-    Warns:
-        ImageWarning: They differ.
-    """
-    training = checkpoint.get("triptych_run")
-    note = data.changed_since(training.get("images")) if isinstance(training, Mapping) else ""
-    if note:
-        warnings.warn(note, ImageWarning, stacklevel=3)
-    return note

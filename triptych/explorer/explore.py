@@ -7,7 +7,8 @@ from pathlib import Path
 from triptych.artefacts.loading import load
 from triptych.artefacts.model import TrainedModel
 from triptych.errors import CheckpointError
-from triptych.evaluation.opening import ModelLike, find_model, images_of_run
+from triptych.evaluation.opening import ModelLike, find_model
+from triptych.evaluation.run_images import images_of_run
 from triptych.explorer.collection import Collection, of_images, of_run
 from triptych.explorer.content.columns import OTHER
 from triptych.explorer.content.layout import known_map, neighbour_map

@@ -134,7 +134,7 @@ def calibrate_index(
     Warns:
         ImageWarning: The images of the run differ from those of training.
     """
-    from triptych.evaluation.opening import images_of_run
+    from triptych.evaluation.run_images import images_of_run
 
     loaded = model_of(index, model)
     data = images_of_run(loaded, root=root)

@@ -29,7 +29,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 SLOW = """
 import time, triptych.artefacts.embedding.parts as parts
 encode = parts._rows
-parts._rows = lambda *arguments: (time.sleep(.02), encode(*arguments))[1]
+parts._rows = lambda *arguments: (time.sleep(.1), encode(*arguments))[1]
 """
 """A job long enough to be killed in."""
 
