@@ -1,4 +1,4 @@
-"""The figures at the end of a run: triplets as training sees them, and the map of the test embeddings."""
+"""The figures at the end of a run: augmented training triplets, and the map of the test embeddings."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def draw_triplets(data: ImageDataModule, path: Path) -> None:
         labels.cpu(),
         data.train.labels[negative_indices].cpu(),
         classes=distinct_names(data.classes),
-        title=f"{data.config.dataset.title}: triplets as training sees them",
+        title=f"{data.config.dataset.title}: augmented training triplets",
     )
     save_figure(figure, path)
 

@@ -323,7 +323,7 @@ def test_triplets_dropout_accumulation_and_averaged_weights_resume_exactly(run, 
     ("place", "value"),
     [
         (("callbacks", "RunCheckpoints", "best_name"), "../../../victim.ckpt"),
-        (("callbacks", "RunCheckpoints", "best_name"), "/tmp/victim.ckpt"),
+        (("callbacks", "RunCheckpoints", "best_name"), "/elsewhere/victim.ckpt"),
         (("callbacks", "RunCheckpoints", "best_name"), "version_7-last.ckpt"),
         (("callbacks", "RunCheckpoints", "best_name"), 3),
         (("callbacks", "RunCheckpoints"), {}),

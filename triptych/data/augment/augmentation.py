@@ -25,8 +25,7 @@ class Augmentation:
         shear: Maximum shear angle of vertical lines in degrees, in both directions.
         perspective: Distortion: each corner moves inwards by at most half this fraction of the side.
         horizontal_flip: Share of the epochs in which an image is flipped, in a periodic pattern with a random phase per
-            image: at 0.5 every other epoch ("alternating flip", Jordan, 2024), so that two epochs contain both
-                versions.
+            image: at 0.5 every other epoch ("alternating flip", Jordan, 2024), so that two epochs show both.
         crop_padding: Random crop from an image padded by this many pixels on each side.
         erasing: Probability that a rectangle is set to black (Zhong et al., "Random erasing data augmentation", 2020).
         erasing_area: Maximum share of the image that an erased rectangle covers.
